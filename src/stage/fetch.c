@@ -137,7 +137,7 @@ static bool prepare_files(Stage *stage, Error *error)
  * it were empty, and keeps its planned size. */
 static bool note_gone(const FileFetch *fetch, const FilePiece *piece)
 {
-    FoundFile *found = &fetch->stage->findings[piece->file];
+    FoundFile *found = &fetch->stage->found_files[piece->file];
 
     if (!fetch->stage->plan->entries[piece->file].has_other_segments)
     {
@@ -243,11 +243,11 @@ static bool compare_files(FileFetch *fetch, Error *error)
     for (size_t index = 0; index < plan->count; index++)
     {
         const PlanEntry *entry = &plan->entries[index];
-        FoundFile *finding = stage_found_file(stage, entry);
+        FoundFile *found = stage_found_file(stage, entry);
 
-        if (!is_compared(stage, entry) || finding->differs)
+        if (!is_compared(stage, entry) || found->differs)
             continue;
-        finding->equal = true;
+        found->equal = true;
         stage->statistics.compared_bytes += entry->source_size;
     }
     return true;
@@ -275,7 +275,7 @@ static bool next_fetched_range(void *context, FilePiece *range)
             .file = fetch->index, .path = entry->path, .offset = fetch->offset, .size = size};
         if (laid_out)
         {
-            FoundFile *found = &stage->findings[fetch->index];
+            FoundFile *found = &stage->found_files[fetch->index];
             Root *root;
 
             /* Append the range to the root's data file. The offset of the file's first range is

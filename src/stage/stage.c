@@ -20,7 +20,7 @@
 
 FoundFile *stage_found_file(const Stage *stage, const PlanEntry *entry)
 {
-    return &stage->findings[entry - stage->plan->entries];
+    return &stage->found_files[entry - stage->plan->entries];
 }
 
 bool stage_is_laid_out(const Stage *stage, const PlanEntry *entry)
@@ -33,10 +33,10 @@ bool stage_is_laid_out(const Stage *stage, const PlanEntry *entry)
 /* The part of stage_is_whole that does not change while workers fetch. */
 static bool is_fetched_whole(const Stage *stage, const PlanEntry *entry)
 {
-    const FoundFile *finding = stage_found_file(stage, entry);
+    const FoundFile *found = stage_found_file(stage, entry);
 
-    return !entry->wal && entry->type == FILE_REGULAR && !finding->equal &&
-           entry_has_effect(entry) && (entry->action == ACTION_COPY || finding->copied);
+    return !entry->wal && entry->type == FILE_REGULAR && !found->equal && entry_has_effect(entry) &&
+           (entry->action == ACTION_COPY || found->copied);
 }
 
 bool stage_is_whole(const Stage *stage, const PlanEntry *entry)
@@ -52,12 +52,12 @@ bool stage_is_written_direct(const Stage *stage, const PlanEntry *entry)
 
 uint64_t stage_final_size(const Stage *stage, const PlanEntry *entry)
 {
-    const FoundFile *finding = stage_found_file(stage, entry);
+    const FoundFile *found = stage_found_file(stage, entry);
 
-    if (finding->left_out)
+    if (found->left_out)
         return 0;
-    return finding->actual_size < entry->source_size && !entry->has_other_segments
-               ? finding->actual_size
+    return found->actual_size < entry->source_size && !entry->has_other_segments
+               ? found->actual_size
                : entry->source_size;
 }
 
@@ -386,9 +386,9 @@ bool stage_create(const char *target_directory, const Plan *plan, int jobs, Stag
     made->target_directory = arena_strdup(arena, target_directory);
     made->plan = plan;
     made->jobs = jobs;
-    made->findings = arena_allocate(arena, plan->count * sizeof(FoundFile));
+    made->found_files = arena_allocate(arena, plan->count * sizeof(FoundFile));
     for (size_t index = 0; index < plan->count; index++)
-        made->findings[index] =
+        made->found_files[index] =
             (FoundFile){.actual_size = SIZE_AS_PLANNED, .data_offset = DATA_OFFSET_NONE};
     pthread_mutex_init(&made->lock, NULL);
     if (stage_remove_stale(made->target_directory, error) &&

@@ -68,12 +68,12 @@ typedef struct Stage
     const Plan *plan;
     Roots roots;
     int jobs;
-    FoundFile *findings; /* one for each entry of the plan */
-    Written *written;    /* descriptors of staged files, kept open until the files are synced */
-    ExtraFile *extras;   /* ascending by path */
+    FoundFile *found_files; /* one for each entry of the plan */
+    Written *written;       /* descriptors of staged files, kept open until the files are synced */
+    ExtraFile *extras;      /* ascending by path */
     size_t extra_count;
     uint64_t content_count; /* files of stage_content so far: the next name is c<content_count> */
-    pthread_mutex_t lock;   /* findings, sizes of data files, statistics while workers run */
+    pthread_mutex_t lock;   /* found_files, sizes of data files, statistics while workers run */
     StageStatistics statistics;
     JournalWriter *journal; /* the journal that stage_finish writes; NULL before */
 } Stage;

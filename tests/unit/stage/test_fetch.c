@@ -171,10 +171,10 @@ static void compare_from(Source *source)
     Stage *stage = fetched_from(source, &plan);
     for (size_t i = 0; i < plan.count; i++)
     {
-        const FoundFile *finding = &stage->findings[i];
+        const FoundFile *found = &stage->found_files[i];
 
-        if (finding->equal != (expected[i] == SAME) || finding->left_out != (expected[i] == GONE))
-            fail_msg("%s: equal %d, gone %d", entries[i].path, finding->equal, finding->left_out);
+        if (found->equal != (expected[i] == SAME) || found->left_out != (expected[i] == GONE))
+            fail_msg("%s: equal %d, gone %d", entries[i].path, found->equal, found->left_out);
     }
     check_staged(stage, &plan, 1);
     check_staged(stage, &plan, 3);
@@ -242,8 +242,8 @@ static void test_no_digests(void **state)
     counting.digest = DIGEST_NONE;
     Stage *stage = fetched(&plan);
     counting.digest = DIGEST_MD5;
-    assert_false(stage->findings[0].equal);
-    assert_true(stage->findings[1].left_out);
+    assert_false(stage->found_files[0].equal);
+    assert_true(stage->found_files[1].left_out);
     check_staged(stage, &plan, 0);
     assert_int_equal(source_now.requests, 2);
     done(stage);
@@ -336,8 +336,8 @@ static void lay_out_from(Source *source)
     assert_int_equal(block_letter("target/" WORK_DIRECTORY "/data", 2), 0);
     assert_int_equal(block_letter("target/" WORK_DIRECTORY "/data", 3), 'C');
     assert_int_equal(stage_final_size(stage, &entries[0]), 3 * BLOCK);
-    assert_true(stage->findings[1].left_out);
-    assert_false(stage->findings[0].left_out || stage->findings[2].left_out);
+    assert_true(stage->found_files[1].left_out);
+    assert_false(stage->found_files[0].left_out || stage->found_files[2].left_out);
     check_journal(stage, "-base/5/1011 base/5/1010=3 1@0+1 base/5/1012=4 2@3+1 ");
     done(stage);
     blockmap_destroy(map);
@@ -386,10 +386,10 @@ static void test_blocks_are_laid_out_otherwise(void **state)
     journal_fails(stage, message);
     entries[0].fetch_all_from = 2;
     stage = fetched(&plan);
-    stage->findings[0].data_offset += BLOCK;
+    stage->found_files[0].data_offset += BLOCK;
     journal_fails(stage, message);
     stage = fetched(&plan);
-    stage->findings[0].copied = true; /* all of it is left out */
+    stage->found_files[0].copied = true; /* all of it is left out */
     journal_fails(stage, "what was staged of file \"base/5/1002\" is not what the plan says");
 }
 
@@ -418,7 +418,7 @@ static void test_what_is_left_out(void **state)
     assert_true(stage_is_whole(stage, &entries[0]));
     stage_found_file(stage, &entries[0])->left_out = true;
     assert_false(stage_is_whole(stage, &entries[0]));
-    assert_true(stage->findings[0].left_out);
+    assert_true(stage->found_files[0].left_out);
     assert_int_equal(stage_final_size(stage, &entries[0]), 0);
     done(stage);
 }
@@ -591,7 +591,7 @@ static void test_gone_while_another_worker_writes(void **state)
     if (!stage_create("target", &plan, 2, &stage, &error) ||
         !stage_fetch(stage, &removing, &error))
         fail_msg("%s", error.message);
-    assert_true(stage->findings[0].left_out);
+    assert_true(stage->found_files[0].left_out);
     assert_int_equal(stage_final_size(stage, &entries[0]), 0);
     done(stage);
 }
