@@ -223,7 +223,7 @@ static bool sync_entries(const Apply *apply, Error *error)
     JournalEntry entry;
     bool end = false, ok = true;
 
-    journal_rewind(apply->reader);
+    journal_restart(apply->reader);
     while (ok && !end)
     {
         ok = journal_next(apply->reader, &entry, &end, error);
@@ -262,7 +262,7 @@ static bool remove_first(const Apply *apply, Error *error)
     JournalEntry entry;
     bool end = false, ok;
 
-    journal_rewind(apply->reader);
+    journal_restart(apply->reader);
     while ((ok = journal_next(apply->reader, &entry, &end, error)) && !end &&
            is_among_removals(&entry) && list.count < REMOVED_AT_ONCE)
     {
@@ -292,7 +292,7 @@ static bool remove_copies(const Apply *apply, Error *error)
 
     if (!remove_copy(apply, "", error) || !remove_copy(apply, "global", error))
         return false;
-    journal_rewind(apply->reader);
+    journal_restart(apply->reader);
     while (journal_next(apply->reader, &entry, &end, error) && !end)
     {
         const size_t length = path_parent_length(entry.path);
@@ -573,7 +573,7 @@ static bool list_work_directories(Apply *apply, Error *error)
     JournalEntry entry;
 
     apply->work_count = 0;
-    journal_rewind(apply->reader);
+    journal_restart(apply->reader);
     for (bool end = false; !end;)
     {
         if (!journal_next(apply->reader, &entry, &end, error))

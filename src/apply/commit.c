@@ -134,7 +134,7 @@ static bool all_is_staged(const char *target_directory, JournalReader *reader, b
     bool end = false;
 
     *staged = true;
-    journal_rewind(reader);
+    journal_restart(reader);
     while (*staged && !end)
     {
         AUTO_BUFFER Buffer path = {0};

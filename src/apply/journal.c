@@ -421,7 +421,7 @@ static bool check_all_entries(JournalReader *reader, Error *error)
     uint64_t count = 0, range_bytes = 0;
     bool end;
 
-    for (journal_rewind(reader);; count++)
+    for (journal_restart(reader);; count++)
     {
         if (!journal_next(reader, &entry, &end, error))
             return false;
@@ -430,7 +430,7 @@ static bool check_all_entries(JournalReader *reader, Error *error)
         if (entry.kind == JOURNAL_RANGE)
             range_bytes += entry.size;
     }
-    journal_rewind(reader);
+    journal_restart(reader);
     if (count != reader->count || range_bytes != reader->range_bytes)
         return error_damaged(reader, error);
     return true;
@@ -473,7 +473,7 @@ bool journal_open(const char *target_directory, Arena *arena, JournalReader **re
     return ok;
 }
 
-void journal_rewind(JournalReader *reader)
+void journal_restart(JournalReader *reader)
 {
     reader->offset = reader->entries_begin;
 }

@@ -102,7 +102,7 @@ MUST_CHECK bool journal_open(const char *target_directory, Arena *arena, Journal
                              JournalHead *head, bool *found, Error *error);
 /* Read the next entry; *end is true after the last one. Strings live until the next call. */
 MUST_CHECK bool journal_next(JournalReader *reader, JournalEntry *entry, bool *end, Error *error);
-void journal_rewind(JournalReader *reader);          /* go back to the first entry */
+void journal_restart(JournalReader *reader);         /* go back to the first entry */
 uint64_t journal_bytes(const JournalReader *reader); /* sum of all ranges, for progress */
 void journal_close_reader(JournalReader *reader);    /* NULL is allowed */
 

@@ -260,7 +260,7 @@ bool patch_files(const char *target_directory, JournalReader *reader, int jobs, 
                          .lock = PTHREAD_MUTEX_INITIALIZER};
     bool ok;
 
-    journal_rewind(reader);
+    journal_restart(reader);
     ok = workers_run(jobs, (size_t) jobs, run_patcher, &patching, error);
     pthread_mutex_destroy(&patching.lock);
     buffer_free(&patching.path);

@@ -139,7 +139,7 @@ static void test_round_trip(void **state)
         }
         assert_true(journal_next(reader, &entry, &end, &error));
         assert_true(end);
-        journal_rewind(reader);
+        journal_restart(reader);
     }
     journal_close_reader(reader);
     arena_destroy(arena);
