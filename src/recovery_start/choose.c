@@ -148,7 +148,7 @@ static bool fetch_replay(Chooser *chooser, const StartDecision *decision, Error 
     start->prepared_count = chain.prepared_count;
     scan_destroy(scan);
     replay->is_hazardous = hazard->found;
-    replay->copies_come_out_right = hazard->copies_come_out_right;
+    replay->copies_are_identical = hazard->copies_are_identical;
     replay->hazard_lsn = hazard->lsn;
     replay->limits_lsn = hazard->former_limits_lsn > hazard->origin_drop_lsn
                              ? hazard->former_limits_lsn
@@ -751,7 +751,7 @@ static bool begin_chosen(Chooser *chooser, const StartDecision *decision, Error 
             return error_copy(error, &chooser->missing);
     }
     start->lack = chooser->lacks_room[decision->late];
-    start->copies_are_replayed = chooser->hazard.found && chooser->hazard.copies_come_out_right;
+    start->copies_are_replayed = chooser->hazard.found && chooser->hazard.copies_are_identical;
     /* Replay of a file copy reads the template's blocks before later records write them whole:
      * those blocks must be fetched. */
     if (start->copies_are_replayed)

@@ -99,12 +99,12 @@ typedef struct ReplayHazard
     bool is_staged; /* input: the directories of new tablespaces already exist, made by
                                    this rewind */
     bool found;
-    bool checkpoint_follows;    /* the source makes a checkpoint soon without being asked: it was
-                                   promoted, or has copied a database */
-    bool copies_come_out_right; /* the only hazards found are copies of databases, and each copy
+    bool checkpoint_follows;   /* the source makes a checkpoint soon without being asked: it was
+                                  promoted, or has copied a database */
+    bool copies_are_identical; /* the only hazards found are copies of databases, and each copy
                                    is identical to the source's: harmless without a late start */
-    Lsn lsn;                    /* record that a safe start must lie past; LSN_INVALID if unknown */
-    Error error;                /* error if the source has no start past the hazard */
+    Lsn lsn;                   /* record that a safe start must lie past; LSN_INVALID if unknown */
+    Error error;               /* error if the source has no start past the hazard */
     /* Records that are no hazards, but better avoided by a later start; or LSN_INVALID.
      */
     Lsn former_limits_lsn; /* last record that needs a higher max_connections, or another limit,
@@ -122,7 +122,7 @@ MUST_CHECK bool replay_hazard_find(const Clusters *clusters, const SourceState *
                                    const ScanResult *chain, ReplayHazard *hazard, Error *error);
 
 /* Add a hazard by the record at lsn (LSN_INVALID if unknown), from which replay is wrong. Clears
- * copies_come_out_right and checkpoint_follows; the caller sets the error. */
+ * copies_are_identical and checkpoint_follows; the caller sets the error. */
 void replay_hazard_add(ReplayHazard *hazard, Lsn lsn);
 
 /* Warn of WAL that may only be replayed with higher settings than the source has now:

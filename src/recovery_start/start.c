@@ -189,8 +189,8 @@ static bool find_copies(const Clusters *clusters, const SourceState *state, int 
         !start_find_unsafe_copy(stream, jobs, chain, &unsafe, error))
         return false;
     hazard->found = true;
-    hazard->copies_come_out_right = looks_closer && !unsafe.found;
-    hazard->checkpoint_follows = !state->position.in_recovery && !hazard->copies_come_out_right;
+    hazard->copies_are_identical = looks_closer && !unsafe.found;
+    hazard->checkpoint_follows = !state->position.in_recovery && !hazard->copies_are_identical;
     hazard->lsn = copy->lsn;
     if (unsafe.found)
         copy = &unsafe.copy;
@@ -254,7 +254,7 @@ static bool may_make_tablespace(const Clusters *clusters, const TablespaceMappin
 void replay_hazard_add(ReplayHazard *hazard, Lsn lsn)
 {
     hazard->found = true;
-    hazard->copies_come_out_right = hazard->checkpoint_follows = false;
+    hazard->copies_are_identical = hazard->checkpoint_follows = false;
     if (lsn > hazard->lsn)
         hazard->lsn = lsn;
 }

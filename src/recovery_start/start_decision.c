@@ -114,7 +114,7 @@ static StartAnswer late_from(const StartFacts *facts, Lsn from)
 
 static bool replay_is_wrong(const ReplayFacts *replay)
 {
-    return replay->is_hazardous && !replay->copies_come_out_right;
+    return replay->is_hazardous && !replay->copies_are_identical;
 }
 
 static bool late_opens_later(const StartFacts *facts)

@@ -111,12 +111,12 @@ typedef struct ReplayFacts
     Lsn redo;          /* redo position of the start; LSN_INVALID until its WAL was read */
     Lsn missing_end;   /* end of the missing WAL after the start; LSN_INVALID if none is missing */
     bool is_hazardous; /* replay may go wrong: see ReplayHazard */
-    bool copies_come_out_right; /* the only hazards are copies of databases, and each copy is
+    bool copies_are_identical; /* the only hazards are copies of databases, and each copy is
                                    identical to the source's: replay is right */
-    Lsn hazard_lsn;             /* LSN that a safe start must lie past; LSN_INVALID if unknown */
-    Lsn limits_lsn;             /* last record that needs higher settings than the source has now,
-                                   or a dropped replication origin; LSN_INVALID if not found */
-    bool opens_later;           /* hot standby takes connections only some time after consistency */
+    Lsn hazard_lsn;            /* LSN that a safe start must lie past; LSN_INVALID if unknown */
+    Lsn limits_lsn;            /* last record that needs higher settings than the source has now,
+                                  or a dropped replication origin; LSN_INVALID if not found */
+    bool opens_later;          /* hot standby takes connections only some time after consistency */
 } ReplayFacts;
 
 /*

@@ -386,7 +386,7 @@ bool transfer_make(const Session *session, const Planned *planned, const Recover
     wal.stage = staged->stage;
     if (!stage_and_prove(session, &wal, staged, &hazard, error))
         return false;
-    hazardous = hazard.found && !(hazard.copies_come_out_right && start->copies_are_replayed);
+    hazardous = hazard.found && !(hazard.copies_are_identical && start->copies_are_replayed);
     /* A checkpoint that came in the meantime is a start past it. */
     lacks_origins = hazard.origin_drop_lsn != LSN_INVALID && !session->options->early_start &&
                     hazard.origin_drop_lsn < staged->source.control.checkpoint.redo;

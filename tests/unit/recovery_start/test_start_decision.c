@@ -314,7 +314,7 @@ static void test_both_starts_are_weighed(void **state)
          ASKS(REPLAY)},
         {"copies that come out right do not matter",
          {WITH_LATE(NEAR), LOOKED,
-          .late_replay = {.redo = NEAR, .is_hazardous = true, .copies_come_out_right = true}},
+          .late_replay = {.redo = NEAR, .is_hazardous = true, .copies_are_identical = true}},
          ASKS(CHANGES, .late = true, .reason = START_ESTIMATE)},
         {"the standby opens sooner from the early one",
          {WITH_LATE(FAR), LOOKED, .late_replay = {.redo = FAR, .opens_later = true}},
@@ -626,14 +626,14 @@ static void test_replay_from_the_early_start_is_wrong(void **state)
          {POSITIONS, LOOKED,
           .early_replay = {.redo = EARLY,
                            .is_hazardous = true,
-                           .copies_come_out_right = true,
+                           .copies_are_identical = true,
                            .hazard_lsn = NEAR}},
          ASKS_FOR_LATER(NEAR + 1, .past_hazard = true)},
         {"but they may be replayed",
          {POSITIONS, LOOKED,
           .early_replay = {.redo = EARLY,
                            .is_hazardous = true,
-                           .copies_come_out_right = true,
+                           .copies_are_identical = true,
                            .hazard_lsn = NEAR},
           .looked_from = NEAR + 1},
          IS_EARLY(NO_OTHER)},
@@ -726,7 +726,7 @@ static void test_replay_from_a_late_start_is_wrong(void **state)
          {WITH_LATE(NEAR), LOOKED, .asks_late = true,
           .late_replay = {.redo = NEAR,
                           .is_hazardous = true,
-                          .copies_come_out_right = true,
+                          .copies_are_identical = true,
                           .hazard_lsn = FAR},
           .changes_end = NEAR},
          IS_LATE(ASKED, WAL)},
@@ -865,7 +865,7 @@ static void answer(const World *world, const StartDecision *decision, StartFacts
 
 static bool is_wrong(const ReplayFacts *replay)
 {
-    return replay->is_hazardous && !replay->copies_come_out_right;
+    return replay->is_hazardous && !replay->copies_are_identical;
 }
 
 /* Whatever is true, a decision comes after a few questions, of which none is asked twice, and it
@@ -943,7 +943,7 @@ static void test_every_combination_ends_with_what_options_promise(void **state)
         WRONG(EARLY, END),
         WRONG(EARLY, LSN_INVALID),
         {.redo = EARLY, .limits_lsn = NEAR, .opens_later = true},
-        {.redo = EARLY, .is_hazardous = true, .copies_come_out_right = true, .hazard_lsn = NEAR},
+        {.redo = EARLY, .is_hazardous = true, .copies_are_identical = true, .hazard_lsn = NEAR},
     };
     const size_t replay_count = sizeof(replays) / sizeof(replays[0]);
 
