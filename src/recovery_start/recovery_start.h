@@ -96,7 +96,7 @@ bool start_is_as_promoted(const Control *source, const History *history, Lsn *pr
  */
 typedef struct ReplayHazard
 {
-    bool is_staged; /* input: the directories of new tablespaces already exist, made by
+    bool tablespaces_exist; /* input: the directories of new tablespaces already exist, made by
                                    this rewind */
     bool found;
     bool checkpoint_follows;   /* the source makes a checkpoint soon without being asked: it was
@@ -116,7 +116,7 @@ typedef struct ReplayHazard
 } ReplayHazard;
 
 /* Look for hazards in the source's WAL from a start on: `chain` is the scan of all of `stream`,
- * state the source as it was read last. Sets all fields of *hazard but is_staged. */
+ * state the source as it was read last. Sets all fields of *hazard but tablespaces_exist. */
 MUST_CHECK bool replay_hazard_find(const Clusters *clusters, const SourceState *state,
                                    const Options *options, const WalStream *stream,
                                    const ScanResult *chain, ReplayHazard *hazard, Error *error);

@@ -236,15 +236,15 @@ static bool gets_directory(const Clusters *clusters, const ScanResult *chain, co
 /* True if replay of this CREATE TABLESPACE does no harm; else *problem is the error. */
 static bool may_make_tablespace(const Clusters *clusters, const TablespaceMappings *mappings,
                                 const ScanResult *chain, const ScanTablespace *tablespace,
-                                bool is_staged, Error *problem)
+                                bool tablespaces_exist, Error *problem)
 {
     const char *mapped = tablespace_mapped(mappings, tablespace->path);
 
     if (mapped == NULL || strcmp(mapped, tablespace->path) == 0)
         return tablespace_check_replayed(
             clusters->target.directory, &clusters->target.control.version_directory,
-            tablespace->path, !is_staged && gets_directory(clusters, chain, tablespace->path),
-            problem);
+            tablespace->path,
+            !tablespaces_exist && gets_directory(clusters, chain, tablespace->path), problem);
     error_set(problem, ERROR_FAILED,
               "replay of CREATE TABLESPACE would use \"%s\" instead of \"%s\"", tablespace->path,
               mapped);
@@ -267,7 +267,7 @@ static void find_tablespaces(const Clusters *clusters, const TablespaceMappings 
         const ScanTablespace *tablespace = &chain->tablespaces[i];
 
         if (!tablespace->created || may_make_tablespace(clusters, mappings, chain, tablespace,
-                                                        hazard->is_staged, &hazard->error))
+                                                        hazard->tablespaces_exist, &hazard->error))
             continue;
         replay_hazard_add(hazard, tablespace->lsn);
     }
@@ -400,7 +400,8 @@ bool replay_hazard_find(const Clusters *clusters, const SourceState *state, cons
                         const WalStream *stream, const ScanResult *chain, ReplayHazard *hazard,
                         Error *error)
 {
-    *hazard = (ReplayHazard){.is_staged = hazard->is_staged, .former_limits_lsn = LSN_INVALID};
+    *hazard = (ReplayHazard){.tablespaces_exist = hazard->tablespaces_exist,
+                             .former_limits_lsn = LSN_INVALID};
     find_former_limits(&state->control, &clusters->target.control, chain, hazard);
     if (!find_dropped_origins(clusters, chain, &hazard->origin_drop_lsn, error) ||
         !find_copies(clusters, state, options->jobs, stream, chain, hazard, error))

@@ -375,7 +375,7 @@ bool transfer_make(const Session *session, const Planned *planned, const Recover
     StagedWal wal = {.source_wal = session->source_wal,
                      .input = &planned->input,
                      .archives_always = archives_always};
-    ReplayHazard hazard = {.is_staged = true};
+    ReplayHazard hazard = {.tablespaces_exist = true};
     bool hazardous, lacks_origins;
 
     *staged = (Staged){.planned = planned, .start = start};
