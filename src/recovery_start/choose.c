@@ -468,17 +468,17 @@ static bool add_source_changes(Chooser *chooser, const ScanResult *scanned, Erro
 
     if (!scan_check_known_updates(chooser->in.clusters->shape.version, scanned, error))
         return false;
-    if (start->own_blocks == NULL)
+    if (start->owned_blocks == NULL)
     {
-        start->own_blocks = blockmap_copy(chooser->in.changes->scanned.blocks);
+        start->owned_blocks = blockmap_copy(chooser->in.changes->scanned.blocks);
         start->made_before = blockmap_create();
         start->changes = chooser->in.changes->scanned;
-        start->changes.blocks = start->own_blocks;
+        start->changes.blocks = start->owned_blocks;
         start->whole_from = start->earliest.redo;
     }
     note_made_before(chooser, scanned->blocks);
     blockmap_forget_forks(scanned->blocks); /* the map lists forks created by the target only */
-    blockmap_merge(start->own_blocks, scanned->blocks);
+    blockmap_merge(start->owned_blocks, scanned->blocks);
     add_databases(chooser->arena, scanned->databases, scanned->database_count, &start->changes);
     return true;
 }
@@ -678,9 +678,9 @@ static bool leave_to_comparing(Chooser *chooser, Error *error)
 {
     RecoveryStart *start = chooser->start;
 
-    blockmap_destroy(start->own_blocks);
-    start->own_blocks = blockmap_create();
-    start->changes = (ScanResult){.blocks = start->own_blocks};
+    blockmap_destroy(start->owned_blocks);
+    start->owned_blocks = blockmap_create();
+    start->changes = (ScanResult){.blocks = start->owned_blocks};
     return source_wal_remove_before(chooser->in.source_wal, start->earliest.redo,
                                     start->chosen.redo, error);
 }
@@ -841,7 +841,7 @@ bool recovery_start_choose(const StartInput *input, Arena *arena, RecoveryStart 
     if (input->changes != NULL)
         start->changes = input->changes->scanned;
     else
-        start->changes.blocks = start->own_blocks = blockmap_create();
+        start->changes.blocks = start->owned_blocks = blockmap_create();
     chosen = decide_start(&chooser, &decision, error) && begin_chosen(&chooser, &decision, error);
     source_summaries_free(&chooser.summaries);
     scan_destroy(chooser.scan);
@@ -857,7 +857,7 @@ void recovery_start_free(RecoveryStart *start)
 {
     blockmap_destroy(start->rebuilt);
     blockmap_destroy(start->made);
-    blockmap_destroy(start->own_blocks);
+    blockmap_destroy(start->owned_blocks);
     blockmap_destroy(start->made_before);
     *start = (RecoveryStart){0};
 }

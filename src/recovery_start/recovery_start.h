@@ -172,7 +172,7 @@ typedef struct RecoveryStart
     uint32_t limits[LIMITS_MAX]; /* settings that replay of this WAL needs (index: version_limit) */
     const ScanPrepared *prepared; /* PREPARE records in the source's WAL from the start on */
     size_t prepared_count;
-    BlockMap *own_blocks; /* map that this struct frees: changes.blocks, if it is not
+    BlockMap *owned_blocks; /* map that this struct frees: changes.blocks, if it is not
                              TargetChanges'; or NULL */
 } RecoveryStart;
 
