@@ -345,7 +345,7 @@ static bool fetch_summaries(Chooser *chooser, const StartDecision *decision, Err
                               &chooser->first_segment, &gone_end, error))
         return false;
     facts->summaries_end = summaries->end;
-    facts->summaries_spare_gone = gone_end != LSN_INVALID;
+    facts->summaries_replace_gone_wal = gone_end != LSN_INVALID;
     facts->summaries_bytes =
         blockmap_block_count(summaries->blocks) * clusters->target.control.block_size;
     facts->bytes_per_second = source_wal_fetch_rate(chooser->in.source_wal);
@@ -655,10 +655,10 @@ bool recovery_start_foretell(const StartInput *input, Arena *arena, bool has_roo
     /* With --late-start the decision does not depend on whether WAL exists, but foretold->replayed
      * does. */
     if (result && !facts->wal_was_looked_for && !facts->changes_unknown &&
-        !facts->summaries_spare_gone && !fetch_wal_there(&chooser, &decision, error))
+        !facts->summaries_replace_gone_wal && !fetch_wal_there(&chooser, &decision, error))
         return false;
     foretold->segment = chooser.first_segment;
-    if (result && facts->summaries_spare_gone)
+    if (result && facts->summaries_replace_gone_wal)
         foretold->replayed = REPLAYED_WAL_IN_SUMMARIES;
     else if (facts->changes_unknown || facts->missing_end != LSN_INVALID)
         foretold->replayed =
@@ -762,7 +762,7 @@ static bool begin_chosen(Chooser *chooser, const StartDecision *decision, Error 
     if (decision->late)
         return begin_late(chooser, decision, error);
     start->wal_from = start->earliest.redo;
-    if (decision->opens_sooner_early)
+    if (decision->early_opens_sooner)
         log_info("recovery starts at the last common checkpoint: from the source's last one the "
                  "target would take no connections at first");
     warn_of_settings(chooser);

@@ -137,7 +137,7 @@ static bool summaries_are_worth_it(const StartFacts *facts, StartReason reason)
 {
     return facts->summaries_end != LSN_INVALID &&
            !(reason == START_HAZARD && facts->early_replay.redo != LSN_INVALID) &&
-           (facts->summaries_spare_gone ||
+           (facts->summaries_replace_gone_wal ||
             (facts->summaries_end - facts->early > KEPT_BEFORE_LATE &&
              wal_after_summaries(facts) <= KEPT_BEFORE_LATE));
 }
@@ -256,7 +256,7 @@ static StartDecision decide_late(const StartFacts *facts, StartReason reason)
     if (weighs &&
         (replay->missing_end != LSN_INVALID || replay_is_wrong(replay) || late_opens_later(facts)))
         return turns_early((StartDecision){
-            .opens_sooner_early = replay->missing_end == LSN_INVALID && !replay_is_wrong(replay)});
+            .early_opens_sooner = replay->missing_end == LSN_INVALID && !replay_is_wrong(replay)});
     if (replay->missing_end != LSN_INVALID)
         return start_refuses(decision, START_WAL_MISSING);
     if (!facts->compares)
@@ -364,7 +364,7 @@ static StartDecision choose_start(const StartFacts *facts)
         return start_asks(nothing, START_UNKNOWN_ROOM);
     if (has_late && facts->asks_late)
         return decide_late(facts, START_ASKED);
-    if (facts->summaries_spare_gone)
+    if (facts->summaries_replace_gone_wal)
         return decide_late(facts, START_NO_WAL);
     if (!facts->wal_was_looked_for)
         return start_asks(nothing, START_UNKNOWN_WAL);

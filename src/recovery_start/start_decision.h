@@ -157,11 +157,11 @@ typedef struct StartFacts
     uint64_t buffers_bytes;  /* size of the source's shared buffers */
     uint64_t data_bytes;     /* size of the source's relations */
     bool summaries_read;
-    Lsn summaries_end;         /* the source's summaries have its changes up to this LSN;
-                                  LSN_INVALID if they are of no use */
-    bool summaries_spare_gone; /* WAL before summaries_end is gone from the source; the summaries
-                                  replace it */
-    uint64_t summaries_bytes;  /* size of the blocks that the summaries name */
+    Lsn summaries_end;               /* the source's summaries have its changes up to this LSN;
+                                        LSN_INVALID if they are of no use */
+    bool summaries_replace_gone_wal; /* WAL before summaries_end is gone from the source; the
+                                  summaries replace it */
+    uint64_t summaries_bytes;        /* size of the blocks that the summaries name */
     StartAnswer early_room, late_room;
     bool wal_was_looked_for; /* archives were asked for WAL that the source lacks since the early
                                   start; missing_end is known */
@@ -264,7 +264,7 @@ typedef struct StartDecision
                                 early one was; else LSN_INVALID */
     StartEstimate estimate;  /* with START_ESTIMATE, or where all blocks are compared */
     bool is_expected;        /* the start is the checkpoint that the rewind would make */
-    bool opens_sooner_early; /* early is chosen since the standby takes connections sooner from
+    bool early_opens_sooner; /* early is chosen since the standby takes connections sooner from
                                 there */
     bool reads_once;         /* WAL before the late start is removed as soon as it was read */
     bool keeps_wal; /* WAL before the late start stays on the target, since there is little */
