@@ -97,18 +97,18 @@ bool start_is_as_promoted(const Control *source, const History *history, Lsn *pr
 typedef struct ReplayHazard
 {
     bool tablespaces_exist; /* input: the directories of new tablespaces already exist, made by
-                                   this rewind */
+                               this rewind */
     bool found;
     bool checkpoint_follows;   /* the source makes a checkpoint soon without being asked: it was
                                   promoted, or has copied a database */
     bool copies_are_identical; /* the only hazards found are copies of databases, and each copy
-                                   is identical to the source's: harmless without a late start */
+                                  is identical to the source's: harmless without a late start */
     Lsn lsn;                   /* record that a safe start must lie past; LSN_INVALID if unknown */
     Error error;               /* error if the source has no start past the hazard */
     /* Records that are no hazards, but better avoided by a later start; or LSN_INVALID.
      */
     Lsn former_limits_lsn; /* last record that needs a higher max_connections, or another limit,
-                                 than the source has now */
+                              than the source has now */
     uint32_t limits[LIMITS_MAX]; /* settings that replay needs (index: version_limit); at least the
                                     source's */
     Lsn origin_drop_lsn; /* last drop of a replication origin that replay needs up to there, in
@@ -173,7 +173,7 @@ typedef struct RecoveryStart
     const ScanPrepared *prepared; /* PREPARE records in the source's WAL from the start on */
     size_t prepared_count;
     BlockMap *owned_blocks; /* map that this struct frees: changes.blocks, if it is not
-                             TargetChanges'; or NULL */
+                               TargetChanges'; or NULL */
 } RecoveryStart;
 
 /* Input of the choice. All values that it points to must live as long as the RecoveryStart. */

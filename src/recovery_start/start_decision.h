@@ -112,7 +112,7 @@ typedef struct ReplayFacts
     Lsn missing_end;   /* end of the missing WAL after the start; LSN_INVALID if none is missing */
     bool is_hazardous; /* replay may go wrong: see ReplayHazard */
     bool copies_are_identical; /* the only hazards are copies of databases, and each copy is
-                                   identical to the source's: replay is right */
+                                  identical to the source's: replay is right */
     Lsn hazard_lsn;            /* LSN that a safe start must lie past; LSN_INVALID if unknown */
     Lsn limits_lsn;            /* last record that needs higher settings than the source has now,
                                   or a dropped replication origin; LSN_INVALID if not found */
@@ -160,13 +160,13 @@ typedef struct StartFacts
     Lsn summaries_end;               /* the source's summaries have its changes up to this LSN;
                                         LSN_INVALID if they are of no use */
     bool summaries_replace_gone_wal; /* WAL before summaries_end is gone from the source; the
-                                  summaries replace it */
+                                        summaries replace it */
     uint64_t summaries_bytes;        /* size of the blocks that the summaries name */
     StartAnswer early_room, late_room;
     bool wal_was_looked_for; /* archives were asked for WAL that the source lacks since the early
-                                  start; missing_end is known */
+                                start; missing_end is known */
     Lsn missing_end;         /* end of the WAL that neither the source nor an archive has;
-                                  LSN_INVALID if none is missing */
+                                LSN_INVALID if none is missing */
     ReplayFacts early_replay, late_replay;
     bool relations_listed;
     uint64_t relations_bytes;

@@ -41,8 +41,8 @@ typedef struct FoundFile
     /* bytes of the source's file if it became shorter, else SIZE_AS_PLANNED */
     uint64_t actual_size;
     uint64_t data_offset; /* offset, in the root's data file, of the first fetched byte of a file
-                            that stays in place; the bytes follow one another in the order of their
-                            ranges. DATA_OFFSET_NONE if none is fetched */
+                             that stays in place; the bytes follow one another in the order of their
+                             ranges. DATA_OFFSET_NONE if none is fetched */
     atomic_bool left_out; /* the source no longer has the file, or recovery must not find its copy
                              (removed, unlogged or prepared later): fetched bytes are not used, and
                              the target's file is removed */

@@ -95,7 +95,7 @@ typedef struct SegmentContent
     bool rebuilds;         /* recovery is certain to replay this segment, so `rebuilt` is filled */
     BlockMap *vm_blocks;   /* blocks of visibility maps that records change; NULL if `rebuilt` is */
     BlockMap *vm_reads;    /* subset of vm_blocks: replay of the first record here reads the block;
-                               NULL if `rebuilt` is */
+                              NULL if `rebuilt` is */
     Lsn vm_read_lsn;       /* LSN of the last record that reads a block of vm_reads */
     Buffer checkpoints;    /* ScanCheckpoint */
     Buffer databases;      /* ScanDatabase */
@@ -242,8 +242,8 @@ typedef struct ScanResult
                           them, owned by the scan. NULL: the stream does not ask for them, or a
                           record may read other blocks than it names */
     Lsn vm_read_lsn;   /* LSN of the last record whose replay reads a block of a visibility map that
-                           no earlier record changed: the record has no image of the block.
-                           LSN_INVALID: none, or the stream does not ask for `rebuilt` */
+                          no earlier record changed: the record has no image of the block.
+                          LSN_INVALID: none, or the stream does not ask for `rebuilt` */
     uint64_t record_count; /* number of records from the floor on */
     uint64_t wal_bytes;    /* WAL bytes that were read */
     uint64_t commit_count; /* commits from the divergence on */
