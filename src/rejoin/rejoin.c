@@ -118,7 +118,7 @@ static bool check_streaming(Rejoin *rejoin, const Look *look, Error *error)
     if (!next_start_limits(options, clusters, expected, rejoin->arena, &low, error))
         return false;
     if (!standby_uses_recovery_conf(clusters->shape.version))
-        standby_limits_tell(&low);
+        standby_limits_log(&low);
     return true;
 }
 

@@ -136,7 +136,7 @@ static bool plan(Run *run, const SourceState *source, bool first, Error *error)
     if (!first)
         return true;
     if (run->next_start->limits_written)
-        standby_limits_tell(&run->next_start->low_limits);
+        standby_limits_log(&run->next_start->low_limits);
     newest = plan_wal_before_gap(&run->planned.input);
     if (newest != NULL && run->next_start->summarizes_wal)
     {
@@ -333,7 +333,7 @@ static bool finish_unneeded(Run *run, Error *error)
         if (!next_start_limits(options, clusters, expected, session->arena, &settings->limits,
                                error))
             return false;
-        standby_limits_tell(&settings->limits);
+        standby_limits_log(&settings->limits);
     }
     if (!streaming_make_slot(options, clusters, needed_from, &run->slot_made, error))
         return false;

@@ -38,7 +38,7 @@ void standby_limits_append(const LowLimits *low, Buffer *text)
                       low->items[i].configured, low->items[i].needed);
 }
 
-void standby_limits_tell(const LowLimits *low)
+void standby_limits_log(const LowLimits *low)
 {
     AUTO_BUFFER Buffer text = {0};
 

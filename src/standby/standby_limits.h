@@ -39,6 +39,6 @@ void standby_limits_find(const Version *version, const Settings *settings, const
 void standby_limits_append(const LowLimits *low, Buffer *text);
 
 /* Print that -R writes these limits; nothing if the list is empty. */
-void standby_limits_tell(const LowLimits *low);
+void standby_limits_log(const LowLimits *low);
 
 #endif
