@@ -211,7 +211,7 @@ size_t path_parent_length(const char *path)
     return slash != NULL ? (size_t) (slash - path) : 0;
 }
 
-bool path_parent_changes(PathParent *last, const char *path)
+bool path_parent_next(PathParent *last, const char *path)
 {
     const size_t length = path_parent_length(path);
     const bool is_same =

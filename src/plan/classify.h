@@ -67,7 +67,7 @@ bool path_is_within(const char *directory, const char *path);
 /* The length of the directory part of a path; 0 without a slash. */
 size_t path_parent_length(const char *path);
 
-/* The directory of the last path that path_parent_changes was called with; {0} before the first. */
+/* The directory of the last path that path_parent_next was called with; {0} before the first. */
 typedef struct PathParent
 {
     const char *path;
@@ -77,7 +77,7 @@ typedef struct PathParent
 /* Returns true if the path is in another directory than the previous call's path, which it replaces
  * in *last: the path must live until the next call. For sorted paths: files of one directory follow
  * each other. */
-bool path_parent_changes(PathParent *last, const char *path);
+bool path_parent_next(PathParent *last, const char *path);
 
 /*
  * Search a sorted array in which every struct begins with its path (const char *). path_find

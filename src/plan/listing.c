@@ -259,7 +259,7 @@ static bool check_listed_parents(const Listing *listing, const char *side, Error
         const char *path = listing->files[i].path;
         const ListedFile *parent;
 
-        if (!path_parent_changes(&last, path) || last.length == 0)
+        if (!path_parent_next(&last, path) || last.length == 0)
             continue;
         parent = path_find(listing->files, listing->count, sizeof(*parent), path, last.length);
         if (parent == NULL || (parent->type != FILE_DIRECTORY &&

@@ -286,7 +286,7 @@ static void check_entries(Check *check)
 
         if (!entry_has_effect(entry) && entry->reason != REASON_STANDBY)
             continue;
-        if (path_parent_changes(&last, entry->path) &&
+        if (path_parent_next(&last, entry->path) &&
             !is_checked_directory(check, entry->path, last.length))
             check_directory(check, entry->path, last.length);
         if (!can_carry_out(entry, target_path(&buffer, check->roots.target_directory, entry->path),

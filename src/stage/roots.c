@@ -177,7 +177,7 @@ bool roots_find(Arena *arena, const char *target_directory, const Plan *plan, Ro
             continue;
         if (!add_location(arena, roots, entry, error))
             return false;
-        if (path_parent_changes(&last, entry->path) &&
+        if (path_parent_next(&last, entry->path) &&
             !find_on_the_way(arena, roots, entry->path, last.length, error))
             return false;
     }
@@ -267,7 +267,7 @@ bool roots_reserve(Roots *roots, const Plan *plan, Error *error)
         if (!entry->on_target)
             growth += strlen(entry->path + path_parent_length(entry->path)) + NAME_SPACE;
         /* The new names of a directory may take one allocation unit more than their own bytes. */
-        if (!entry->on_target && path_parent_changes(&last, entry->path))
+        if (!entry->on_target && path_parent_next(&last, entry->path))
             growth += unit;
         root->needed.reserved += growth;
     }

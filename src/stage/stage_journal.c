@@ -148,7 +148,7 @@ static bool add_parents(const Stage *stage, Error *error)
     {
         const char *path = stage->extras[index].path;
 
-        if (path_parent_changes(&last, path) && last.length > 0 &&
+        if (path_parent_next(&last, path) && last.length > 0 &&
             !add_path(stage, JOURNAL_MAKE_DIRECTORY, path_parent(&parent, path), error))
             return false;
     }
