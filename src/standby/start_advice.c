@@ -176,14 +176,14 @@ void start_advise_on_misleading_wal(const MisleadingWal *misleading, Timeline ti
                    "Recovery takes the newest timeline of which it finds a history file.",
                    misleading->last_newer, timeline);
     }
-    if (misleading->not_sources[0] != '\0')
+    if (misleading->conflicting_file[0] != '\0')
         advice_add(list,
                    before_start("Remove that file from the archive, and what follows on its "
                                 "timeline."),
                    "the archive has other WAL than the source's under the source's names\n"
                    "Its \"%s\" is not the source's. Recovery asks \"restore_command\" before it "
                    "looks in pg_wal, and would replay lost WAL.",
-                   misleading->not_sources);
+                   misleading->conflicting_file);
 }
 
 void start_advise_on_slot(const Version *version, const char *name, bool unknown,

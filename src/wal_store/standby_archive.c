@@ -92,7 +92,7 @@ static void compare_segment(const StandbyArchive *archive, WalStore *store, Misl
         own_there &&
         is_same(archived, own, archive->divergence - wal_segment_start(shape, segment),
                 shape->segment_size))
-        wal_stream_segment_name(&store->stream, segment, found->not_sources);
+        wal_stream_segment_name(&store->stream, segment, found->conflicting_file);
     file_close(archived);
     file_close(own);
 }
@@ -152,8 +152,8 @@ MisleadingWal standby_archive_look(const StandbyArchive *archive, Arena *arena)
     if (timeline != 1 && read_history(store, timeline, &text) &&
         !(history_parse(arena, timeline, (const char *) text.bytes, text.size, &archived, &error) &&
           history_is_same(&archived, history)))
-        history_file_name(timeline, found.not_sources);
-    if (compares && found.not_sources[0] == '\0')
+        history_file_name(timeline, found.conflicting_file);
+    if (compares && found.conflicting_file[0] == '\0')
         compare_segment(archive, store, &found);
     wal_store_destroy(store);
     return found;

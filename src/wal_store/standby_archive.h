@@ -31,7 +31,7 @@ typedef struct MisleadingWal
     /* Name of an archived file that has a source file's name but another content: the history file
      * of the source's timeline, or the segment of the divergence with the target's lost WAL, which
      * the server would replay. "": the archive has no such file. */
-    char not_sources[WAL_NAME_SIZE];
+    char conflicting_file[WAL_NAME_SIZE];
 
     /* The server's restore_command if it was not run, so that the archive was not asked; NULL: it
      * was run, or the server has none. */

@@ -111,8 +111,8 @@ static void wal_that_misleads(void **state)
         {{.first_newer = 4, .last_newer = 4, .newer_in_archive = true},
          1,
          "remove \"00000004.history\" from the archive."},
-        {{.not_sources = "00000003.history"}, 1, "Remove that file from the archive"},
-        {{.first_newer = 4, .last_newer = 5, .newer_in_pg_wal = true, .not_sources = "x"},
+        {{.conflicting_file = "00000003.history"}, 1, "Remove that file from the archive"},
+        {{.first_newer = 4, .last_newer = 5, .newer_in_pg_wal = true, .conflicting_file = "x"},
          2,
          "from the target's pg_wal."},
     };
