@@ -42,7 +42,7 @@ static bool crashed_in_exclusive_backup(const Target *target, WalScan *scan)
 
     if (!target->label_is_exclusive || target->control.state != STATE_IN_PRODUCTION)
         return false;
-    if (target->has_own_pid_file)
+    if (target->has_original_pid_file)
         return true;
     if (!scan_find_checkpoint(scan, &wanted, &checkpoint, NULL))
         return false;

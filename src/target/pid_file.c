@@ -92,7 +92,7 @@ static int64_t number_of(const char *line)
     return text_take_u64(&digits, &value) && value <= INT64_MAX ? (int64_t) value : 0;
 }
 
-bool pid_file_is_own(const char *directory)
+bool pid_file_is_original(const char *directory)
 {
     AUTO_BUFFER Buffer path = {0};
     PidFileServer server;

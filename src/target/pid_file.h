@@ -76,7 +76,7 @@ bool pid_file_is_empty(const char *directory);
  * same path, since a copied file is younger; and where the file system does not store when a file
  * was created.
  */
-bool pid_file_is_own(const char *directory);
+bool pid_file_is_original(const char *directory);
 
 /* The start time of this process in seconds since 1970, as a server writes its own into
  * postmaster.pid; 0: not known. */

@@ -60,7 +60,7 @@ bool target_read(Target *target, Error *error)
     Timeline timeline;
     bool found;
 
-    target->has_own_pid_file = pid_file_is_own(target->directory);
+    target->has_original_pid_file = pid_file_is_original(target->directory);
     if (!directory_control_read(target->directory, &target->control, error) ||
         !file_read_all(path_in(&path, target->directory, BACKUP_LABEL_PATH), LABEL_SIZE_MAX, &text,
                        &found, error))

@@ -27,7 +27,7 @@ typedef struct Target
                                   of a rewind: the WAL alone knows where the backup ends */
     bool label_is_exclusive; /* label_of_base_backup, and the backup is an exclusive one: a primary
                                 has this file in its own directory while the backup runs */
-    bool has_own_pid_file;   /* pid_file_is_own */
+    bool has_original_pid_file; /* pid_file_is_original */
 } Target;
 
 /* Find the target's absolute path, read its permissions, and set modes for new files and umask from

@@ -303,18 +303,18 @@ static void test_whose_pid_file_it_is(void **state)
     char directory[PATH_MAX], lines[PATH_MAX + 64];
 
     (void) state;
-    assert_false(pid_file_is_own("."));
+    assert_false(pid_file_is_original("."));
     assert_non_null(getcwd(directory, sizeof(directory)));
     snprintf(lines, sizeof(lines), "%s\n%lld\n", directory, (long long) time(NULL));
     make_pid_file(dead_pid(), lines);
-    assert_true(pid_file_is_own("."));
+    assert_true(pid_file_is_original("."));
     assert_int_equal(unlink("postmaster.pid"), 0);
     snprintf(lines, sizeof(lines), "%s\n%lld\n", directory, (long long) time(NULL) - 60);
     make_pid_file(dead_pid(), lines);
-    assert_false(pid_file_is_own("."));
+    assert_false(pid_file_is_original("."));
     snprintf(lines, sizeof(lines), "/data\n%lld\n", (long long) time(NULL));
     make_pid_file(dead_pid(), lines);
-    assert_false(pid_file_is_own("."));
+    assert_false(pid_file_is_original("."));
 }
 
 static void test_live_processes_are_respected(void **state)
