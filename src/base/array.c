@@ -84,6 +84,21 @@ int compare_u32(const void *one, const void *other)
     return (a > b) - (a < b);
 }
 
+int compare_u32_pairs(const void *one, const void *other)
+{
+    const uint32_t *a = one, *b = other;
+    const int first = compare_u32(a, b);
+
+    return first != 0 ? first : compare_u32(a + 1, b + 1);
+}
+
+int compare_u64(const void *one, const void *other)
+{
+    const uint64_t a = *(const uint64_t *) one, b = *(const uint64_t *) other;
+
+    return (a > b) - (a < b);
+}
+
 int compare_strings(const void *one, const void *other)
 {
     return strcmp(*(const char *const *) one, *(const char *const *) other);

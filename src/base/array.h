@@ -58,10 +58,12 @@ void *array_find(const void *key, const void *items, size_t count, size_t item_s
                  ArrayCompare compare);
 void array_sort(void *items, size_t count, size_t item_size, ArrayCompare compare);
 
-/* ArrayCompare functions, which are suitable for qsort too. compare_strings: key and item are
- * pointers to a `const char *`, or to a struct that begins with one. compare_u32: pointers to
- * uint32_t. */
+/* ArrayCompare functions, which are suitable for qsort too. Key and item are pointers to a value,
+ * or to a struct that begins with one: a `const char *`, a number, or two numbers, of which the
+ * first one counts first. */
 int compare_strings(const void *one, const void *other);
 int compare_u32(const void *one, const void *other);
+int compare_u32_pairs(const void *one, const void *other);
+int compare_u64(const void *one, const void *other);
 
 #endif

@@ -169,6 +169,11 @@ bool text_ends_with(const char *text, const char *suffix)
     return length >= suffix_length && strcmp(text + length - suffix_length, suffix) == 0;
 }
 
+bool text_is_same(const char *one, const char *other)
+{
+    return one != NULL && other != NULL && strcmp(one, other) == 0;
+}
+
 bool text_is_ascii(const char *text)
 {
     while (*text != '\0' && (uint8_t) *text < 0x80)

@@ -56,6 +56,9 @@ bool is_among(const char *word, const char *const *list);
 /* True if the text ends with the suffix, or is the suffix. */
 bool text_ends_with(const char *text, const char *suffix);
 
+/* True if the strings are equal; false if one is NULL. */
+bool text_is_same(const char *one, const char *other);
+
 /* True if all bytes of the text are ASCII, and so valid in every server encoding. */
 bool text_is_ascii(const char *text);
 

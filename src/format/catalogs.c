@@ -71,18 +71,9 @@ void catalogs_add_page(Catalogs *catalogs, Oid database, const uint8_t *page, ui
         catalogs_add_row(catalogs, database, heap_image_row(&image, item));
 }
 
-static int compare(const void *left, const void *right)
-{
-    const CatalogStorage *a = left, *b = right;
-
-    if (a->filenode != b->filenode)
-        return a->filenode < b->filenode ? -1 : 1;
-    return (a->database > b->database) - (a->database < b->database);
-}
-
 void catalogs_sort(Catalogs *catalogs)
 {
-    ARRAY_SORT(catalogs->items, catalogs->count, compare);
+    ARRAY_SORT(catalogs->items, catalogs->count, compare_u32_pairs);
 }
 
 Oid catalogs_oid(const Catalogs *catalogs, const RelationId *storage)
@@ -90,7 +81,7 @@ Oid catalogs_oid(const Catalogs *catalogs, const RelationId *storage)
     const CatalogStorage key = {.filenode = storage->relation, .database = storage->database};
     bool found;
     const size_t index = array_search(&key, catalogs->items, catalogs->count,
-                                      sizeof(*catalogs->items), compare, &found);
+                                      sizeof(*catalogs->items), compare_u32_pairs, &found);
 
     return found ? catalogs->items[index].oid : storage->relation;
 }

@@ -386,27 +386,21 @@ static void cut_to_parent(Buffer *path)
         buffer_append_u8(path, '/');
 }
 
-/* The program's own directory, appended. *by_loader: the executable of this process is the loader
- * of a portable directory, which is the directory above. */
-static bool find_own_directory(Buffer *directory, bool *by_loader, Error *error)
+bool process_own_directory(Buffer *directory, bool *by_loader, Error *error)
 {
     const char *path;
+    bool is_loader;
 
     if (!file_read_link("/proc/self/exe", directory, error))
         return false;
     path = buffer_string(directory);
-    *by_loader = strncmp(strrchr(path, '/'), LOADER_PREFIX, strlen(LOADER_PREFIX)) == 0;
+    is_loader = strncmp(strrchr(path, '/'), LOADER_PREFIX, strlen(LOADER_PREFIX)) == 0;
     cut_to_parent(directory);
-    if (*by_loader)
+    if (is_loader)
         cut_to_parent(directory);
+    if (by_loader != NULL)
+        *by_loader = is_loader;
     return true;
-}
-
-bool process_own_directory(Buffer *directory, Error *error)
-{
-    bool by_loader;
-
-    return find_own_directory(directory, &by_loader, error);
 }
 
 /* Let the C library read the list of its tables of encodings in a portable directory. It looks for
@@ -435,7 +429,7 @@ void process_begin(void)
     for (char **setting = environ; *setting != NULL; setting++)
         if (strncmp(*setting, PROCESS_KEPT_PREFIX, length) == 0)
             *setting += length;
-    if (!find_own_directory(&directory, &by_loader, NULL) || !by_loader)
+    if (!process_own_directory(&directory, &by_loader, NULL) || !by_loader)
         return;
     prctl(PR_SET_NAME, PROCESS_NAME);
     take_encodings(buffer_string(&directory));

@@ -65,7 +65,7 @@ MUST_CHECK bool process_shell(const ShellCommand *command, int *wait_status, Err
 void process_describe(int wait_status, char *out, size_t size);
 
 /* The absolute path of this program's own directory, appended; where the portable directory's
- * loader has started it, that of the portable directory. */
-MUST_CHECK bool process_own_directory(Buffer *directory, Error *error);
+ * loader has started it, that of the portable directory: *by_loader, which may be NULL. */
+MUST_CHECK bool process_own_directory(Buffer *directory, bool *by_loader, Error *error);
 
 #endif

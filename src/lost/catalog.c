@@ -129,14 +129,6 @@ const char *row_name(CatalogLook *look, const CatalogTuple *row, const char *col
                : NULL;
 }
 
-static int compare_key(const void *key, const void *item)
-{
-    const uint64_t number = *(const uint64_t *) key;
-    const RowVersion *version = item;
-
-    return (number > version->key) - (number < version->key);
-}
-
 /* The bytes of the row that has its first version at *position, which moves to the next row. */
 static Slice visible_tuple(const Catalog *catalog, const CatalogView *view, size_t *position)
 {
@@ -162,7 +154,7 @@ bool catalog_next(CatalogLook *look, Oid oid, uint64_t key, size_t *position, Ca
     bool found = false;
 
     if (*position == 0 && key != KEY_ANY)
-        *position = ARRAY_LOWER_BOUND(&key, catalog->versions, catalog->count, compare_key);
+        *position = ARRAY_LOWER_BOUND(&key, catalog->versions, catalog->count, compare_u64);
     while (*position < catalog->count && !found)
         found = split_row(catalog, visible_tuple(catalog, &look->view, position), row);
     if (!found)
@@ -448,7 +440,7 @@ bool catalog_gives_storage(CatalogLook *look, Oid filenode, bool made)
     const Catalog *pg_class = open_catalog(look->schema, look->database, PG_CLASS, true);
     const uint64_t key = OTHER_KEY(filenode);
 
-    for (size_t i = ARRAY_LOWER_BOUND(&key, pg_class->versions, pg_class->count, compare_key);
+    for (size_t i = ARRAY_LOWER_BOUND(&key, pg_class->versions, pg_class->count, compare_u64);
          i < pg_class->count && pg_class->versions[i].key == key; i++)
     {
         const RowVersion *version = &pg_class->versions[i];

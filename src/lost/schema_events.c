@@ -187,19 +187,10 @@ static void add_catalog_change(Objects *objects, CatalogLook *look, const Catalo
     }
 }
 
-static int compare_objects(const void *left, const void *right)
-{
-    const Object *a = left, *b = right;
-
-    if (a->catalog != b->catalog)
-        return a->catalog < b->catalog ? -1 : 1;
-    return (a->oid > b->oid) - (a->oid < b->oid);
-}
-
 static int compare_object_places(const void *left, const void *right)
 {
     const Object *a = left, *b = right;
-    const int order = compare_objects(left, right);
+    const int order = compare_u32_pairs(left, right);
 
     if (a->lsn != b->lsn)
         return a->lsn < b->lsn ? -1 : 1;
@@ -211,13 +202,13 @@ static void merge_objects(Objects *objects)
 {
     size_t kept = 0;
 
-    ARRAY_SORT(objects->items, objects->count, compare_objects);
+    ARRAY_SORT(objects->items, objects->count, compare_u32_pairs);
     for (size_t i = 0; i < objects->count; i++)
     {
         const Object *object = &objects->items[i];
         Object *last = kept > 0 ? &objects->items[kept - 1] : NULL;
 
-        if (last == NULL || compare_objects(last, object) != 0)
+        if (last == NULL || compare_u32_pairs(last, object) != 0)
         {
             objects->items[kept++] = *object;
             continue;
@@ -233,7 +224,7 @@ static Object *find_object(const Objects *objects, Oid catalog, Oid oid)
 {
     const Object key = {.catalog = catalog, .oid = oid};
 
-    return ARRAY_FIND(&key, objects->items, objects->count, compare_objects);
+    return ARRAY_FIND(&key, objects->items, objects->count, compare_u32_pairs);
 }
 
 /* An object that cannot be without another one, or that is made or dropped with it, is a part of

@@ -352,23 +352,18 @@ static bool fetch_summaries(Chooser *chooser, const StartDecision *decision, Err
     return true;
 }
 
-typedef struct Relations
-{
-    const VersionDirectory *version_directory;
-    uint64_t bytes; /* total size of main forks */
-} Relations;
-
-/* A SourceFileVisitor. */
+/* A SourceFileVisitor: add up the sizes of the main forks. */
 static bool add_relation_bytes(void *context, const SourceFile *file, Error *error)
 {
-    Relations *relations = context;
+    Chooser *chooser = context;
+    const Control *control = &chooser->in.clusters->target.control;
     RelationFile relation;
 
     (void) error;
     if (file->type == FILE_REGULAR &&
-        relpath_parse(relations->version_directory, file->path, &relation) &&
+        relpath_parse(&control->version_directory, file->path, &relation) &&
         relation.fork == FORK_MAIN)
-        relations->bytes += file->size;
+        chooser->facts.data_bytes += file->size;
     return true;
 }
 
@@ -377,15 +372,10 @@ static bool list_relations(Chooser *chooser, Error *error)
 {
     const Clusters *clusters = chooser->in.clusters;
     Source *source = clusters->source;
-    Relations relations = {&clusters->target.control.version_directory, 0};
 
-    if (chooser->facts.data_bytes != 0)
-        return true;
-    if (!source->operations->list(source, clusters->shape.version, add_relation_bytes, &relations,
-                                  error))
-        return false;
-    chooser->facts.data_bytes = relations.bytes;
-    return true;
+    return chooser->facts.data_bytes != 0 ||
+           source->operations->list(source, clusters->shape.version, add_relation_bytes, chooser,
+                                    error);
 }
 
 /* A FactFetcher for START_UNKNOWN_RELATIONS. */
@@ -707,24 +697,13 @@ static bool begin_late(Chooser *chooser, const StartDecision *decision, Error *e
                                      start->chosen.redo, error));
 }
 
-/* Warn of WAL that can only be replayed with higher settings than the source has now. */
-static void warn_of_settings(const Chooser *chooser)
-{
-    const Version *version = chooser->in.clusters->shape.version;
-    const ReplayHazard *hazard = &chooser->hazard;
-    /* From PostgreSQL 12 on, -R writes the settings as high as replay needs them. */
-    const bool written =
-        chooser->in.options->write_recovery_conf && version->recovery_settings != RECOVERY_CONF;
-
-    replay_hazard_warn_of_settings(version, hazard->origin_drop_lsn,
-                                   written ? LSN_INVALID : hazard->former_limits_lsn);
-}
-
 /* Fill in the RecoveryStart for the decision. The WAL that was read last may be that of the other
  * start: the chosen start's WAL is then read again. */
 static bool begin_chosen(Chooser *chooser, const StartDecision *decision, Error *error)
 {
     RecoveryStart *start = chooser->start;
+    const Version *version = chooser->in.clusters->shape.version;
+    const Options *options = chooser->in.options;
     const ReplayFacts *replay =
         decision->late ? &chooser->facts.late_replay : &chooser->facts.early_replay;
 
@@ -765,7 +744,12 @@ static bool begin_chosen(Chooser *chooser, const StartDecision *decision, Error 
     if (decision->early_opens_sooner)
         log_info("recovery starts at the last common checkpoint: from the source's last one the "
                  "target would take no connections at first");
-    warn_of_settings(chooser);
+    /* From PostgreSQL 12 on, -R writes the settings as high as replay needs them. */
+    replay_hazard_warn_of_settings(version, chooser->hazard.origin_drop_lsn,
+                                   options->write_recovery_conf &&
+                                           version->recovery_settings != RECOVERY_CONF
+                                       ? LSN_INVALID
+                                       : chooser->hazard.former_limits_lsn);
     return true;
 }
 

@@ -54,11 +54,6 @@ static const char *option_value(const OptionList *list, const char *keyword)
 /* Warning about -R; --check has no finding for it. */
 static const Advice warning = {.id = "standby", .severity = ADVICE_WARNING};
 
-static bool same_text(const char *one, const char *other)
-{
-    return one != NULL && other != NULL && strcmp(one, other) == 0;
-}
-
 /* ---- the target's former primary_conninfo ---- */
 
 /* Read the options of a connection string, including those that only the server's libpq knows (not
@@ -169,10 +164,10 @@ static bool is_kept(const Conninfos *conninfos, const char *keyword)
     if (string_sets(conninfos, keyword))
         return false;
     if (strcmp(keyword, "password") == 0)
-        return same_text(option_value(&conninfos->former, "user"),
-                         option_value(&conninfos->connection, "user")) &&
+        return text_is_same(option_value(&conninfos->former, "user"),
+                            option_value(&conninfos->connection, "user")) &&
                (conninfos->password == NULL ||
-                same_text(option_value(&conninfos->former, "password"), conninfos->password));
+                text_is_same(option_value(&conninfos->former, "password"), conninfos->password));
     /* The certificate that checks the server belongs to the mode that demands the check. */
     if (is_strengthened(conninfos, keyword) ||
         (strcmp(keyword, "sslrootcert") == 0 && is_strengthened(conninfos, "sslmode")))
@@ -230,9 +225,9 @@ static void list_differences(const Conninfos *conninfos, Arena *arena, StandbySe
 
         if (former->items[i].value != value || is_among(keyword, of_no_interest))
             continue;
-        if (!same_text(option_value(&conninfos->result, keyword), value))
+        if (!text_is_same(option_value(&conninfos->result, keyword), value))
             settings->changed[settings->changed_count++] = keyword;
-        else if (!same_text(option_value(&conninfos->connection, keyword), value))
+        else if (!text_is_same(option_value(&conninfos->connection, keyword), value))
             settings->kept[settings->kept_count++] = keyword;
     }
 }

@@ -119,7 +119,7 @@ bool target_find_program(Arena *arena, const char *name, const Version *version,
             buffer_append_string(&directories, version->name);
         else
             buffer_append_u8(&directories, (uint8_t) *byte);
-    (void) !((process_own_directory(&own, NULL) &&
+    (void) !((process_own_directory(&own, NULL, NULL) &&
               try_program(arena, name, buffer_string(&own), version, program)) ||
              try_directories(arena, name, getenv("PATH"), version, program) ||
              try_directories(arena, name, buffer_string(&directories), version, program));

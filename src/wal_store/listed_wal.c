@@ -4,13 +4,6 @@
 
 #include <string.h>
 
-static int compare_numbers(const void *one, const void *other)
-{
-    const uint64_t a = *(const uint64_t *) one, b = *(const uint64_t *) other;
-
-    return a < b ? -1 : a > b;
-}
-
 bool listed_wal_read(Source *source, const WalStream *stream, Lsn end, Arena *arena,
                      ListedWal *listed, Error *error)
 {
@@ -36,7 +29,7 @@ bool listed_wal_read(Source *source, const WalStream *stream, Lsn end, Arena *ar
         if (strcmp(name, names[i]) == 0)
             listed->segments[listed->count++] = segment;
     }
-    ARRAY_SORT(listed->segments, listed->count, compare_numbers);
+    ARRAY_SORT(listed->segments, listed->count, compare_u64);
     /* Files after that of `end` were recycled for WAL that is to come. */
     for (size_t i = 0; i < listed->count; i++)
         if (end == LSN_INVALID || wal_segment_start(&stream->shape, listed->segments[i]) < end)
@@ -55,7 +48,7 @@ uint64_t listed_wal_next(const ListedWal *listed, uint64_t segment)
     if (!listed->is_known || segment > listed->newest || listed->count == 0)
         return segment;
     return listed
-        ->segments[ARRAY_LOWER_BOUND(&segment, listed->segments, listed->count, compare_numbers)];
+        ->segments[ARRAY_LOWER_BOUND(&segment, listed->segments, listed->count, compare_u64)];
 }
 
 uint64_t listed_wal_next_gone(const ListedWal *listed, uint64_t segment)

@@ -99,21 +99,15 @@ static void compare_segment(const StandbyArchive *archive, WalStore *store, Misl
 
 /* ---- All of it ---- */
 
-static bool is_same_command(const char *one, const char *other)
-{
-    return one != NULL && other != NULL && strcmp(one, other) == 0;
-}
-
 /* A command that the target's own configuration does not have now comes from the source. That one
  * must not decide what runs on this host with our rights. (Rule S13.) */
 static bool command_may_be_run(const StandbyArchive *archive, Arena *arena)
 {
     const char *command = archive->restore_command;
 
-    return command == NULL || is_same_command(command, archive->options->restore_command) ||
-           is_same_command(command,
-                           configuration_recovery_setting(&archive->clusters->target, arena, false,
-                                                          "restore_command"));
+    return command == NULL || text_is_same(command, archive->options->restore_command) ||
+           text_is_same(command, configuration_recovery_setting(&archive->clusters->target, arena,
+                                                                false, "restore_command"));
 }
 
 static WalStore *open_store(const StandbyArchive *archive, const char *restore_command,

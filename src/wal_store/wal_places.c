@@ -21,25 +21,20 @@ static const struct WalArchiveOption
 #define ARCHIVE_OPTION_COUNT (sizeof(archive_options) / sizeof(archive_options[0]))
 static_assert(ARCHIVE_OPTION_COUNT <= WAL_ARCHIVES_MAX, "WalStore.archives has a place for each");
 
-static Lsn last_needed_of(const Control *control)
-{
-    if (control->state == STATE_SHUTDOWNED)
-        return control->checkpoint_lsn;
-    /* Pages of a standby are not newer than its minRecoveryPoint. */
-    if (control->state == STATE_SHUTDOWNED_IN_RECOVERY &&
-        control->min_recovery_point > control->checkpoint_lsn)
-        return control->min_recovery_point - 1;
-    return LSN_INVALID;
-}
-
 WalLimits wal_limits_of(const Control *control)
 {
     const Lsn checkpoint_end = control->checkpoint_lsn + CHECKPOINT_RECORD_SIZE_MAX;
+    WalLimits limits = {.known_end = checkpoint_end > control->min_recovery_point
+                                         ? checkpoint_end
+                                         : control->min_recovery_point};
 
-    return (WalLimits){.known_end = checkpoint_end > control->min_recovery_point
-                                        ? checkpoint_end
-                                        : control->min_recovery_point,
-                       .last_needed = last_needed_of(control)};
+    if (control->state == STATE_SHUTDOWNED)
+        limits.last_needed = control->checkpoint_lsn;
+    /* Pages of a standby are not newer than its minRecoveryPoint. */
+    else if (control->state == STATE_SHUTDOWNED_IN_RECOVERY &&
+             control->min_recovery_point > control->checkpoint_lsn)
+        limits.last_needed = control->min_recovery_point - 1;
+    return limits;
 }
 
 WalSpan wal_span_of(const WalShape *shape, const WalLimits *limits, uint64_t segment)

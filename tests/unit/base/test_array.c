@@ -120,6 +120,20 @@ static void test_no_items_are_sorted_and_found(void **state)
     assert_int_equal(ARRAY_LOWER_BOUND(&(int){25}, items, 3, compare_numbers), 2);
 }
 
+static void test_numbers_and_pairs_are_compared(void **state)
+{
+    const uint64_t numbers[] = {1, UINT64_C(1) << 40};
+    const uint32_t pairs[][2] = {{1, UINT32_MAX}, {2, 3}, {2, 4}};
+
+    (void) state;
+    assert_true(compare_u64(&numbers[0], &numbers[1]) < 0);
+    assert_true(compare_u64(&numbers[1], &numbers[0]) > 0);
+    assert_int_equal(compare_u64(&numbers[1], &numbers[1]), 0);
+    assert_true(compare_u32_pairs(pairs[0], pairs[1]) < 0);
+    assert_true(compare_u32_pairs(pairs[2], pairs[1]) > 0);
+    assert_int_equal(compare_u32_pairs(pairs[1], pairs[1]), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -129,6 +143,7 @@ int main(void)
         cmocka_unit_test(test_no_items_are_sorted_and_found),
         cmocka_unit_test(test_search_finds_the_item_or_its_place),
         cmocka_unit_test(test_search_finds_the_first_of_equal_items),
+        cmocka_unit_test(test_numbers_and_pairs_are_compared),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

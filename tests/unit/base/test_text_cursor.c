@@ -107,6 +107,10 @@ static void test_suffixes(void **state)
     assert_true(text_ends_with("any", ""));
     assert_false(text_ends_with("conf", ".conf"));
     assert_false(text_ends_with("a.conf.bak", ".conf"));
+    assert_true(text_is_same("a", "a"));
+    assert_false(text_is_same("a", "b"));
+    assert_false(text_is_same("a", NULL));
+    assert_false(text_is_same(NULL, NULL));
 }
 
 int main(void)

@@ -199,7 +199,7 @@ static void test_own_directory(void **state)
     AUTO_BUFFER Buffer path = {0};
 
     (void) state;
-    assert_true(process_own_directory(&directory, &error));
+    assert_true(process_own_directory(&directory, NULL, &error));
     path_in(&path, buffer_string(&directory), "test_process");
     assert_int_equal(access(buffer_string(&path), X_OK), 0);
 }
