@@ -122,7 +122,7 @@ each_version(sub {
         [ 'that is older than the file' => $process, time + 3600,
         qr/^pg_rewind: hint: If no server runs in that directory, .* has left the file: remove it\.$/m ],
         [ 'that works in the directory' => $server, time - 3600,
-        qr/^pg_rewind: hint: It is running\. Stop it, .*: pg_ctl stop -D /m ],
+        qr/^pg_rewind: hint: It is running\. Stop it, .*: pg_ctl stop -m immediate -D /m ],
         [ 'that cannot be looked at' => $hidden, time + 3600,
         qr/^pg_rewind: hint: Find out what it is \(ps -fp $hidden\)\./m ],
         [ 'that has the same file' => $twin, time + 3600,

@@ -88,7 +88,7 @@ each_version(sub {
             qr/^pg_rewind: the target server \(PID $pid\) is running; waiting up to 5 s for it to stop$/m,
             'it is said what is waited for');
         like($result->{stderr},
-            qr/^pg_rewind: hint: It is running\. Stop it, .* or: pg_ctl stop -D \Q@{[ $standby->data ]}\E$/m,
+            qr/^pg_rewind: hint: It is running\. Stop it, .* or: pg_ctl stop -m immediate -D \Q@{[ $standby->data ]}\E$/m,
             'it is said how to stop it');
         unlike($result->{stderr}, qr/wal_log_hints|base backup|--compare/, 'and nothing else');
     }

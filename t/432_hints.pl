@@ -130,7 +130,7 @@ sub target_that_runs
     my ($target, $source) = @_;
     my $copy = $target->copy('runs')->start;
     my $said = hints('a target that runs', $copy->data, $source->conninfo,
-        'It is running. Stop it, .*: pg_ctl stop -D ');
+        'It is running. Stop it, .*: pg_ctl stop -m immediate -D ');
     my ($command) = $said =~ /or: (pg_ctl stop .*)$/m;
     must_run([ 'sh', '-c', $command ], env => { PATH => "$target->{bindir}:$ENV{PATH}" });
     hints('stopped by the command that was printed', $copy->data, $source->conninfo, undef);

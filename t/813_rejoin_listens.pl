@@ -56,7 +56,8 @@ sub is_refused
     like(of_target(qw(--check -R))->{stdout}, qr/^warning  standby +the target's server/m, "$name: --check -R warns");
     $target->stop;
     ends(rejoin(), 1, "$name, stopped", qr/^pg_rewind: error: $error$/m);
-    ends(of_target(qw(-R --no-sync -n)), 0, "$name, -R", qr/^pg_rewind: hint: Before the server starts: the target's server could not listen/m);
+    ends(of_target(qw(-R --no-sync)), 0, "$name, -R", qr/^pg_rewind: hint: Before the server starts: the target's server could not listen/m,
+        qr/ Once it is rewound, correct them in its postgresql\.conf or postgresql\.auto\.conf\.$/m);
     return;
 }
 

@@ -192,12 +192,16 @@ static bool check_checksums_are_old(const Target *target, const WalShape *shape,
     return error_remedy(error, REMEDY_COMPARE);
 }
 
-/* "Stop it: pg_ctl stop -D DIRECTORY" */
-static bool error_hint_stop(const char *before, const char *directory, Error *error)
+/* "Stop it: pg_ctl stop -D DIRECTORY"; immediately: with -m immediate, which removes no WAL. */
+static bool error_hint_stop(const char *before, bool immediately, const char *directory,
+                            Error *error)
 {
     AUTO_BUFFER Buffer word = {0};
 
     buffer_append_shown_word(&word, directory);
+    if (immediately)
+        return error_hint(error, "%s: pg_ctl stop -m immediate -D %s", before,
+                          buffer_string(&word));
     return error_hint(error, "%s: pg_ctl stop -D %s", before, buffer_string(&word));
 }
 
@@ -224,9 +228,10 @@ static bool check_target_stopped(const Given *given, Error *error)
         }
         error_detail(error, "A server (PID %ld) is running in \"%s\".", pid, directory);
         error_hint_stop("It is running. Stop it, by the manager or service that started it, or",
-                        directory, error);
+                        true, directory, error);
         return error_hint(error, "A clean stop may remove WAL that the rewind needs, --check tells "
-                                 "what. --rejoin holds it before it stops the server.");
+                                 "what; an immediate one does not. --rejoin holds it before it "
+                                 "stops the server.");
     }
     /* Only --no-ensure-shutdown demands a clean shutdown: otherwise the WAL of a crashed target is
      * read to its true end. */
@@ -280,14 +285,14 @@ static bool check_source_stopped(const Given *given, Error *error)
     if (pid_file_find_server(directory, NULL, &pid, NULL) && pid != 0)
     {
         error_detail(error, "A server (PID %ld) is running in \"%s\".", pid, directory);
-        return error_hint_stop("Rewind from that server with --source-server, or stop it",
+        return error_hint_stop("Rewind from that server with --source-server, or stop it", false,
                                directory, error);
     }
     error_detail(error, "Its state is \"%s\", but no server is running there: it has crashed.",
                  control_state_name(state));
     return error_hint_stop("Start its server, which recovers; then rewind from it with "
                            "--source-server, or stop it",
-                           directory, error);
+                           false, directory, error);
 }
 
 /* Check that the WAL up to the source's position makes the source's files consistent. */

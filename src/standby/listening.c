@@ -85,8 +85,10 @@ bool start_advise_on_listening(const Settings *settings, const Clusters *cluster
         .id = "standby",
         .severity = ADVICE_PROBLEM,
         .when = ADVICE_BEFORE_START,
-        .remedy = "Set port and listen_addresses of this host in a file that is kept (--keep), or "
-                  "keep the target's configuration: --keep-config."};
+        .remedy =
+            "Set port and listen_addresses of this host in a file that is kept (--keep), or "
+            "keep the target's configuration: --keep-config. Once it is rewound, correct them "
+            "in its postgresql.conf or postgresql.auto.conf."};
     PidFileServer own;
     AddressState listening;
 
