@@ -23,9 +23,10 @@ if [ "${ARCH:-$(dpkg --print-architecture)}" != "$(dpkg --print-architecture)" ]
     emulator=("qemu-$machine")
 fi
 
+SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct 2>/dev/null || date -d "$(sed -n 's/^ -- .*>  //p' debian/changelog | head -n 1)" +%s)}
+export SOURCE_DATE_EPOCH
 # RPATH, not RUNPATH: it holds for the libraries' libraries and what they load, and goes before all other places.
 # shellcheck disable=SC2016 # $ORIGIN is for the dynamic linker
-export SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct 2>/dev/null || dpkg-parsechangelog -STimestamp)}
 meson setup "$made/build" "${cross[@]}" -Dtests=disabled -Dc_args="-ffile-prefix-map=$PWD=." -Dc_link_args='-Wl,-rpath,$ORIGIN,--disable-new-dtags' >"$made/log"
 ninja -C "$made/build" >>"$made/log"
 
