@@ -40,6 +40,33 @@ bool run_lacks_wal(const Run *run)
     return start->wal_from > run->divergence.lsn && start->wal_from > start->earliest.redo;
 }
 
+void run_advise_on_gaps(const Run *run, AdviceList *list)
+{
+    const Version *version = version_of(run);
+    const char *newest = plan_wal_before_gap(&run->planned.input);
+
+    if (newest != NULL && run->next_start->summarizes_wal)
+        advice_add(
+            list,
+            (Advice){.id = "next",
+                     .severity = ADVICE_WARNING,
+                     .remedy = arena_printf(
+                         list->arena,
+                         "Before the server starts, copy the segments in \"%s\" up to %s to the "
+                         "archive, and remove them and their .ready files.",
+                         version->wal_directory, newest)},
+            "WAL of the target that is not archived yet stays, and a gap follows: while it is "
+            "there, the target's server cannot summarize WAL, and keeps all");
+    if (run->next_start->archives_always && run_lacks_wal(run))
+        advice_add(list,
+                   (Advice){.id = "next",
+                            .severity = ADVICE_WARNING,
+                            .remedy = "Recovery starts after that. Copy it from the source's "
+                                      "archive, or make a base backup before you need this one."},
+                   "the archive of the rewound standby will lack the source's WAL from %s to %s",
+                   LSN_TEXT(version, run->divergence.lsn), LSN_TEXT(version, run->start.wal_from));
+}
+
 /* Slots that a former primary still has keep WAL on a standby, too. */
 static void add_slot_steps(const Options *options, Run *run)
 {
@@ -174,6 +201,8 @@ void next_steps_make(const Options *options, Run *run)
             setting_command_shown(run->session.arena, misleading->command_not_run));
     start_advise_on_misleading_wal(misleading, last_timeline(&run->session.clusters.source_history),
                                    &run->advice);
+    if (run->planned.known)
+        run_advise_on_gaps(run, &run->advice);
     add_slot_steps(options, run);
     if (run->planned.known && run_lacks_wal(run))
         advice_add(

@@ -115,7 +115,6 @@ static bool plan(Run *run, const SourceState *source, bool first, Error *error)
                               .options = session->options,
                               .archives =
                                   run->next_start != NULL && run->next_start->archives_always};
-    const char *newest;
     bool planned;
 
     run_begin_phase(run, PHASE_SCAN);
@@ -137,15 +136,6 @@ static bool plan(Run *run, const SourceState *source, bool first, Error *error)
         return true;
     if (run->next_start->limits_written)
         standby_limits_log(&run->next_start->low_limits);
-    newest = plan_wal_before_gap(&run->planned.input);
-    if (newest != NULL && run->next_start->summarizes_wal)
-    {
-        log_warning("WAL of the target that is not archived yet stays, and a gap follows: while it "
-                    "is there, the target's server cannot summarize WAL, and keeps all");
-        log_hint("Before the server starts, copy the segments in \"%s\" up to %s to the archive, "
-                 "and remove them and their .ready files.",
-                 session->clusters.shape.version->wal_directory, newest);
-    }
     look_for_misleading_wal(run);
     return true;
 }
@@ -162,30 +152,22 @@ static void add_fetched(Run *run)
     sum->compared_bytes += more->compared_bytes;
 }
 
-/* True if the archive of the rewound standby would have a gap: the standby archives the WAL that it
- * receives (archive_mode = always), but does not receive all since the divergence. */
-static bool leaves_gap_in_archive(const Run *run)
-{
-    return run->next_start->archives_always && run_lacks_wal(run);
-}
-
 /* Plan; plan a second time if the first plan shows that the rewound standby will archive, which
  * changes the choice of a start. Only a plan shows the configuration that the standby will have. */
 static bool plan_for_archive(Run *run, const SourceState *source, bool first, Error *error)
 {
-    const Version *version = run->session.clusters.shape.version;
+    AdviceList gaps = {.arena = run->session.arena};
 
     if (!plan(run, source, first, error))
         return false;
-    if (leaves_gap_in_archive(run) && run->start.choice.reason == START_ESTIMATE &&
-        !plan(run, source, false, error))
+    if (run->next_start->archives_always && run_lacks_wal(run) &&
+        run->start.choice.reason == START_ESTIMATE && !plan(run, source, false, error))
         return false;
-    if (!leaves_gap_in_archive(run))
-        return true;
-    log_warning("the archive of the rewound standby will lack the source's WAL from %s to %s",
-                LSN_TEXT(version, run->divergence.lsn), LSN_TEXT(version, run->start.wal_from));
-    log_hint("Recovery starts after that. Copy it from the source's archive, or make a base backup "
-             "before you need this one.");
+    if (first)
+    {
+        run_advise_on_gaps(run, &gaps);
+        advice_add_to_problems(&gaps, true, &run->session.problems);
+    }
     return true;
 }
 
