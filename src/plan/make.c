@@ -463,14 +463,6 @@ void plan_print_remarks(const Plan *plan, bool first_time)
 {
     bool has_foreign = false;
 
-    if (first_time && plan->hash_index_count > 0)
-    {
-        log_warning("%zu hash index%s cannot be relied on: this version of PostgreSQL does not "
-                    "WAL-log them",
-                    plan->hash_index_count, plan->hash_index_count == 1 ? "" : "es");
-        log_hint(
-            "Queries on the standby must not use them; after a promotion run REINDEX for each.");
-    }
     for (size_t i = 0; i < plan->remark_count; i++)
     {
         const PlanRemark *remark = &plan->remarks[i];

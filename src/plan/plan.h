@@ -206,8 +206,8 @@ void plan_print(const Plan *plan);
 const char *action_name(Action action);
 
 /* Log warnings and debug lines about files that are left alone, kept, or odd. With first_time also
- * warn of --keep patterns that match nothing, hash indexes, and users' files that are removed: a
- * plan may be made again, and each of these warnings is wanted once. */
+ * warn of --keep patterns that match nothing, and users' files that are removed: a plan may be
+ * made again, and each of these warnings is wanted once. */
 void plan_print_remarks(const Plan *plan, bool first_time);
 
 void plan_free(Plan *plan);

@@ -40,9 +40,10 @@ bool run_lacks_wal(const Run *run)
     return start->wal_from > run->divergence.lsn && start->wal_from > start->earliest.redo;
 }
 
-void run_advise_on_gaps(const Run *run, AdviceList *list)
+void run_advise_on_plan(const Run *run, AdviceList *list)
 {
     const Version *version = version_of(run);
+    const Plan *plan = &run->planned.plan;
     const char *newest = plan_wal_before_gap(&run->planned.input);
 
     if (newest != NULL && run->next_start->summarizes_wal)
@@ -65,6 +66,15 @@ void run_advise_on_gaps(const Run *run, AdviceList *list)
                                       "archive, or make a base backup before you need this one."},
                    "the archive of the rewound standby will lack the source's WAL from %s to %s",
                    LSN_TEXT(version, run->divergence.lsn), LSN_TEXT(version, run->start.wal_from));
+    if (plan->hash_index_count > 0)
+        advice_add(list,
+                   (Advice){.id = "next",
+                            .severity = ADVICE_WARNING,
+                            .remedy = "Queries on the standby must not use them; after a promotion "
+                                      "run REINDEX for each."},
+                   "%zu hash index%s cannot be relied on: this version of PostgreSQL does not "
+                   "WAL-log them",
+                   plan->hash_index_count, plan->hash_index_count == 1 ? "" : "es");
 }
 
 /* Slots that a former primary still has keep WAL on a standby, too. */
@@ -202,7 +212,7 @@ void next_steps_make(const Options *options, Run *run)
     start_advise_on_misleading_wal(misleading, last_timeline(&run->session.clusters.source_history),
                                    &run->advice);
     if (run->planned.known)
-        run_advise_on_gaps(run, &run->advice);
+        run_advise_on_plan(run, &run->advice);
     add_slot_steps(options, run);
     if (run->planned.known && run_lacks_wal(run))
         advice_add(

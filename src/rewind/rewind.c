@@ -156,7 +156,7 @@ static void add_fetched(Run *run)
  * changes the choice of a start. Only a plan shows the configuration that the standby will have. */
 static bool plan_for_archive(Run *run, const SourceState *source, bool first, Error *error)
 {
-    AdviceList gaps = {.arena = run->session.arena};
+    AdviceList warnings = {.arena = run->session.arena};
 
     if (!plan(run, source, first, error))
         return false;
@@ -165,8 +165,8 @@ static bool plan_for_archive(Run *run, const SourceState *source, bool first, Er
         return false;
     if (first)
     {
-        run_advise_on_gaps(run, &gaps);
-        advice_add_to_problems(&gaps, true, &run->session.problems);
+        run_advise_on_plan(run, &warnings);
+        advice_add_to_problems(&warnings, true, &run->session.problems);
     }
     return true;
 }
