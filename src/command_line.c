@@ -856,7 +856,7 @@ static bool parse_environment(const Syntax *syntax, Command *command, Error *err
     if (!ok && error->kind != ERROR_REPORTED)
         error_detail(error, "This option is from the environment variable %s.", OPTIONS_VARIABLE);
     else if (ok && first < count)
-        ok = error_set(error, ERROR_USAGE, "PG_REWIND_OPTIONS has \"%s\", which is no option",
+        ok = error_set(error, ERROR_USAGE, "PG_REWIND_OPTIONS has \"%s\", which is not an option",
                        arguments[first]);
     else if (ok)
         ok = check_environment_rewinds(command, error);
@@ -946,7 +946,7 @@ bool command_line_read(int argc, char **argv, Command *command, Error *error)
         return true;
     if (in_environment && error->kind == ERROR_USAGE)
         error_detail(error,
-                     "The options of the environment variable %s stand in front of those of the "
+                     "The options of the environment variable %s are read before those of the "
                      "command line.",
                      OPTIONS_VARIABLE);
     return false;

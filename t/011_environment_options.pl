@@ -67,7 +67,7 @@ subtest 'what is refused' => sub {
         $nowhere);
     refused('a wrong value', qq(pg_rewind: error: invalid value "many" for option -j/--jobs\n$from), '--jobs=many',
         '-D', $nowhere, @source);
-    refused('no option', qq(pg_rewind: error: PG_REWIND_OPTIONS has "extra", which is no option\n$try), '-n extra more',
+    refused('no option', qq(pg_rewind: error: PG_REWIND_OPTIONS has "extra", which is not an option\n$try), '-n extra more',
         '-D', $nowhere, @source);
     refused('a quote', "pg_rewind: error: PG_REWIND_OPTIONS has a quote that is not closed\n$try", "-D 'x", @source);
     refused('a backslash', "pg_rewind: error: PG_REWIND_OPTIONS has a backslash at the end\n$try", '-n \\', @source);
@@ -80,7 +80,7 @@ subtest 'what is refused' => sub {
         @source);
     refused('what does not go together',
         "pg_rewind: error: only one of --source-pgdata or --source-server can be specified\n"
-        . "pg_rewind: detail: The options of the environment variable PG_REWIND_OPTIONS stand in front of those of the command line.\n$try",
+        . "pg_rewind: detail: The options of the environment variable PG_REWIND_OPTIONS are read before those of the command line.\n$try",
         '--source-server=x', '-D', $nowhere, @source);
     my $report = pg_rewind('--nope --report=json', '-D', $nowhere, @source);
     like($report->{stdout}, qr{"result": "failed"}, 'a wrong option has its report');

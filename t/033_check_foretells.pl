@@ -73,7 +73,7 @@ sub without_a_place
     is($unseen->{short}, '0, needed, no problem', 'what cannot be fetched is no problem');
     is($unseen->{finding}{divergence}{state}, 'unknown', 'but it is not known');
     like($unseen->{finding}{divergence}{text},
-        qr{^What a rewind would fetch first was not looked at, for want of a directory .*: could not stat file "/nowhere"},
+        qr{^WAL that a rewind would fetch first was not examined, since no directory can hold it: could not stat file "/nowhere"},
         'as is told');
     like($unseen->{finding}{divergence}{remedy}, qr/^Set TMPDIR to a directory of your own\.$/, 'with what to do');
     return;

@@ -29,7 +29,7 @@ sub raised_by_R
     my ($source, $target) = @_;
     my $rewound = $target->copy('raised');
     my $result = rewinds($rewound, $source, options => [qw(--early-start -R --no-sync)]);
-    unlike($result->{stderr}, qr/may end during recovery/, 'with -R there is nothing to warn of');
+    unlike($result->{stderr}, qr/may stop during recovery/, 'with -R there is nothing to warn of');
     like($result->{stderr},
         qr/^pg_rewind: -R writes limits that are at least the source's, since a hot standby does not start with lower ones: max_(?:connections \(90, needed: 150|prepared_transactions \(0, needed: 8)\)$/m,
         'since it writes them');
@@ -50,7 +50,7 @@ each_version(sub {
             my $early = rewind($target, $source, options => [qw(--early-start --dry-run --report=json)]);
             like($early->{stdout}, qr/"asked"|"no choice"/, 'with --early-start it does as it is told');
             like($early->{stderr},
-                qr/^pg_rewind: warning: the target's server may end during recovery with the source's present settings$/m,
+                qr/^pg_rewind: warning: the target's server may stop during recovery: the source's present settings are lower than replay needs$/m,
                 'and warns');
             raised_by_R($source, $target) if $version >= 12;
             rewinds_from_both_kinds($source, $target, quick => 1);

@@ -130,7 +130,7 @@ sub run_that_is_killed
         my $finished = run([ rewind_argv($alone->data, '--source-server=host=/nonexistent', qw(-R --slot=another)) ]);
         is($finished->{status}, 0, 'without the source it is finished as well') or diag($finished->{stderr});
         like($finished->{stderr},
-            qr/^pg_rewind: detail: .* set up as the interrupted run was told to, not as this one\.$/m,
+            qr/^pg_rewind: detail: .* It is set up as a standby by the options of the interrupted run, not by those of this command\.$/m,
             'with the slot of the run that was killed');
         like(slurp($alone->path('postgresql.auto.conf')), qr/^primary_slot_name = 'of_target'$/m, 'as is told');
         $alone->discard;
@@ -277,7 +277,7 @@ sub is_refused
     my $result = rewind($target, $source, options => \@with_slot);
     is($result->{status}, 1, '--create-slot is refused');
     my $why = $version < 9.4 ? 'has no replication slots'
-        : 'makes no replication slot that reserves WAL before it is used';
+        : 'cannot create a replication slot that reserves WAL before it is used';
     like($result->{stderr}, qr/^pg_rewind: error: PostgreSQL \Q$version\E $why$/m, 'it says why');
     like($result->{stderr}, qr/^pg_rewind: hint: The target is unchanged\.$/m, 'and nothing is changed');
     return;

@@ -81,7 +81,7 @@ sub from_a_late_start
     # What no archive has yet stays all the same.
     my $copy = $target->copy('not_archived');
     my $warning =
-        qr/^pg_rewind: warning: WAL of the target that is not archived yet stays, and a gap follows: while it is there, the target's server cannot summarize WAL, and keeps all$/m;
+        qr/^pg_rewind: warning: WAL of the target that is not archived yet stays, and a gap follows: until this WAL is removed, the target's server cannot summarize WAL, and removes none$/m;
     my ($common) = map { s{.*/}{}r } glob($copy->path('pg_wal/00000001????????????????'));
     my $hint =
         qr/^pg_rewind: hint: Before the server starts, copy the segments in "pg_wal" up to $common to the archive, and remove them and their \.ready files\.$/m;

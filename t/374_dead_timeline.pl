@@ -136,13 +136,13 @@ sub same_names
 
     my $name = $later ? $dead : $segment;
     my $step =
-        qr/^pg_rewind: hint: Before the server starts: the archive has other WAL .* Its "$name" is not the source's\. .* Remove that file from the archive, and what follows on its timeline\.$/m;
+        qr/^pg_rewind: hint: Before the server starts: the archive has a file with a source file's name and other content\. Its "$name" is not the source's\. .* Remove that file from the archive, and all later files of its timeline\.$/m;
     like(rewinds($loser, $winner, options => ['-n'])->{stderr}, $step, 'a dry run tells of the file');
     my $result = run([ rewind_argv($loser->data, qw(--rejoin --no-sync --rejoin-timeout=30
         -B), $loser->bindir, '--source-server', $winner->conninfo) ]);
     is($result->{status}, 1, '--rejoin refuses') or diag($result->{stderr}, $loser->log);
     like($result->{stderr},
-        qr/error: the archive has other WAL than the source's under the source's names\n.*"$name" is not the source's\./,
+        qr/error: the archive has a file with a source file's name and other content\n.*"$name" is not the source's\./,
         'and says why');
     like(rewinds($loser, $winner)->{stderr}, $step, 'the rewind tells of it');
     unlink(glob("$shared/00000002*")) or die;

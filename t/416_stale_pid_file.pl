@@ -124,9 +124,9 @@ each_version(sub {
         [ 'that works in the directory' => $server, time - 3600,
         qr/^pg_rewind: hint: It is running\. Stop it, .*: pg_ctl stop -m immediate -D /m ],
         [ 'that cannot be looked at' => $hidden, time + 3600,
-        qr/^pg_rewind: hint: Find out what it is \(ps -fp $hidden\)\./m ],
+        qr/^pg_rewind: hint: Find out what the process is \(ps -fp $hidden\)\./m ],
         [ 'that has the same file' => $twin, time + 3600,
-        qr/^pg_rewind: hint: Find out what it is \(ps -fp $twin\)\./m ],
+        qr/^pg_rewind: hint: Find out what the process is \(ps -fp $twin\)\./m ],
     );
     for (@live)
     {

@@ -393,7 +393,7 @@ sub commands
     wait_until('it waits', sub { slurp($run->{errors}) =~ /waiting until/ });
     $copy->stop('immediate');
     ends(end_of_rewind($run), 2, 'a server that ends soon',
-        qr/^pg_rewind: error: the target's server has ended$/m,
+        qr/^pg_rewind: error: the target's server has stopped$/m,
         qr/^pg_rewind: detail: .*received immediate shutdown request/m);
     allow_replication();
     ends(rejoin($copy, '--keep-config', "--start-command=$pg_ctl -w start && $pg_ctl -w promote"), 2,

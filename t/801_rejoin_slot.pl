@@ -160,7 +160,7 @@ each_version(sub {
     my ($version) = @_;
     pair($version);
     is_checked('a primary that runs', 'ok',
-        qr/^Replication slot "s" of the source can be used, or is not there yet\.$/);
+        qr/^Replication slot "s" of the source can be used, or does not exist yet\.$/);
     used_by_another();
     # Killed at the end of its wait: the server runs, and holds the slot.
     my $result = rejoin(ONCE,

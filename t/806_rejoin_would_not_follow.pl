@@ -192,7 +192,7 @@ sub from_itself
             "host=$target->{dir},$source->{dir} port=5432,5432 dbname=postgres user=$role application_name=itself";
         ends(rejoin('--keep-config', '--rejoin-timeout=8', { conninfo => $conninfo }), 2,
             "a standby of itself, as $role",
-            qr/^pg_rewind: warning: primary_conninfo names several hosts, and the standby may stream from any of them, also from itself$/m,
+            qr/^pg_rewind: warning: primary_conninfo names several hosts, and the standby may stream from any of them, even from itself$/m,
             qr/^pg_rewind: hint: Name one host in --source-server, or add target_session_attrs=read-write\.$/m,
             qr/^pg_rewind: error: the target's server does not follow the source yet$/m,
             qr/receives WAL, but not from the source: look at the hosts of primary_conninfo\.$/m);

@@ -70,7 +70,7 @@ each_version(sub {
         {
             $source->stop;
             cannot_go_on($case,
-                qr/^pg_rewind: error: the target is not a standby of the source yet\npg_rewind: detail: The interrupted rewind was not to make it one/m);
+                qr/^pg_rewind: error: the target is not a standby of the source yet\npg_rewind: detail: The interrupted rewind was started without --write-recovery-conf/m);
             $source->start;
         }
         else

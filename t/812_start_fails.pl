@@ -24,7 +24,7 @@ sub fails
     my $result = rejoin(@$options);
     is($result->{signal} || $result->{status}, 2, "$what: exit status 2") or diag($result->{stderr});
     like($result->{stderr},
-        qr/^pg_rewind: error: (?:could not start the target's server|the target's server has ended|the target's server is not running after it was started)$/m,
+        qr/^pg_rewind: error: (?:could not start the target's server|the target's server has stopped|the target's server is not running after it was started)$/m,
         "$what: it is not there");
     like($result->{stderr}, $_, "$what: the log's lines") for @says;
     unlike($result->{stderr}, qr/database system is shut down/, "$what: not what follows them");

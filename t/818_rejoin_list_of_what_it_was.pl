@@ -188,7 +188,7 @@ each_version(sub {
         rewind_argv($target->data, qw(--rejoin -n --keep-config), '--source-server', $source->conninfo) ]);
     is($less->{status}, 0, 'a dry run with less') or diag($less->{stderr});
     like($less->{stderr},
-        qr/^pg_rewind: warning: started by this command the target's server would not have what it has now: the limit of open files, oom_score_adj$/m,
+        qr/^pg_rewind: warning: if this command starts the target's server, it will not have what it has now: the limit of open files, oom_score_adj$/m,
         'says what the server would lack');
     my $result = rejoin();
     unlike($result->{stderr}, qr/would not have what it has now/, 'where it has all, nothing is said');

@@ -65,7 +65,7 @@ sub lives_on
 {
     my ($what, $stderr) = @_;
     like($stderr,
-        qr/^pg_rewind: hint: The target is a standby of the source and its server is running, but it has not caught up yet: run the same pg_rewind command again, it goes on waiting\.$/m,
+        qr/^pg_rewind: hint: The target is a standby of the source and its server is running, but it has not caught up yet: run the same pg_rewind command again, it continues to wait\.$/m,
         "$what: it says that the server is running");
     my $pid = $target->postmaster_pid;
     sleep 2;    # a server that was asked to stop takes its time

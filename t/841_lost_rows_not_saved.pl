@@ -78,7 +78,7 @@ each_version(sub {
     my $result = save($target, $source, $directory, "--report-file=$report", '--report=json');
     is($result->{status}, 0, 'without it the rewind is done') or diag($result->{stderr});
     like($result->{stderr},
-        qr/warning: not all lost rows are saved: $need .*\n.*detail: The lost rows need \d+ MB.*\n.*hint: What could be written is in "\S+\.jsonl\.incomplete" and "\S+\.sql\.incomplete"\. --require-lost-rows ends the run instead/,
+        qr/warning: not all lost rows are saved: $need .*\n.*detail: The lost rows need \d+ MB.*\n.*hint: What could be written is in "\S+\.jsonl\.incomplete" and "\S+\.sql\.incomplete"\. With --require-lost-rows the run fails instead/,
         'it says what is missing');
     is(files($directory), 'jsonl.incomplete sql.incomplete', 'what was written is kept');
     my $told = JSON::PP->new->utf8->decode(slurp($report))->{discarded}{saved_rows};

@@ -158,10 +158,10 @@ static void look_at_tablespaces(Node *node)
                  "Mount what belongs there, or remove a link that no tablespace needs.",
                  "These lead to no directory: %s.", buffer_string(&names));
     else if (count == 0)
-        node_ok(node, "tablespaces", "There are none.");
+        node_ok(node, "tablespaces", "There are no tablespaces.");
     else
         node_ok(node, "tablespaces",
-                "%zu outside the data directory, all there and of this cluster alone.", count);
+                "%zu outside the data directory; each exists and is of this cluster alone.", count);
 }
 
 /* ---- Space ---- */
@@ -354,5 +354,6 @@ void node_look_at_losses(Node *node)
                  "pg_twophase): %zu. Those that the source does not know are lost by a rewind.",
                  count);
     else
-        node_ok(node, "prepared_transactions", "None is older than the last checkpoint.");
+        node_ok(node, "prepared_transactions",
+                "No prepared transaction is older than the last checkpoint.");
 }

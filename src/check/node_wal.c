@@ -275,7 +275,8 @@ static void look_at_stop(Node *node)
                  : arena_printf(node->arena, "%s = '%lluMB'", setting,
                                 (unsigned long long) (wanted * shape->segment_size / MEGABYTE));
     if (first >= removed_end)
-        node_ok(node, "wal_at_stop", "The WAL that a rewind needs now is there after a stop, too.");
+        node_ok(node, "wal_at_stop",
+                "The WAL that a rewind needs now will still exist after a stop.");
     else if (newest - first < kept)
         node_ok(node, "wal_at_stop", "%s keeps the WAL that a rewind needs now, also at a stop.",
                 setting);

@@ -101,7 +101,7 @@ static bool add_next_wal(Node *node)
         return true;
     }
     if (has)
-        node_ok(node, "source_wal", "The WAL with which this node would go on is there.");
+        node_ok(node, "source_wal", "The WAL with which this node would continue exists.");
     return has;
 }
 
@@ -114,7 +114,7 @@ static void judge_found(Node *node, bool fails, const char *end)
     if (!look->found || look->divergence.needed)
         decide(node, fails ? VERDICT_NOT_POSSIBLE : VERDICT_NEEDED,
                arena_printf(arena,
-                            "The histories diverge at %s%s; this node's WAL goes on to %s.%s",
+                            "The histories diverge at %s%s; this node's WAL continues to %s.%s",
                             LSN_TEXT(node->version, look->divergence.lsn),
                             look->found ? "" : " at the latest", end,
                             fails ? " A rewind would fail:"
@@ -125,16 +125,15 @@ static void judge_found(Node *node, bool fails, const char *end)
         decide(node, VERDICT_UNKNOWN,
                arena_printf(arena,
                             "This node's WAL ends at %s, in the history of the archive. Only a dry "
-                            "run shows whether the source's WAL goes on there.",
+                            "run shows whether the source's WAL continues there.",
                             end));
     else
-        decide(
-            node, fails ? VERDICT_NOT_POSSIBLE : VERDICT_NOT_NEEDED,
-            arena_printf(arena, "This node's WAL ends at %s, in the source's history.%s", end,
-                         fails ? " pg_rewind would fail nevertheless:"
-                         : add_next_wal(node)
-                             ? " It can follow the source as it is."
-                             : " But it cannot follow: the source no longer has what comes next."));
+        decide(node, fails ? VERDICT_NOT_POSSIBLE : VERDICT_NOT_NEEDED,
+               arena_printf(arena, "This node's WAL ends at %s, in the source's history.%s", end,
+                            fails ? " pg_rewind would fail nevertheless:"
+                            : add_next_wal(node)
+                                ? " It can follow the source as it is."
+                                : " But it cannot follow: the source no longer has the next WAL."));
 }
 
 /* Set the verdict for a node whose server is stopped. looked: look_at_pair has succeeded. */
@@ -147,13 +146,13 @@ static void judge_stopped(Node *node, bool looked, const Error *error)
     if (!looked && error_worst_kind(error) == ERROR_RETRY)
         decide(node, VERDICT_UNKNOWN, "The source could not be asked:");
     else if (!looked && session_lacks_scratch(&look->session, error))
-        decide(node, VERDICT_UNKNOWN, "What would have to be fetched could not be looked at:");
+        decide(node, VERDICT_UNKNOWN, "WAL that a rewind would fetch could not be examined:");
     else if (!node->options->compare &&
              (look->found || (!looked && look->divergence.lsn < look->divergence.target_end &&
                               look->divergence.lsn != LSN_INVALID)))
         judge_found(node, !looked, LSN_TEXT(node->version, look->divergence.target_end));
     else if (!looked)
-        decide(node, VERDICT_NOT_POSSIBLE, "It would fail, and leave this node as it is:");
+        decide(node, VERDICT_NOT_POSSIBLE, "A rewind would fail, and leave this node as it is:");
     else if (!look->found)
         decide(
             node, divergence_is_certain(node->clusters) ? VERDICT_NEEDED : VERDICT_UNKNOWN,
@@ -178,7 +177,7 @@ static void report_running(Node *node, bool looked, const Error *error)
                        error);
     else if (node->look.start.replayed == REPLAYED_WAL_UNKNOWN)
         node_leave_out(node, "source_wal",
-                       node->options->compare ? "with --compare none of it is old"
+                       node->options->compare ? "with --compare no old WAL is needed"
                        : node->clusters->target_history.count == 0
                            ? "this node's history is not known"
                            : "what is needed depends on the divergence");
@@ -207,7 +206,7 @@ static void look_at_source_slots(Node *node)
                 settings.target_uses_slot
                     ? "Replication slot \"%s\" of the source is the one that this node's "
                       "server uses."
-                    : "Replication slot \"%s\" of the source can be used, or is not there "
+                    : "Replication slot \"%s\" of the source can be used, or does not exist "
                       "yet.",
                 name);
     else
@@ -272,7 +271,8 @@ static void look_at_standby(Node *node)
     advice_add_all(&node->findings, &advice);
     if (in_order)
         node_ok(node, "standby",
-                "Its configuration has no recovery target, and no slot that the source lacks.");
+                "The standby's configuration has no recovery target, and no slot that the source "
+                "lacks.");
 }
 
 /* Warn if source and target may be swapped, and of a primary that --rejoin would not stop. */
@@ -360,7 +360,8 @@ static void look_at_limits(Node *node)
                 "The configuration that the server will have allows as many connections, "
                 "processes, prepared transactions and locks as the source's.");
     else if (written)
-        node_ok(node, "standby_limits", "Lower than on the source, so -R raises them: %s.",
+        node_ok(node, "standby_limits",
+                "Some limits are lower than on the source, so -R raises them: %s.",
                 buffer_string(&text));
     else
         node_add(node, "standby_limits", ADVICE_WARNING, advice.items[0].remedy, "%s",
@@ -377,8 +378,8 @@ static bool look_at_source_files(Node *node, Error *error)
     {
         if (look->rewinds)
             node_ok(node, "source_files",
-                    "The source may read all files that a rewind fetches and that are no "
-                    "relations.");
+                    "The source may read all files that a rewind fetches. Files of relations were "
+                    "not tried.");
         return true;
     }
     if (error->kind == ERROR_REPORTED)
@@ -398,8 +399,8 @@ static void judge_with_source(Node *node)
 
     if (looked && error.kind != ERROR_NONE)
         node_add(node, look->found ? "source_wal" : "divergence", ADVICE_UNKNOWN, error.hint,
-                 "What a rewind would fetch first was not looked at, for want of a directory to "
-                 "fetch it to: %s. A rewind fetches to the target's own disk.",
+                 "WAL that a rewind would fetch first was not examined, since no directory can "
+                 "hold it: %s. A rewind fetches to the target's own disk.",
                  error.message);
     looked = looked && look_at_source_files(node, &error);
     if (source != NULL)

@@ -88,8 +88,8 @@ bool divergence_find_target_end(const Clusters *clusters, const WalStream *strea
     if (*end == from && last.end == WAL_SEGMENT_MISSING)
     {
         error_missing_wal(stream, last.missing_segment, error);
-        return error_detail(error, "The target's last checkpoint is in the one that could not be "
-                                   "opened.");
+        return error_detail(error, "The target's last checkpoint is in the segment that could not "
+                                   "be opened.");
     }
     if (backup_has_not_ended(target, *scan))
     {

@@ -583,11 +583,11 @@ static void keep_incomplete(Saver *saver, const Error *error)
     if (error->detail[0] != '\0')
         log_detail("%s", error->detail);
     if (saved->json != NULL && saved->sql != NULL)
-        log_hint("What could be written is in \"%s\" and \"%s\". --require-lost-rows ends the run "
-                 "instead, before anything is changed.",
+        log_hint("What could be written is in \"%s\" and \"%s\". With --require-lost-rows the run "
+                 "fails instead, before anything is changed.",
                  saved->json, saved->sql);
     else
-        log_hint("--require-lost-rows ends the run instead, before anything is changed.");
+        log_hint("With --require-lost-rows the run fails instead, before anything is changed.");
 }
 
 static void tell_saved(const Saver *saver, Lsn minimal_at)

@@ -248,7 +248,8 @@ static bool may_make_tablespace(const Clusters *clusters, const TablespaceMappin
     error_set(problem, ERROR_FAILED,
               "replay of CREATE TABLESPACE would use \"%s\" instead of \"%s\"", tablespace->path,
               mapped);
-    return error_detail(problem, "WAL holds the source's path: recovery must start after it.");
+    return error_detail(problem, "The WAL record has the source's path: recovery must start after "
+                                 "this record.");
 }
 
 void replay_hazard_add(ReplayHazard *hazard, Lsn lsn)
@@ -378,22 +379,24 @@ void replay_hazard_warn_of_settings(const Version *version, Lsn origin_drop, Lsn
 {
     if (origin_drop != LSN_INVALID)
     {
-        log_warning("the target's server may end during recovery for want of replication origins");
-        log_detail("Up to %s the source had some that were dropped since; replay needs them beside "
-                   "those of now.",
+        log_warning("the target's server may stop during recovery: it has room for fewer "
+                    "replication origins than replay needs");
+        log_detail("Up to %s the source had replication origins that it has dropped since; replay "
+                   "needs room for these and for the present ones.",
                    LSN_TEXT(version, origin_drop));
     }
     if (former_limits != LSN_INVALID)
     {
-        log_warning("the target's server may end during recovery with the source's present "
-                    "settings");
+        log_warning("the target's server may stop during recovery: the source's present settings "
+                    "are lower than replay needs");
         log_detail("Up to %s the source had a higher max_connections, max_prepared_transactions or "
-                   "another limit that replay needs.",
+                   "other limit, which replay of that WAL needs.",
                    LSN_TEXT(version, former_limits));
     }
     if (origin_drop != LSN_INVALID || former_limits != LSN_INVALID)
         log_hint(
-            "If it ends, raise the setting that its log names until it has replayed that WAL.");
+            "If the server stops, raise the setting that its log names until it has replayed that "
+            "WAL.");
 }
 
 bool replay_hazard_find(const Clusters *clusters, const SourceState *state, const Options *options,

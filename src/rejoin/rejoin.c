@@ -483,14 +483,16 @@ static bool take_step(Rejoin *rejoin, Run *run, RejoinStep step, Error *error)
         return true;
     case REJOIN_REFUSE_FIRST_PROCESS:
         error_set(error, ERROR_FAILED, "the target's server is process 1 of its container");
-        error_detail(error, "Its end would be that of the container, and of this command.");
+        error_detail(error, "When that process stops, the container stops, and this command with "
+                            "it.");
         return error_hint(error, "Stop the container, and run pg_rewind with "
                                  "--write-recovery-conf on the data directory from another "
                                  "one.");
     case REJOIN_REFUSE_NO_STANDBY:
         error_set(error, ERROR_RETRY, "the target is not a standby of the source yet");
-        return error_detail(error, "The interrupted rewind was not to make it one, and without "
-                                   "the source it cannot be set up.");
+        return error_detail(error, "The interrupted rewind was started without "
+                                   "--write-recovery-conf, and without the source the target "
+                                   "cannot be set up as a standby.");
     }
     return true;
 }
@@ -554,7 +556,7 @@ bool rejoin_say_what_next(const Options *options, const RejoinResult *rejoin, Re
             log_program_name());
     else if (outcome == REWIND_NOT_JOINED && rejoin->running)
         log_hint("The target is a standby of the source and its server is running, but it has not "
-                 "caught up yet: run the same %s command again, it goes on waiting.",
+                 "caught up yet: run the same %s command again, it continues to wait.",
                  log_program_name());
     else if (outcome == REWIND_NOT_JOINED && rejoin->failure != NULL)
         log_hint("The target is a standby of the source, but its server does not start. Its log "

@@ -349,15 +349,15 @@ static bool check_still_there(const Rejoin *rejoin, const Standing *standing, Er
         return false;
     if (pid == 0)
     {
-        error_set(error, ERROR_FAILED, "the target's server has ended");
+        error_set(error, ERROR_FAILED, "the target's server has stopped");
         server_control_add_log(&rejoin->control, true, error);
         return false;
     }
     if (standing->target.state == TARGET_ANSWERS && !standing->target.in_recovery)
     {
         error_set(error, ERROR_FAILED, "the target's server is not a standby");
-        return error_detail(error, "It has ended its recovery: its history diverges from the "
-                                   "source's again.");
+        return error_detail(error, "It has ended recovery and is open for writing: its history "
+                                   "diverges from the source's again.");
     }
     return true;
 }

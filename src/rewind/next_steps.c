@@ -56,14 +56,15 @@ void run_advise_on_plan(const Run *run, AdviceList *list)
                          "Before the server starts, copy the segments in \"%s\" up to %s to the "
                          "archive, and remove them and their .ready files.",
                          version->wal_directory, newest)},
-            "WAL of the target that is not archived yet stays, and a gap follows: while it is "
-            "there, the target's server cannot summarize WAL, and keeps all");
+            "WAL of the target that is not archived yet stays, and a gap follows: until this "
+            "WAL is removed, the target's server cannot summarize WAL, and removes none");
     if (run->next_start->archives_always && run_lacks_wal(run))
         advice_add(list,
                    (Advice){.id = "next",
                             .severity = ADVICE_WARNING,
-                            .remedy = "Recovery starts after that. Copy it from the source's "
-                                      "archive, or make a base backup before you need this one."},
+                            .remedy = "Recovery starts after this WAL. Copy the WAL from the "
+                                      "source's archive, or make a base backup before you need the "
+                                      "standby's archive."},
                    "the archive of the rewound standby will lack the source's WAL from %s to %s",
                    LSN_TEXT(version, run->divergence.lsn), LSN_TEXT(version, run->start.wal_from));
     if (plan->hash_index_count > 0)

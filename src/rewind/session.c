@@ -151,7 +151,8 @@ static bool handle_pending(Session *session, Error *error)
 
     /* A journal of somebody else's would do what he likes, with our rights. */
     if (!trust_check_entry(path_in(&work, target_directory(session), WORK_DIRECTORY), error))
-        return error_hint(error, "Find out who has made it before you remove it.");
+        return error_hint(error,
+                          "Find out which program or user has created it before you remove it.");
     if (!apply_pending(target_directory(session), session->arena, &pending, error))
         return false;
     is_live = pending.state == PENDING_APPLY || pending.state == PENDING_CLEANUP;
@@ -310,8 +311,8 @@ static bool do_without_source(Session *session, bool *done, Error *error)
         log_detail("The interrupted rewind is finished. It could not be checked whether the source "
                    "has diverged since then.%s",
                    session->options->write_recovery_conf
-                       ? " As a standby it is set up as the interrupted run was told to, not as "
-                         "this one."
+                       ? " It is set up as a standby by the options of the interrupted run, not by "
+                         "those of this command."
                        : "");
         *done = true;
         return true;

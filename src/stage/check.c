@@ -71,11 +71,11 @@ static void report_conflicts(Check *check)
         {
             error_set(&problem, ERROR_FAILED, "\"%s\" in the source is a symbolic link",
                       conflict->path);
-            error_detail(&problem, "Of links among the server's files only those of pg_wal and of "
-                                   "tablespaces are followed in a source directory.");
-            error_hint(&problem, "On both sides move what it leads to into its place. Or start "
-                                 "the source and rewind from it with --source-server, with no "
-                                 "such link on the target.");
+            error_detail(&problem, "In a source directory only the symbolic links of pg_wal and of "
+                                   "tablespaces are followed.");
+            error_hint(&problem, "On both sides replace the link by what it leads to. Or replace "
+                                 "only the target's, start the source and rewind from it with "
+                                 "--source-server.");
         }
         else
         {

@@ -436,6 +436,6 @@ bool standby_settings_make(const Options *options, const Clusters *clusters, Are
                             .remedy = "Name one host in --source-server, or add "
                                       "target_session_attrs=read-write."},
                    "primary_conninfo names several hosts, and the standby may stream from any of "
-                   "them, also from itself");
+                   "them, even from itself");
     return true;
 }

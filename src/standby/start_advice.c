@@ -168,8 +168,8 @@ void start_advise_on_misleading_wal(const MisleadingWal *misleading, Timeline ti
         advice_add(list,
                    before_start(arena_printf(
                        list->arena,
-                       "If that timeline was given up, as one of a standby that was promoted by "
-                       "mistake, remove %s. If not, name the server that is on it with "
+                       "If that timeline was given up, as after a promotion by mistake, remove "
+                       "%s. If not, name the server that is on that timeline with "
                        "--source-server.",
                        buffer_string(&files))),
                    "the target's server would follow timeline %u, not the source's timeline %u\n"
@@ -178,9 +178,9 @@ void start_advise_on_misleading_wal(const MisleadingWal *misleading, Timeline ti
     }
     if (misleading->conflicting_file[0] != '\0')
         advice_add(list,
-                   before_start("Remove that file from the archive, and what follows on its "
+                   before_start("Remove that file from the archive, and all later files of its "
                                 "timeline."),
-                   "the archive has other WAL than the source's under the source's names\n"
+                   "the archive has a file with a source file's name and other content\n"
                    "Its \"%s\" is not the source's. Recovery asks \"restore_command\" before it "
                    "looks in pg_wal, and would replay lost WAL.",
                    misleading->conflicting_file);

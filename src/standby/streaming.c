@@ -146,12 +146,13 @@ bool streaming_check_slot(const Options *options, const Clusters *clusters,
     }
     if (options->create_slot && !version->sql.slot_reserves)
     {
-        error_set(error, ERROR_FAILED,
-                  "PostgreSQL %s makes no replication slot that reserves WAL before it is used",
-                  version->name);
+        error_set(
+            error, ERROR_FAILED,
+            "PostgreSQL %s cannot create a replication slot that reserves WAL before it is used",
+            version->name);
         return error_hint(error,
-                          "Make it yourself and name it with --slot alone: it keeps WAL from "
-                          "when the standby first streams with it.");
+                          "Create the slot yourself and name it with --slot alone: it keeps WAL "
+                          "from the time when the standby first streams with it.");
     }
     /* The source may not have noticed yet that another server, which had the slot, is gone. */
     do

@@ -202,7 +202,7 @@ static bool link_pid_file(Interlock *interlock, Error *error)
         if (of_server ? !interlock->displaced : !file_remove(interlock->path, error))
             return false;
     }
-    return error_set(error, ERROR_FAILED, "could not make lock file \"%s\"", interlock->path);
+    return error_set(error, ERROR_FAILED, "could not create lock file \"%s\"", interlock->path);
 }
 
 bool interlock_claim_pid_file(Interlock *interlock, Error *error)

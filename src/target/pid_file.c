@@ -191,16 +191,16 @@ bool error_hint_process(long pid, const char *directory, Error *error)
                      "File \"%s/" PID_FILE "\" names process %ld, which works in another "
                      "directory.",
                      directory, pid);
-        return error_hint(error, "If no server runs in that directory, in no other container "
-                                 "either, a crashed one has left the file: remove it.");
+        return error_hint(error, "If no server runs in that directory, in this or any other "
+                                 "container, a crashed server has left the file: remove it.");
     }
     error_detail(error,
-                 "File \"%s/" PID_FILE "\" names process %ld; whether that works in this directory "
-                 "could not be found out.",
+                 "File \"%s/" PID_FILE "\" names process %ld; whether this process works in the "
+                 "directory could not be found out.",
                  directory, pid);
     return error_hint(error,
-                      "Find out what it is (ps -fp %ld). Stop it if it is the server of that "
-                      "directory.",
+                      "Find out what the process is (ps -fp %ld). Stop it if it is the server of "
+                      "that directory.",
                       pid);
 }
 

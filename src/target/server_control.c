@@ -513,7 +513,7 @@ void server_control_warn(const ServerControl *control, long pid)
         last_start_append_changes(pid, &control->last, &changes);
     if (changes.size == 0)
         return;
-    log_warning("started by this command the target's server would not have what it has now: %s",
+    log_warning("if this command starts the target's server, it will not have what it has now: %s",
                 buffer_string(&changes));
     log_hint("Run pg_rewind where the server was started, or name --stop-command and "
              "--start-command.");
