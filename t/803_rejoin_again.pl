@@ -106,9 +106,12 @@ sub each_option
             "$what: it is a rewind");
         is_standby($what);
         my $pid = $target->postmaster_pid;
-        like(succeeds("$what: again", @options),
-            qr/^pg_rewind: the target's server \(PID $pid\) follows the source already$/m,
+        my $said = succeeds("$what: again", @options);
+        like($said, qr/^pg_rewind: the target's server \(PID $pid\) follows the source already$/m,
             "$what: nothing is to be done");
+        my $told = $said =~ /^pg_rewind: hint: This run compared no block, since it did not stop the server\./m;
+        is($told ? 1 : 0, $what eq '--compare' ? 1 : 0,
+            "$what: --compare is not taken to have compared");
         is($target->postmaster_pid, $pid, "$what: the server is the same");
         $target->stop;
         succeeds("$what: again, after a stop", @options);

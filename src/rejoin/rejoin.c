@@ -317,6 +317,10 @@ static bool watch(Rejoin *rejoin, Error *error)
     else if (follows)
     {
         log_info("the target's server (PID %ld) follows the source already", rejoin->pid);
+        if (rejoin->options->compare)
+            log_hint(
+                "This run compared no block, since it did not stop the server. Stop it first to "
+                "compare all blocks of a standby that follows.");
         /* --drop-slots drops them while no server runs. */
         if (rejoin->options->drop_slots &&
             target_slots_read(&rejoin->target, rejoin->arena, &slots, NULL))
