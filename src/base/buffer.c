@@ -158,22 +158,6 @@ void buffer_append_escaped(Buffer *buffer, const void *bytes, size_t size, const
     }
 }
 
-void buffer_vprintf(Buffer *buffer, const char *format, va_list arguments)
-{
-    va_list again;
-    int length;
-    size_t size;
-
-    va_copy(again, arguments);
-    length = vsnprintf(NULL, 0, format, again);
-    va_end(again);
-    if (length < 0)
-        out_of_memory();
-    size = (size_t) length + 1; /* vsnprintf writes a NUL, which size does not count */
-    vsnprintf((char *) buffer_grow(buffer, size), size, format, arguments);
-    buffer->size += (size_t) length;
-}
-
 void buffer_vshown(Buffer *buffer, ShownLines lines, const char *format, va_list arguments)
 {
     const size_t length = (size_t) shown_vprintf(NULL, 0, lines, format, arguments);
@@ -294,11 +278,20 @@ void buffer_append_call(Buffer *buffer, const char *function, const char *string
 
 void buffer_printf(Buffer *buffer, const char *format, ...)
 {
-    va_list arguments;
+    va_list arguments, again;
+    int length;
+    size_t size;
 
     va_start(arguments, format);
-    buffer_vprintf(buffer, format, arguments);
+    va_copy(again, arguments);
+    length = vsnprintf(NULL, 0, format, again);
+    va_end(again);
+    if (length < 0)
+        out_of_memory();
+    size = (size_t) length + 1; /* vsnprintf writes a NUL, which size does not count */
+    vsnprintf((char *) buffer_grow(buffer, size), size, format, arguments);
     va_end(arguments);
+    buffer->size += (size_t) length;
 }
 
 const char *plural(uint64_t count)

@@ -90,7 +90,6 @@ void buffer_append_escaped(Buffer *buffer, const void *bytes, size_t size, const
                            char escape);
 /* Append formatted text. */
 void buffer_printf(Buffer *buffer, const char *format, ...) PRINTF_LIKE(2, 3);
-void buffer_vprintf(Buffer *buffer, const char *format, va_list arguments) PRINTF_LIKE(2, 0);
 
 /* Append formatted text for people: control characters are replaced (shown_vprintf). */
 void buffer_shown(Buffer *buffer, ShownLines lines, const char *format, ...) PRINTF_LIKE(3, 4);

@@ -31,7 +31,8 @@ void node_leave_out(Node *node, const char *name, const char *why)
     advice_add(&node->not_looked_at, (Advice){.id = name, .severity = ADVICE_UNKNOWN}, "%s", why);
 }
 
-bool node_is_ready(const Node *node)
+/* True if no finding is a problem and the verdict is not VERDICT_NOT_POSSIBLE. */
+static bool node_is_ready(const Node *node)
 {
     for (size_t i = 0; i < node->findings.count; i++)
         if (node->findings.items[i].severity == ADVICE_PROBLEM)

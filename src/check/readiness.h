@@ -71,9 +71,6 @@ void node_check(const Options *options, Node *node);
  * are the findings. */
 void node_refuse(const Options *options, const Error *const *errors, size_t count, Node *node);
 
-/* True if no finding is a problem and the verdict is not VERDICT_NOT_POSSIBLE. */
-bool node_is_ready(const Node *node);
-
 /* Exit status of --check: 0 if ready, else 1; with --monitor that of a monitoring plugin. */
 #define NODE_MONITOR_WARNING 1     /* ready, with warnings, or something could not be found out */
 #define NODE_MONITOR_NOT_READY 2   /* "critical" */

@@ -179,7 +179,9 @@ bool file_read_at(int fd, const char *path, void *bytes, size_t size, uint64_t o
     return true;
 }
 
-bool error_detail_space(const char *path, Error *error)
+/* If writing this file failed for lack of space, add to the error's detail in which directory and
+ * file system. Returns false. */
+static bool error_detail_space(const char *path, Error *error)
 {
     AUTO_BUFFER Buffer parent = {0};
     char mount[PATH_MAX], *slash;

@@ -68,10 +68,6 @@ void file_close(int fd);
 #define AUTO_FD __attribute__((cleanup(file_close_local)))
 void file_close_local(int *fd);
 
-/* If writing this file failed for lack of space, add to the error's detail in which directory and
- * file system. Returns false. */
-bool error_detail_space(const char *path, Error *error);
-
 /* Read up to size bytes at offset; *length is less than size only at the end of the file. */
 MUST_CHECK bool file_read_at(int fd, const char *path, void *bytes, size_t size, uint64_t offset,
                              size_t *length, Error *error);

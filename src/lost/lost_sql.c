@@ -187,13 +187,6 @@ static bool append_column(const LostRow *row, char part, const char *separator, 
     return true;
 }
 
-void lost_sql_table(const Table *table, Buffer *text)
-{
-    buffer_append_shown_name(text, table->schema);
-    buffer_append_u8(text, '.');
-    buffer_append_shown_name(text, table->name);
-}
-
 void lost_sql_table_arguments(const Table *table, Buffer *text)
 {
     buffer_append_literal(text, table->schema, LITERAL_ANY);
@@ -215,7 +208,11 @@ static void append_sql(const LostRow *row, const char *sql, Buffer *text)
 
         buffer_append(text, sql, (size_t) (mark - sql));
         if (part == 't')
-            lost_sql_table(table, text);
+        {
+            buffer_append_shown_name(text, table->schema);
+            buffer_append_u8(text, '.');
+            buffer_append_shown_name(text, table->name);
+        }
         else if (part == 'i')
             buffer_append_string(
                 text, row->version->sql.identity_columns ? "OVERRIDING SYSTEM VALUE " : "");

@@ -27,9 +27,6 @@ void lost_script_connect(const char *name, Oid number, const Version *version, B
 
 extern const char *const lost_sql_verbs[]; /* verbs of the statements, by RowChangeKind */
 
-/* Append a table's name, qualified by its schema. */
-void lost_sql_table(const Table *table, Buffer *text);
-
 /* Append a table's schema and name as two literals, arguments of the script's functions. */
 void lost_sql_table_arguments(const Table *table, Buffer *text);
 

@@ -71,7 +71,8 @@ bool source_wal_find_gone(SourceWal *wal, Lsn from, Lsn end, uint64_t *first, Ls
     const ListedWal *listed = &wal->listed;
     uint64_t segment = wal_segment_of(shape, from), last = wal_segment_before(shape, end);
 
-    *first = source_wal_first_not_kept(wal, from);
+    for (*first = segment; wal_store_keeps(wal->store, *first);)
+        (*first)++;
     *gone_end = LSN_INVALID;
     if (!list_segments(wal, error))
         return false;
@@ -87,15 +88,6 @@ bool source_wal_find_gone(SourceWal *wal, Lsn from, Lsn end, uint64_t *first, Ls
         last--;
     *gone_end = wal_segment_start(shape, last + 1);
     return true;
-}
-
-uint64_t source_wal_first_not_kept(const SourceWal *wal, Lsn from)
-{
-    uint64_t segment = wal_segment_of(&wal->store->stream.shape, from);
-
-    while (wal_store_keeps(wal->store, segment))
-        segment++;
-    return segment;
 }
 
 /* ---- Fetching ---- */

@@ -105,10 +105,6 @@ MUST_CHECK bool source_wal_remove_before(SourceWal *wal, Lsn from, Lsn lsn, Erro
 
 /* ---- Segments ---- */
 
-/* Returns the number of the first segment, from the segment of the position `from` on, that the
- * target does not keep: it must come from the source or an archive. */
-uint64_t source_wal_first_not_kept(const SourceWal *wal, Lsn from);
-
 /* The bytes of the segment, from its first one, that lie in the scratch directory; in a dry run,
  * which may have removed them, the bytes that a rewind would have there. */
 uint32_t source_wal_fetched_bytes(const SourceWal *wal, uint64_t segment);
