@@ -162,10 +162,9 @@ MUST_CHECK bool connection_rows(Connection *connection, const Query *query, Conn
  * another SQLSTATE nothing is done, and the result is false.
  */
 #define CONNECTION_SAVEPOINT "pg_rewind"
-#define NO_SUCH_FILE "58P01" /* ERRCODE_UNDEFINED_FILE, utils/errcodes.txt */
-#define INSUFFICIENT_PRIVILEGE                                                                     \
-    "42501" /* a role lacks a privilege, or the server one for a file: EACCES, EPERM (elog.c) */
-#define NOT_IN_REPERTOIRE "22021" /* a name is invalid in the encoding */
+#define NO_SUCH_FILE "58P01"           /* ERRCODE_UNDEFINED_FILE, utils/errcodes.txt */
+#define INSUFFICIENT_PRIVILEGE "42501" /* privilege missing to a role; EACCES, EPERM of a file */
+#define NOT_IN_REPERTOIRE "22021"      /* a name is invalid in the encoding */
 MUST_CHECK bool connection_rollback_to_savepoint(Connection *connection, const char *sqlstate,
                                                  Error *error);
 
