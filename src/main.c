@@ -33,8 +33,8 @@ typedef struct Work
     Place target_place;
 } Work;
 
-/* The errors that were printed. Where there are none getopt has printed what is wrong with the
- * command line; *usage, which the list then points to, says so. */
+/* Returns the errors that were printed. If getopt_long has printed the only one, which is not in
+ * the list, *usage stands for it. */
 static const Error *const *find_errors(int status, const Error **only_error, Error *usage,
                                        size_t *count)
 {
@@ -98,9 +98,9 @@ static int not_run_status(const Options *options)
 }
 
 /*
- * Report what is wrong with the command line; on stderr exactly these lines. The target is not
- * looked at, and nothing is said of it: which directory is meant is not certain, and status 2 would
- * promise that the same command finishes what an earlier one has left.
+ * Report what is wrong with the command line, with these lines on stderr and no others. The target
+ * is not looked at, and no message is about it: it is not certain which directory is meant, and
+ * status 2 would promise that the same command finishes an interrupted rewind.
  */
 static int refuse(const Command *command, const Error *error)
 {
@@ -306,7 +306,7 @@ int main(int argc, char **argv)
 
     memory_reserve_stack();
     if (!file_open_standard())
-        return STATUS_FAILED; /* there is nowhere to say so */
+        return STATUS_FAILED; /* no standard error to report it on */
     process_begin();
     log_init(argv[0]);
     signals_install();

@@ -334,11 +334,11 @@ typedef struct UnloggedEvidence
 
 /*
  * True if the entry is a fork, other than the init fork, of a relation that becomes unlogged, and
- * is not to be copied. Either the chain creates the relation's init fork. Or the source
- * created the relation after the start without a record of that, which needs two signs, since a
- * target may have lost files without WAL: the common history has no such file (the target lacks the
- * file without having dropped it, or has created its own of that number), and the relation's number
- * is new, or the chain creates its database. (Rule C76.)
+ * is not to be copied. There are two cases. The chain creates the relation's init fork. Or the
+ * source created the relation after the start without a record; two signs are needed for that,
+ * since a target may have lost files without WAL: the common history has no file of this relation
+ * (the target lacks it without having dropped it, or has created its own of that number), and the
+ * relation's number is new, or the chain creates its database. (Rule C76.)
  */
 bool plan_becomes_unlogged(const PlanInput *input, const UnloggedEvidence *evidence,
                            const PlanEntry *entry);

@@ -159,10 +159,10 @@ static bool judge_losses_before_stop(Rejoin *rejoin, const Look *look, Error *er
 }
 
 /*
- * Whether the server may be stopped and become a standby. Prints what the rewind would discard, as
- * far as that is known by now. Fails if that is more than --max-lost-transactions; and unless
- * --demote names the target's timeline, if the target is a primary that was promoted after the
- * source, or that clients or standbys use. A standby is only warned of, by the rewind.
+ * Check that the server may be stopped and become a standby, and print what is already known of
+ * what the rewind would discard. Fails if that is more than --max-lost-transactions. Unless
+ * --demote names the target's timeline, also fails if the target is a primary that was promoted
+ * after the source, or that clients or standbys use. About a standby the rewind only warns.
  */
 static bool check_demotion(Rejoin *rejoin, const Look *look, Error *error)
 {
@@ -237,7 +237,7 @@ static void release_wal(const Rejoin *rejoin)
         log_warning("%s", why.message);
 }
 
-/* Keep nothing of what is kept for the time after the stop, if the server goes on. */
+/* If the server was not stopped, remove what was kept for the time after its stop. */
 static void release_if_server_goes_on(const Rejoin *rejoin)
 {
     const char *directory = rejoin->target.directory;
@@ -358,12 +358,13 @@ static bool stop_server(Rejoin *rejoin, Run *run, Error *error)
         log_info("would stop the target's server (PID %ld): %s", rejoin->pid, rejoin->control.stop);
         log_hint("What a rewind would do cannot be examined while the server runs.");
         advice_add_to_problems(&rejoin->settings.warnings, true, NULL);
-        run->divergence.needed = true; /* as far as can be known */
+        run->divergence.needed = true; /* assumed: a running target is not examined */
         facts->printed = true;
         return true;
     }
     log_info("stopping the target's server (PID %ld): %s", rejoin->pid, rejoin->control.stop);
-    /* It is started as it was, also by the same command after this run was killed. */
+    /* Keep how the server was started, so that it is started in the same way, even by the same
+     * command after this run was killed. */
     if (!server_control_save(&rejoin->control, error) || !hold_wal(rejoin, error))
     {
         release_if_server_goes_on(rejoin);

@@ -92,11 +92,11 @@ RejoinDemotion rejoin_decide_demotion(bool was_primary, Timeline timeline, Timel
                                       bool doubtful, const TargetUse *use);
 
 /*
- * True if the rewind would leave no server that takes writes, because the target would become the
- * standby of its own standby. So it is if the target is a primary, the source is a standby on the
- * target's timeline or on one that the target has left, and the source has no WAL of that timeline
- * past the point where the target left it: the source may then be about to follow the target.
- * history: the target's.
+ * True if the rewind could leave no server that takes writes, because the target would become a
+ * standby of its own standby: the target is a primary, the source is a standby on the target's
+ * timeline or on one that the target has left, and the source has no WAL of that timeline past the
+ * point where the target left it. The source may then be about to follow the target. history: the
+ * target's.
  */
 bool rejoin_leaves_no_primary(const Control *target, const History *history,
                               const SourcePosition *source);

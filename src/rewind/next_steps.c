@@ -12,7 +12,7 @@
 
 /* ---- The steps ---- */
 
-/* A step without a finding of its own. */
+/* Advice for a step that is no finding of --check. */
 static const Advice step = {.id = "next", .severity = ADVICE_WARNING};
 
 static const Version *version_of(const Run *run)

@@ -199,9 +199,9 @@ Lsn run_source_end(const Run *run);
  * late start. */
 bool run_lacks_wal(const Run *run);
 
-/* Add warnings of what the plan leaves behind, which are shown when it is made, and as next steps:
- * gaps in the target's WAL, or in the archive of a standby that archives what it receives; indexes
- * that are not WAL-logged. */
+/* Add warnings about the state after the rewind, shown when the plan is made and again as next
+ * steps: gaps in the target's WAL, or in the archive of a standby that archives what it receives;
+ * indexes that are not WAL-logged. */
 void run_advise_on_plan(const Run *run, AdviceList *list);
 
 /* Reasons for a full backup after this rewind: sentences in the run's arena; NULL: none is

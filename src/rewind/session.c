@@ -414,7 +414,7 @@ bool session_compare_instead(Session *session, Divergence *divergence, const Err
     options->compare = true;
     options->save_lost_rows = NULL;
     session->options = options;
-    /* None of the target's WAL is proved, so none counts as common history any more. */
+    /* No WAL of the target is proved to be common history, so none counts as that any more. */
     session->target_wal->limits.divergence = LSN_INVALID;
     session->source_wal->store->limits.divergence = LSN_INVALID;
     scan_destroy(divergence->scan);

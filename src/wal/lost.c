@@ -425,8 +425,8 @@ static void add_blocks(Lost *lost, Open *open, const WalRecord *record, const Wa
     open->changes_schema = open->changes_schema || record_changes_catalog(by_oid);
 }
 
-/* xl_seq_rec, commands/sequence.h, then the sequence's row. Values do not come back when a
- * transaction rolls back: other transactions use those that it logged. */
+/* Note a sequence's value. Layout: xl_seq_rec, commands/sequence.h, then the sequence's row. The
+ * transaction does not matter: after its rollback the sequence keeps the value. */
 static void note_sequence(Lost *lost, const WalRecord *record)
 {
     Cursor cursor = cursor_over(record->data, record->data_size);

@@ -212,7 +212,7 @@ static ReadStatus load_page(SegmentReader *reader, Lsn page_lsn, Error *error)
     return enter_page(reader, page_lsn, true, error);
 }
 
-/* Check a record's header and its link to the record before, as far as that was read. */
+/* Check a record's header, and its link to the previous record if that was read. */
 static inline ReadStatus check_header(SegmentReader *reader, const uint8_t *bytes, size_t size,
                                       Lsn lsn)
 {

@@ -79,7 +79,7 @@ typedef struct ScanOriginDrop
     uint16_t origin;
 } ScanOriginDrop;
 
-/* What the records of one WAL segment contain: changed blocks, and short lists of all else that
+/* Content of the records in one WAL segment: changed blocks, and short lists of all else that
  * matters. Each list holds items one after another, in order of lsn. Filled by a worker. */
 typedef struct SegmentContent
 {
@@ -167,8 +167,8 @@ typedef struct WalScan
 
 /* ---- Reading: scan_read.c ---- */
 
-/* floor_at_most: no later call may set a floor above this LSN, so that segments after the one that
- * holds this LSN can be merged at once. stream must live as long as the scan. */
+/* floor_at_most: highest LSN that a later call may set as floor; segments after that LSN's segment
+ * can therefore be merged at once. stream must live as long as the scan. */
 WalScan *scan_create(const WalStream *stream, int jobs, Lsn floor_at_most);
 void scan_destroy(WalScan *scan); /* NULL is allowed */
 

@@ -25,9 +25,9 @@ typedef struct RestoreCommand
 #define RESTORE_OUTCOME_SIZE 256
 
 /*
- * Run the command so that it writes the archive's file `name` to `path`, where no file exists, or
- * which is a file in memory. *ended_well: its exit status was 0, so the file may exist. A status of
- * 1 to 125 means that the archive has no such file; outcome, of RESTORE_OUTCOME_SIZE bytes,
+ * Run the command to write the archive's file `name` to `path`; no file must exist there, unless it
+ * is a file in memory. *ended_well: the exit status was 0, so the file may exist. A status of 1 to
+ * 125 means that the archive does not have the file; outcome, of RESTORE_OUTCOME_SIZE bytes,
  * describes how the command ended.
  *
  * Any other status, or a signal, means that the archive could not be asked: the command is run
