@@ -10,26 +10,26 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* HeapTupleHeaderData, access/htup_details.h */
-#define XMIN_COMMITTED 0x0100 /* with XMIN_INVALID: frozen */
+/* Flags of t_infomask in HeapTupleHeaderData, access/htup_details.h. */
+#define XMIN_COMMITTED 0x0100 /* together with XMIN_INVALID: the row is frozen */
 #define XMIN_INVALID 0x0200
 #define XMAX_COMMITTED 0x0400
 #define XMAX_INVALID 0x0800
 #define XMAX_LOCK_ONLY 0x0080
-#define XMAX_EXCLUSIVE_LOCK 0x0040 /* alone: a lock by 9.2 or before */
+#define XMAX_EXCLUSIVE_LOCK 0x0040 /* without other flags: a lock of 9.2 or before */
 
-/* access/transam.h, access/transam/clog.c, access/slru.h */
+/* Layout of pg_xact: access/transam.h, access/transam/clog.c, access/slru.h. */
 #define FIRST_NORMAL_XID 3
 #define XIDS_PER_BYTE 4
 #define XACT_COMMITTED 1
 #define SLRU_SEGMENT_PAGES 32
 
-/* One change of a row, or the row as it is on the disk. */
+/* A change of a catalog's row, or the row as it is on the disk. */
 typedef struct RowVersion
 {
     uint64_t key;
-    uint32_t part;   /* of the key */
-    uint32_t change; /* 1 + the index of the CatalogChange; 0: on the disk */
+    uint32_t part;   /* second part of the key, such as an attribute number */
+    uint32_t change; /* 1 + index of the CatalogChange; 0: the row on the disk */
     Slice before, after;
 } RowVersion;
 
@@ -38,8 +38,8 @@ typedef struct Catalog
     Oid database, oid;
     Attribute attributes[CATALOG_COLUMNS_MAX];
     size_t attribute_count;
-    bool has_rows;        /* the rows were read */
-    RowVersion *versions; /* by key, part, change */
+    bool has_rows;        /* rows were read, or could not be read */
+    RowVersion *versions; /* sorted by key, part, change */
     size_t count;
 } Catalog;
 
@@ -69,7 +69,7 @@ static size_t changes_before(const Schema *schema, Lsn commit, Lsn lsn)
     return ARRAY_LOWER_BOUND(&key, schema->changes, schema->change_count, compare_changes);
 }
 
-/* The catalogs as all transactions left them. */
+/* Returns a look at the catalogs after all lost transactions. */
 static CatalogLook look_at_end(Schema *schema, Oid database)
 {
     return (CatalogLook){.schema = schema,
@@ -129,7 +129,8 @@ const char *row_name(CatalogLook *look, const CatalogTuple *row, const char *col
                : NULL;
 }
 
-/* The bytes of the row that has its first version at *position, which moves to the next row. */
+/* Returns the bytes, in this view, of the row whose first version is at *position; empty if the
+ * view does not have the row. Moves *position to the next row. */
 static Slice visible_tuple(const Catalog *catalog, const CatalogView *view, size_t *position)
 {
     const RowVersion *version = &catalog->versions[*position], *first = version;
@@ -233,8 +234,8 @@ static bool xid_is_committed(Schema *schema, uint32_t xid)
 
 /* ---- Catalogs ---- */
 
-/* A column by its row of pg_attribute, which begins with columns of fixed lengths: that catalog
- * describes itself, too. */
+/* Add a column of the catalog, from its row of pg_attribute. The row is read at fixed offsets,
+ * since pg_attribute itself is among the catalogs whose columns are not yet known. */
 static void add_attribute(Schema *schema, Catalog *catalog, Slice tuple)
 {
     const Version *version = schema->clusters->shape.version;
@@ -264,14 +265,14 @@ static void add_attribute(Schema *schema, Catalog *catalog, Slice tuple)
         catalog->attribute_count = (size_t) number;
 }
 
-/* Add a version under the row's key, and under the other one, which its two rows may have
- * different. */
+/* Add a version under the row's key. Catalogs with a second key have the version under this one
+ * too, and under two second keys if the change was to the key. */
 static void add_version(Catalog *catalog, RowVersion version)
 {
     static const struct
     {
         Oid catalog;
-        const char *key, *part, *other; /* columns; "": none */
+        const char *key, *part, *other; /* columns of key, its part, second key; "": no column */
     } keys[] = {{PG_ATTRIBUTE, "attrelid", "attnum", ""},
                 {PG_INDEX, "indrelid", "indexrelid", "indexrelid"},
                 {PG_ENUM, "enumtypid", "oid", ""},
@@ -344,7 +345,8 @@ static int compare_versions(const void *left, const void *right)
     return (a->change > b->change) - (a->change < b->change);
 }
 
-/* A row that a lost transaction changed is not taken from the disk. */
+/* Add the changes of lost transactions, and sort all versions. A changed row's version from the
+ * disk is dropped. */
 static void add_changes(Schema *schema, Catalog *catalog)
 {
     size_t kept = 0;
@@ -476,13 +478,13 @@ static const Catalog *open_catalog(Schema *schema, Oid database, Oid oid, bool w
         catalog->oid = oid;
         ARRAY_ADD(schema->catalogs, schema->catalog_count, catalog);
         CatalogLook look = look_at_end(schema, catalog->database);
-        if (oid == PG_ATTRIBUTE) /* where that fails, the file is not read for its rows either */
+        if (oid == PG_ATTRIBUTE) /* after a failure, do not read the file again for its rows */
             catalog->has_rows = !visit_catalog(schema, catalog, add_attribute);
         else
             while (catalog_next(&look, PG_ATTRIBUTE, oid, &position, &row))
                 add_attribute(schema, catalog, row.tuple);
         for (size_t i = 0; i < catalog->attribute_count; i++)
-            if (catalog->attributes[i].name == NULL) /* damaged: rows cannot be split */
+            if (catalog->attributes[i].name == NULL) /* a column is missing: rows cannot be split */
                 catalog->attribute_count = 0;
     }
     if (with_rows && !catalog->has_rows)
@@ -542,7 +544,8 @@ void schema_free(Schema *schema)
     arena_destroy(schema->arena);
 }
 
-/* The conversion of the database's text, or of names that all share. */
+/* Returns the conversion to UTF-8 of the database's text; for shared catalogs, of names in the
+ * encoding that all databases share. */
 static iconv_t find_conversion(CatalogLook *look)
 {
     const uint64_t wanted = look->database != 0 ? look->database : KEY_ANY;

@@ -7,23 +7,24 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* catalog/pg_type.dat */
+/* OIDs of types: catalog/pg_type.dat. */
 #define TYPE_NUMERIC 1700
 #define TYPE_INTERVAL 1186
 #define TYPE_BIT 1560
 #define TYPE_BPCHAR 1042
 #define TYPE_VARCHAR 1043
 
-#define ARRAY_SUBSCRIPT_HANDLER 6179 /* catalog/pg_proc.dat */
-#define PG_CATALOG 11                /* OID in pg_namespace */
+#define ARRAY_SUBSCRIPT_HANDLER 6179 /* OID of array_subscript_handler, catalog/pg_proc.dat */
+#define PG_CATALOG 11                /* OID of schema pg_catalog */
 #define VARLENA_HEADER 4
-/* ArrayType of one dimension without a null bitmap, after its header */
+/* Offset, after the varlena header, of the values in an ArrayType of one dimension without nulls.
+ */
 #define ARRAY_AT_VALUES 20
 
-/* A table or type that was asked for. */
+/* A table or type in the cache. */
 typedef struct Found
 {
-    RelationId id;    /* key; for a type tablespace is 0 */
+    RelationId id;    /* key: a table's storage; a type's OID, with tablespace 0 */
     CatalogView view; /* view of the last look-up */
     uint64_t seen;    /* hash over the rows from which the object was made */
     const void *object;
@@ -32,8 +33,8 @@ typedef struct Found
 
 /* ---- Names of types: format_type, utils/adt/format_type.c ---- */
 
-/* Words that are not unreserved in 9.3 to 19: quote_identifier quotes them, too
- * (utils/adt/ruleutils.c, parser/kwlist.h). A few are in some of these versions only. */
+/* Keywords that quote_identifier quotes: those that are not unreserved in any version from 9.3 to
+ * 19 (utils/adt/ruleutils.c, parser/kwlist.h). */
 static const char sql_keywords[] =
     " all analyse analyze and any array as asc asymmetric authorization between bigint "
     "binary bit boolean both case cast char character check coalesce collate collation "
@@ -77,12 +78,13 @@ const char *schema_quoted_name(Arena *arena, const char *name)
     return arena_strdup(arena, buffer_string(&quoted));
 }
 
-/* intervaltypmodout, utils/adt/timestamp.c: the fields lie in the upper half. */
+/* Returns the name of an interval type, like intervaltypmodout in utils/adt/timestamp.c. The upper
+ * half of the modifier has a bit for each field. */
 static const char *interval_name(Arena *arena, uint32_t modifier)
 {
     static const char *const fields[] = {
         [2] = "year", [1] = "month", [3] = "day", [10] = "hour", [11] = "minute", [12] = "second"};
-    static const int bits[] = {2, 1, 3, 10, 11, 12}; /* from the longest field on */
+    static const int bits[] = {2, 1, 3, 10, 11, 12}; /* bits of the fields, longest field first */
     const uint32_t mask = modifier >> 16 & 0x7FFF, precision = modifier & 0xFFFF;
     const char *first = NULL, *last = NULL, *text = "interval";
 
@@ -97,7 +99,8 @@ static const char *interval_name(Arena *arena, uint32_t modifier)
     return precision == 0xFFFF ? text : arena_printf(arena, "%s(%u)", text, precision);
 }
 
-/* SQL's own name of a type; NULL: SQL has no name for it. modifier: atttypmod, or -1. */
+/* Returns the name that the SQL standard has for the type, such as "character varying(10)"; NULL if
+ * it has none. modifier: atttypmod, or -1. */
 static const char *standard_name(Arena *arena, Oid type, int32_t modifier)
 {
     const BaseType *base = base_type_find(type);
@@ -112,16 +115,17 @@ static const char *standard_name(Arena *arena, Oid type, int32_t modifier)
         return interval_name(arena, (uint32_t) modifier);
     if (modifier < 0 || length < 0)
         return arena_printf(arena, "%s%s", base->name, base->name_rest);
-    if (type == TYPE_NUMERIC) /* a scale of 11 bits, with a sign */
+    if (type == TYPE_NUMERIC) /* the scale is a signed number of 11 bits */
         return arena_printf(arena, "numeric(%d,%d)", length >> 16 & 0xFFFF,
                             ((length & 0x7FF) ^ 1024) - 1024);
     return arena_printf(arena, "%s(%d)%s", base->name, length, base->name_rest);
 }
 
-/* 0 for what is no array: other types have elements, too, like name, point and jsonb. */
+/* Returns the OID of an array type's elements; 0 for other types, some of which have elements too,
+ * like name, point and jsonb. */
 static Oid array_element(const CatalogTuple *row)
 {
-    const Slice handler = row_column(row, "typsubscript"); /* 14+ */
+    const Slice handler = row_column(row, "typsubscript"); /* exists in 14 and later */
 
     if ((int16_t) row_number(row, "typlen") != -1 ||
         (handler.bytes != NULL && row_number(row, "typsubscript") != ARRAY_SUBSCRIPT_HANDLER))
@@ -136,7 +140,7 @@ static const char *type_name(CatalogLook *look, Oid type, int32_t modifier)
 
     if (!catalog_find(look, PG_TYPE, type, &row))
         return "???";
-    if (array_element(&row) != 0 && row_number(&row, "typstorage") != 'p') /* int2vector */
+    if (array_element(&row) != 0 && row_number(&row, "typstorage") != 'p') /* not int2vector */
     {
         brackets = "[]";
         type = array_element(&row);
@@ -151,7 +155,7 @@ static const char *type_name(CatalogLook *look, Oid type, int32_t modifier)
         name = row_name(look, &row, "typname");
         if (name == NULL)
             name = "???";
-        else if (!is_builtin || !needs_no_quotes(name)) /* json is a keyword from 17 on */
+        else if (!is_builtin || !needs_no_quotes(name)) /* json is a keyword in 17 and later */
             name = schema_quoted_name(look->arena, name);
         schema = is_builtin ? NULL
                             : catalog_name(look, PG_NAMESPACE, row_number(&row, "typnamespace"),
@@ -165,7 +169,8 @@ static const char *type_name(CatalogLook *look, Oid type, int32_t modifier)
 
 /* ---- Columns ---- */
 
-/* The only element of attmissingval, an array, as it would be stored in a row. */
+/* Returns the only element of the array attmissingval, in the form in which a row would store it.
+ */
 static Slice missing_value(CatalogLook *look, const CatalogTuple *row, const Storage *storage)
 {
     AUTO_BUFFER Buffer room = {0};
@@ -220,7 +225,7 @@ static size_t read_attributes(CatalogLook *look, const CatalogTuple *class,
         attribute->missing = missing_value(look, &row, &attribute->storage);
         attribute->generated = generated != '\0';
         attribute->identity_always = (char) row_number(&row, "attidentity") == 'a';
-        /* initdb makes none that is */
+        /* Collations that initdb creates are deterministic. */
         attribute->nondeterministic =
             row_number(&row, "attcollation") >= FIRST_NORMAL_OID &&
             catalog_find(look, PG_COLLATION, row_number(&row, "attcollation"), &collation) &&
@@ -243,8 +248,9 @@ static size_t read_attributes(CatalogLook *look, const CatalogTuple *class,
 /* ---- Tables ---- */
 
 /*
- * Note which columns an index constrains; an expression or a predicate may see any. The result is
- * the higher, the better the index is as a key; 0: its columns do not tell rows apart.
+ * Set `unique` for the columns that a unique or exclusion index constrains; with an expression or a
+ * predicate these are all columns. Returns a number that is higher the better the index is as a
+ * key; 0: the index cannot be a key, since its columns may be equal in two rows.
  */
 static int read_index(const CatalogTuple *index, Slice columns, const bool *not_null, bool *unique,
                       size_t attribute_count)
@@ -285,10 +291,10 @@ static void read_key(CatalogLook *look, Table *table, const bool *not_null)
     table->unique = unique;
     while (catalog_next(look, PG_INDEX, table->oid, &position, &index))
     {
-        const uint32_t key_count = row_number(&index, "indnkeyatts"); /* 11+; all columns before */
+        const uint32_t key_count = row_number(&index, "indnkeyatts"); /* before 11 absent, 0: all */
         const size_t size =
             (key_count != 0 ? key_count : row_number(&index, "indnatts")) * sizeof(uint16_t);
-        Slice columns = {0}; /* an int2vector, which is stored like an array; empty: damaged */
+        Slice columns = {0}; /* values of the int2vector indkey; empty if it is damaged */
         const char *reason;
         Varlena varlena;
         uint16_t *key;
@@ -397,7 +403,7 @@ static const void *make_type(CatalogLook *look, const RelationId *id, const char
     Type *type = arena_allocate(look->arena, sizeof(*type));
     CatalogTuple row, more;
 
-    look->conversion = NO_CONVERSION; /* labels are parts of values, which are converted whole */
+    look->conversion = NO_CONVERSION; /* labels become parts of values, which are converted later */
     *reason = "the catalogs do not have the type";
     if (!catalog_find(look, PG_TYPE, id->relation, &row))
         return NULL;
@@ -432,8 +438,8 @@ static int compare_found(const void *key, const void *item)
 
 typedef const void *(*Maker)(CatalogLook *look, const RelationId *id, const char **reason);
 
-/* A table or type is made once, and again when the rows differ that it was made of; those of a
- * catalog, which initdb numbered, never do. */
+/* Returns the table or type from the cache; made at the first call, and again if the catalogs' rows
+ * that it was made of have changed since. Objects that initdb created do not change. */
 static const void *find_or_make(Schema *schema, const RelationId *id, Oid oid, Moment moment,
                                 Maker make, const char **reason)
 {

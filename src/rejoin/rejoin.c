@@ -13,8 +13,8 @@
 
 #include <stdio.h>
 
-#define LEAVING_SECONDS 5 /* for backends of clients that have disconnected */
-#define START_SECONDS 5   /* for another --rejoin to start the server after its rewind */
+#define LEAVING_SECONDS 5 /* wait for backends whose clients have disconnected */
+#define START_SECONDS 5   /* wait for another --rejoin to start the server after its rewind */
 
 static bool find_server(Rejoin *rejoin, Error *error)
 {
@@ -29,24 +29,24 @@ static bool find_server(Rejoin *rejoin, Error *error)
         !pid_file_find_server(directory, NULL, &rejoin->pid, error) ||
         !server_control_find(target, rejoin->options, rejoin->arena, &rejoin->control, error))
         return false;
-    /* The configuration may be missing because a rewind was interrupted; then that rewind is
-     * finished first. */
+    /* A missing configuration is an error, unless a rewind was interrupted: this rewind, which will
+     * be finished first, may have removed it for a moment. */
     if (rejoin->control.needs_own_file && !file_exists(directory, CONFIGURATION_PATH) &&
         apply_look_for_pending(directory, false) == PENDING_NOT_THERE)
     {
-        rejoin->control.start = NULL; /* no advice */
+        rejoin->control.start = NULL; /* do not print a command that cannot work */
         return error_no_configuration(error);
     }
     target->config_file = rejoin->control.config_file;
     if (pid_file_has_status(directory, PID_FILE_STOPPING))
         rejoin->pid = 0;
     rejoin->report.was_primary = target_was_primary(target);
-    /* A directory that was copied from under a running server has its postmaster.pid: our commands
-     * would stop that one. A command of the user's knows better. */
+    /* A directory that was copied while its server ran has the postmaster.pid of that other server,
+     * which our commands would stop. The user's --stop-command is trusted to stop the right one. */
     if (rejoin->pid != 0 && rejoin->options->stop_command == NULL &&
         !process_works_in(rejoin->pid, directory))
     {
-        /* A server that was stopping may have ended since it was found. */
+        /* Look again: a server that was stopping may have exited in the meantime. */
         if (!pid_file_find_server(directory, NULL, &rejoin->pid, error))
             return false;
         if (rejoin->pid != 0 && !process_works_in(rejoin->pid, directory))
@@ -87,8 +87,8 @@ static bool error_no_primary_left(const Rejoin *rejoin, Error *error)
                              "pg_rewind again.");
 }
 
-/* Check that the standby will be able to stream: with its slot as if the target's server were
- * stopped. rewound: it certainly has diverged. */
+/* Check that the standby will be able to stream. Its slot is judged as if the target's server,
+ * which may use it now, were stopped. */
 static bool check_streaming(Rejoin *rejoin, const Look *look, Error *error)
 {
     const Clusters *clusters = &look->session.clusters;
@@ -109,7 +109,7 @@ static bool check_streaming(Rejoin *rejoin, const Look *look, Error *error)
     if (!streaming_check(options, clusters, &rejoin->settings, &problems, rejoin->arena, error) ||
         (look->divergence.needed && !next_start_check(options, clusters, expected, &advice, error)))
         return false;
-    /* The rewind, which comes after the stop, warns again. */
+    /* Print the warnings in a dry run only: after a stop the rewind prints them. */
     advice_add_to_problems(&advice, options->dry_run, &problems);
     if (!problems_check(&problems, error))
         return false;
@@ -212,8 +212,8 @@ static bool check_demotion(Rejoin *rejoin, const Look *look, Error *error)
                       timeline);
 }
 
-/* Hold the WAL that the stop would remove. Where nothing can be held the rewind can still do
- * without that WAL. */
+/* Hold the WAL that the stop could remove. A failure is only a warning: without this WAL the rewind
+ * compares all blocks. */
 static bool hold_wal(const Rejoin *rejoin, Error *error)
 {
     Error why;
@@ -250,8 +250,8 @@ static void release_if_server_goes_on(const Rejoin *rejoin)
     last_start_forget(rejoin->control.directory);
 }
 
-/* A service must not be stopped for nothing. So the look that the rewind takes later, and all else
- * that could fail after the stop, comes before it. */
+/* Check before the stop everything that could make the rewind or the new standby fail after it: a
+ * service must not be stopped without need. */
 static bool examine(Rejoin *rejoin, Error *error)
 {
     Options *options = arena_allocate(rejoin->arena, sizeof(*options));
@@ -270,7 +270,7 @@ static bool examine(Rejoin *rejoin, Error *error)
     log_set_amount(LOG_ALL);
     if (!result && error_worst_kind(error) == ERROR_RETRY)
         log_hint("The server is only stopped once the source can be reached.");
-    /* The source stays connected: it is asked for more before the stop. */
+    /* Keep the connection to the source for further questions before the stop. */
     rejoin->source = clusters->source;
     rejoin->state = look.source;
     result =
@@ -280,13 +280,14 @@ static bool examine(Rejoin *rejoin, Error *error)
          error_no_primary_left(rejoin, error)) &&
         (!look.divergence.needed || check_saved_directories(rejoin->options, clusters, error)) &&
         check_streaming(rejoin, &look, error);
-    /* The rewind prints what there is to remark on files. */
+    /* Print errors only: the rewind prints warnings about files again. */
     log_set_amount(LOG_ERRORS_ONLY);
     result = result && look_at_files(&look, &rejoin->settings, error);
     log_set_amount(LOG_ALL);
-    /* Last, since files may take long to list: a client may come in the meantime. */
+    /* Check for clients last: during a long listing of files a client may connect. */
     rejoin->report.facts.examined = result && check_demotion(rejoin, &look, error);
-    /* A rewind would need the WAL from the last common checkpoint on, where that is known. */
+    /* WAL to hold: from the last common checkpoint on, or, if it is not known, from the target's.
+     */
     common = look.divergence.common_checkpoint.checkpoint.redo;
     if (rejoin->report.facts.examined)
         rejoin->held_wal = (HeldWal){
@@ -321,7 +322,7 @@ static bool watch(Rejoin *rejoin, Error *error)
             log_hint(
                 "This run compared no block, since it did not stop the server. Stop it first to "
                 "compare all blocks of a standby that follows.");
-        /* --drop-slots drops them while no server runs. */
+        /* Slots cannot be dropped here, since --drop-slots needs a stopped server. */
         if (rejoin->options->drop_slots &&
             target_slots_read(&rejoin->target, rejoin->arena, &slots, NULL))
             target_slots_append_drops(&slots, " ", &drops);
@@ -376,14 +377,14 @@ static bool stop_server(Rejoin *rejoin, Run *run, Error *error)
     facts->runs = facts->stopped ? REJOIN_NO : REJOIN_YES;
     if (facts->stopped)
         return true;
-    /* The command was interrupted, or its time was over. */
+    /* The stop failed, was interrupted or took too long; the server may still be stopping. */
     rejoin->report.stopping = pid_file_has_status(rejoin->target.directory, PID_FILE_STOPPING);
     release_if_server_goes_on(rejoin);
     return false;
 }
 
-/* Another --rejoin that works here has stopped the server, or found it stopped. The rewind itself
- * reports that this takes too long. */
+/* Wait for another --rejoin that is working on this target: it has stopped the server, or found it
+ * stopped, and may start it. If the wait takes too long, the rewind that follows reports that. */
 static bool yield_to_others(Rejoin *rejoin, double *patience_seconds, Error *error)
 {
     RejoinFacts *facts = &rejoin->report.facts;
@@ -394,7 +395,7 @@ static bool yield_to_others(Rejoin *rejoin, double *patience_seconds, Error *err
 
     if (!facts->stopped)
         warn_of_manager(rejoin);
-    /* The rewind has its own connections, and may take its time. */
+    /* Close our connection: the other rewind may take long, and ours makes its own connections. */
     rejoin_forget_source(rejoin);
     if (!session_wait_for_lock(directory, patience_seconds, &interlock, &waited, error))
         return false;
@@ -422,8 +423,8 @@ static bool rewind_target(Rejoin *rejoin, Run *run, Error *error)
     return facts->rewound;
 }
 
-/* From here on the target is a standby of the source, which only has to run. The position that it
- * must reach is known before its server is started. */
+/* Start the server of the target, which is a standby of the source now. The position that it must
+ * reach is found before the start. */
 static bool start_server(Rejoin *rejoin, Run *run, Error *error)
 {
     RejoinFacts *facts = &rejoin->report.facts;
@@ -519,16 +520,16 @@ bool rejoin_run(const Options *options, Run *run, RejoinResult *result, Error *e
         succeeded = take_step(&rejoin, run, step, error);
     run_begin_phase(run, PHASE_NONE);
     directory = rejoin.target.directory;
-    /* "The target is unchanged" would not be true of one that was finished just now: "as it was"
-     * its server must not start any more. */
+    /* If an interrupted rewind was finished just now, the outcome is not "unchanged": the server
+     * must not be started as it was before that rewind. */
     rejoin.report.resumed = run->session.resumed;
     if (!succeeded && run->session.resumed && run->session.outcome == REWIND_UNTOUCHED &&
         error_worst_kind(error) != ERROR_IMPOSSIBLE)
         session_set_outcome(&run->session, REWIND_NOT_JOINED);
-    /* A rewind that was not begun, or failed early, did not find out all of it. */
+    /* Fill in for the report what a rewind that was not begun, or failed early, has not set. */
     if (target->directory == NULL)
         target->directory = directory;
-    /* All of it: a version without its catalog version would be a fork's. */
+    /* Copy the whole Control: a version without a catalog version would count as a fork's. */
     if (target->control.version == NULL)
         target->control = rejoin.target.control;
     if (run->source.description == NULL && rejoin.source != NULL)
