@@ -331,8 +331,8 @@ int main(int argc, char **argv)
     /* A dry run leaves nothing to be finished, a check neither. */
     status = supervise(command->options.dry_run || command->options.check ? 0 : command->retries,
                        do_command, &work, STATUS_UNFINISHED);
-    /* Out of memory a process ends at once, with status 1 where it has changed nothing; then its
-     * postmaster.pid is still there. */
+    /* A child that ran out of memory exits at once, with status 1 if it has changed nothing, and
+     * leaves its postmaster.pid: remove it. */
     if (status == STATUS_FAILED && supervise_last_child() != 0 && work.target_found &&
         check_same_target(&work, &replaced, &error))
         interlock_release_for(command->options.target, supervise_last_child());

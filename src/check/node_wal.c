@@ -56,8 +56,8 @@ static bool node_has_segment(const Node *node, uint64_t segment)
     return wal_store_open_own(node->look.session.target_wal, segment, &fd, &found, NULL) && found;
 }
 
-/* The lowest segment from which on pg_wal has all up to this one, which it has; at most `back`
- * before it are asked for. */
+/* Returns the lowest segment from which on pg_wal has all segments up to `segment`, which it has.
+ * At most `back` segments before it are looked for. */
 static uint64_t find_oldest(const Node *node, uint64_t segment, uint64_t back)
 {
     for (; back > 0 && segment > 1 && node_has_segment(node, segment - 1); back--)
@@ -292,7 +292,8 @@ static void look_at_stop(Node *node)
                  SEGMENT_NAME(&node->look.session.target_wal->stream, first));
 }
 
-/* A real segment that is in pg_wal, and complete for long: an archive should have it as well. */
+/* Ask the archive for a segment that it should have: the oldest one of those in pg_wal that is
+ * certainly complete. */
 static void look_at_archive(Node *node, uint64_t oldest, Asked *asked)
 {
     if (!asked->asked && oldest < wal_segment_of(&node->clusters->shape,

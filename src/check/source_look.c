@@ -39,7 +39,8 @@ static void append_to_conninfo(void *context, const char *keyword, const char *v
     conninfo_append(context, keyword, value);
 }
 
-/* A rewind does not need it, but the standby that comes of it does. */
+/* Find out whether the role can replicate: not needed by a rewind, but by the standby afterwards.
+ */
 static void look_at_replication(Node *node, Connection *connection, const Version *version)
 {
     const AdviceSeverity bad = node->options->write_recovery_conf ? ADVICE_PROBLEM : ADVICE_WARNING;

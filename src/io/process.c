@@ -32,9 +32,9 @@ extern char **environ;
 typedef struct Child
 {
     const char *const *arguments;
-    int stdout_fd;                    /* unless there is a log */
-    bool quiet;                       /* stderr is /dev/null, not ours */
-    const char *log;                  /* both are appended to this file, which is there; or NULL */
+    int stdout_fd;   /* unless there is a log */
+    bool quiet;      /* stderr is /dev/null, not ours */
+    const char *log; /* existing file to which stdout and stderr are appended; or NULL */
     const ServerSurroundings *server; /* set for a child that starts a server; otherwise NULL */
     pid_t pid;
 } Child;
@@ -204,10 +204,10 @@ static int spawn(Child *child, const posix_spawn_file_actions_t *actions,
 }
 
 /*
- * Start a child with its arguments. Its stdin is /dev/null. It gets no descriptor but the first
- * three: a server that it starts would keep what our caller gave us, such as a pipe or a lock, as
- * long as it runs. It leads its own process group, so that what it has started ends with it, except
- * at a terminal; what starts a server leads its own session.
+ * Start a child with its arguments; stdin is /dev/null. The child gets only the first three
+ * descriptors: a server that it starts would otherwise hold our caller's descriptors, such as a
+ * pipe or a lock, as long as it runs. Except at a terminal the child leads a process group, so that
+ * its own children can be stopped with it; a child that starts a server leads a session.
  */
 static bool start_child(Child *child, Error *error)
 {
@@ -254,9 +254,9 @@ static bool start_child(Child *child, Error *error)
 }
 
 /*
- * Wait for the child. When a stop is requested, or its time is over, it and what it has started are
- * asked to end; the error says which. One with a limit (0: none) that does not is killed. Polls,
- * because the signal may arrive in another thread.
+ * Wait for the child. After a stop request, or after limit_seconds (0: no limit), ask the child and
+ * its own children to exit; the error says which of both it was. A child with a limit that does not
+ * exit is killed. Polls, because the signal may arrive in another thread.
  */
 static bool wait_for_child(const Child *child, int limit_seconds, int *wait_status, Error *error)
 {

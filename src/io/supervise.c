@@ -13,10 +13,10 @@
 #include <time.h>
 #include <unistd.h>
 
-#define FIRST_PAUSE_SECONDS 1 /* before a child is made again; then twice as long, and so on */
+#define FIRST_PAUSE_SECONDS 1 /* pause before the second child; it doubles for each further one */
 
 static volatile sig_atomic_t child;
-static volatile sig_atomic_t stop_number; /* the last signal that was handed on */
+static volatile sig_atomic_t stop_number; /* last signal that was passed on to the child */
 static pid_t caller, last_child;
 
 pid_t supervise_caller(void)

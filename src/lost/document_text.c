@@ -37,7 +37,7 @@ bool name_text(Cursor *value, const TextForm *form, Buffer *text)
 
 /* ---- xml (xml.c) ---- */
 
-/* name="value" after blanks. False: it is not there. */
+/* Take name="value" after blanks. Returns false, and takes nothing, if it does not follow. */
 static bool take_xml_attribute(TextCursor *xml, const char *name, TextCursor *value)
 {
     TextCursor at = *xml;
@@ -58,8 +58,9 @@ static bool take_xml_attribute(TextCursor *xml, const char *name, TextCursor *va
     return true;
 }
 
-/* The declaration loses its encoding. It goes, and a newline after it, if it says nothing but
- * version 1.0. One that cannot be read stays as it is. */
+/* Writes XML as the server does: the declaration without its encoding, and no declaration, nor the
+ * newline after it, if it has nothing but version 1.0. A declaration that cannot be parsed is kept.
+ */
 bool xml_text(Cursor *value, const TextForm *form, Buffer *text)
 {
     const char *bytes = (const char *) value->bytes;

@@ -23,8 +23,7 @@ typedef struct MapChange
     Oid database; /* database; 0: the map of shared catalogs */
     uint32_t xid;
     Lsn lsn;
-    Oid catalog;    /* catalog that was rewritten, if just one of those that have rows was; else
-                       0 */
+    Oid catalog;    /* rewritten catalog; 0 if several catalogs with rows were rewritten, or none */
     size_t made;    /* number of relfilenodes in the new map that were created in this WAL */
     bool committed; /* the transaction committed, so `dropped` and the fields below are valid */
     size_t dropped;

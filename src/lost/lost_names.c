@@ -20,7 +20,8 @@ typedef struct NameReader
 
 /* ---- Databases ---- */
 
-/* The name at the end, else before: lost transactions may have dropped it. NULL: not known. */
+/* Returns the database's name at the end of the WAL; if a lost transaction has dropped the
+ * database, the name before that. NULL if not known. */
 static const char *name_database(const NameReader *reader, Oid database)
 {
     const char *name;

@@ -254,7 +254,7 @@ static bool append_hex_piece(void *context, Slice piece)
     return lost_file_flush(writer->file, writer->error);
 }
 
-/* The bytes as they are stored, in hexadecimal. */
+/* Append a value's stored bytes, in hexadecimal. */
 static bool append_stored(Json *json, const LostRow *row, size_t column, Slice stored,
                           LostFile *file, Error *error)
 {

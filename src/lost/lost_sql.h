@@ -19,9 +19,8 @@ extern const char *const lost_script_lines[];
 void lost_script_begin(Buffer *text);
 
 /*
- * Append the \connect to a database, by its name as stored, and the checks and functions that the
- * statements there call. `number`: the database's OID if the database existed at the divergence,
- * else 0.
+ * Append the \connect to a database, with its name as stored, and the checks and functions that the
+ * statements for it call. `number`: OID of the database; 0 if it did not exist at the divergence.
  */
 void lost_script_connect(const char *name, Oid number, const Version *version, Buffer *text);
 

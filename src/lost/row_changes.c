@@ -235,8 +235,8 @@ static bool find_row_of_file(ChangeReader *reader, const BlockReference *block, 
     return true;
 }
 
-/* The old row on its page in memory; else a row of the target's file that this very transaction
- * deleted, or, with REPLICA IDENTITY FULL, the record. */
+/* Find the old row: on its page in memory; otherwise in the target's file, if this transaction
+ * deleted it there; otherwise, with REPLICA IDENTITY FULL, in the record. */
 static bool find_old_row(ChangeReader *reader, const WalRecord *record, const HeapRecord *heap,
                          RowChange *row, Error *error)
 {
@@ -351,8 +351,8 @@ static bool apply_rows(ChangeReader *reader, const WalRecord *record, HeapRecord
            keep_change(reader->changes, &row, error);
 }
 
-/* A WalVisitor. Images of indexes come with records of other resource managers, too, which change
- * no row. */
+/* A WalVisitor: apply a record to the pages in memory, and note changed rows. Records of indexes,
+ * which may have images too, change no row. */
 static bool apply_record(void *context, const WalRecord *record, Error *error)
 {
     ChangeReader *reader = context;

@@ -54,8 +54,9 @@ const Table *schema_table(Schema *schema, const RelationId *storage, Moment mome
 /* A table's state at an earlier moment, to be compared with the source's table. */
 typedef struct TableBefore
 {
-    bool same;        /* the same table existed */
-    Oid number;       /* OID of the table, else of the relation that had its name; 0: none had */
+    bool same;  /* the same table existed */
+    Oid number; /* OID of the same table, or otherwise of the relation that had its name; 0: no
+                   relation had it */
     uint32_t columns; /* number of columns, including dropped ones; 0: the table did not exist */
 } TableBefore;
 

@@ -48,7 +48,7 @@ typedef enum Reason
     REASON_STANDBY,    /* pg_rewind writes the file itself, or it must not be there (-R) */
     REASON_MOUNTED,    /* a mount of the target that no server needs */
     REASON_EXCLUDED,   /* the server creates it again; an entry only if the target has it */
-    /* For what is left alone: */
+    /* Reasons why a file is left alone: */
     REASON_NOT_THE_SERVERS, /* logs, and the files that commit and apply write in their order */
     REASON_STAGED_APART,    /* WAL of the source, and pg_wal itself */
     REASON_ODD,             /* a fifo, socket or device */

@@ -225,9 +225,9 @@ bool rejoin_find_whether_it_follows(Rejoin *rejoin, bool *follows, Error *error)
     return !wait.stopped;
 }
 
-/* ---- After it was started ---- */
+/* ---- After the start ---- */
 
-/* Note how far replay has come; with -P in kB of WAL from where it was first seen. */
+/* Note the replay position. With -P, show the WAL replayed since the first position, in kB. */
 static void note_progress(Standing *standing)
 {
     Lsn replayed = standing->target.replayed;
@@ -282,9 +282,10 @@ static bool last_record_waits(const Rejoin *rejoin, Lsn replayed, Lsn end)
 }
 
 /*
- * True if it has replayed what the source had. The source's WAL may be flushed up to the end of a
- * page inside of a record whose rest comes with the next write: then it has received that, and
- * replay stands still. So it does in front of a whole record that its server does not look at yet.
+ * True if the standby has replayed all WAL that the source had. The source's WAL may end within a
+ * record, at a page's end, because the rest of the record comes with the next write: then it is
+ * enough that the standby has received this WAL, and that replay stands still. Replay also stands
+ * still before a whole record at the end that the standby's server does not read yet.
  */
 static bool has_replayed_all(const Rejoin *rejoin, const Standing *standing)
 {

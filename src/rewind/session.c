@@ -75,9 +75,9 @@ RewindOutcome session_failed_outcome(const Session *session, const char *target,
 }
 
 /*
- * Another pg_rewind that works here is waited for; then this is the same command once more. "The
- * target is unchanged" would not be true as long as it has the lock, whatever it has done until
- * now. (Rule I8.)
+ * Lock the target, and wait for another pg_rewind that holds the lock; afterwards this run is like
+ * the same command run again. If the wait is too long, the error must not say that the target is
+ * unchanged: the other pg_rewind may be changing it. (Rule I8.)
  */
 static bool acquire_lock(Session *session, Error *error)
 {
@@ -120,8 +120,7 @@ static void warn_of_other_options(const Session *session, const PendingRewind *p
                    buffer_string(&begun_with));
 }
 
-/* Carry out what an earlier run has committed; then the target is like any other, and the lock is
- * free of that run. */
+/* Finish the rewind that an earlier run has committed. Afterwards the target is like any other. */
 static bool finish_pending(Session *session, const PendingRewind *pending, Error *error)
 {
     log_info("finishing an interrupted rewind: servers diverged at WAL location %s",
@@ -253,9 +252,9 @@ static const char *find_restore_command(Session *session)
     if (!options->restore_target_wal ||
         target_restore_command(session->arena, target, options, &command, &problem))
         return command;
-    /* Without this exception a repeated command would fail: after a rewind the configuration is the
-     * source's, whose restore_command may be missing. The target lacks no WAL then, so none is
-     * needed; if WAL is missing after all, that is an error later. */
+    /* After a rewind the configuration is the source's, and may have no restore_command: then -c
+     * must not make the repeated command fail. The target has all WAL after a rewind; if some is
+     * missing nevertheless, that is an error later. */
     if (session->resumed || target_was_standby(target))
         log_warning("%s", problem.message);
     else

@@ -356,7 +356,7 @@ static bool make_directories(const Stage *stage, Error *error)
     return watch_file_systems(stage, error);
 }
 
-/* Reserve the space that the apply will allocate, so that it is there after the commit. */
+/* Reserve the space that the apply will allocate, so that no disk can be full after the commit. */
 static bool make_ballast(Stage *stage, Error *error)
 {
     if (!roots_reserve(&stage->roots, stage->plan, error))

@@ -113,8 +113,8 @@ static bool add_files(const Stage *stage, Error *error)
             .kind = JOURNAL_PATCH, .path = entry->path, .size = stage_final_size(stage, entry)};
         const bool is_changed = entry->action != ACTION_NONE || entry->fetch_bytes > 0;
 
-        /* If nothing is written or cut, the entry is there for a block of another relation segment.
-         */
+        /* is_changed is false for an entry that only stands for blocks of another segment of its
+         * relation. */
         if (stage_is_laid_out(stage, entry) && is_changed &&
             ((!stage_found_file(stage, entry)->left_out &&
               !journal_add(stage->journal, &patch, error)) ||

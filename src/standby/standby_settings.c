@@ -175,8 +175,8 @@ static bool is_kept(const Conninfos *conninfos, const char *keyword)
     return !conninfos->former_is_sources || strcmp(keyword, "application_name") != 0;
 }
 
-/* The one in the source's string; else the environment's, as by the original, but only if the
- * source has asked for it. NULL: none. */
+/* Returns the password for primary_conninfo: the one in --source-server; otherwise, like the
+ * original, the environment's, but only if the source has asked for a password. NULL: none. */
 static const char *new_password(const Conninfos *conninfos)
 {
     if (conninfos->password == NULL || string_sets(conninfos, "password"))
@@ -276,8 +276,9 @@ void advise_on_awaited_slots(const char *names, AdviceList *list)
 
 /* ---- options that the target's libpq may not know ---- */
 
-/* Keep the options that the standby's libpq knows, and warn of the others. An error is one
- * that demands more of the source than that libpq does without it. */
+/* Leave out options that the standby's libpq does not know, with a warning. An option that
+ * restricts which servers are trusted is an error instead: without it the standby would trust
+ * others too. */
 static bool leave_out_unknown(OptionList *list, StandbySettings *settings, Error *error)
 {
     const int version = settings->version->number;

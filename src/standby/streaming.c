@@ -245,7 +245,8 @@ void streaming_names(const Target *target, Arena *arena, const char *names[STREA
     names[3] = NULL;
 }
 
-/* The target's answer comes first; its configuration is asked for the rest. */
+/* Ask the running target which slot it uses; without an answer, take the slot that its
+ * configuration names. */
 void streaming_find_slot_user(const Options *options, const Target *target, TargetServer *server,
                               Arena *arena, StandbySettings *settings)
 {

@@ -52,10 +52,10 @@ MUST_CHECK bool interlock_restore_pid_file(Interlock *interlock, Error *error);
 void interlock_release(Interlock *interlock);
 
 /*
- * Tidy up after the process `pid`, a child that ended without having changed anything: remove its
- * postmaster.pid and what lies beside that. Does nothing if another pg_rewind works there now, or
- * if postmaster.pid is not that child's. Errors are not reported: the child has reported why it
- * failed, and the next run tidies up as well.
+ * Clean up after `pid`, a child process that exited without having changed anything: remove its
+ * postmaster.pid and the files of the claim beside it. Does nothing if another pg_rewind works in
+ * the directory now, or if postmaster.pid is not the child's. Errors are not reported: the child
+ * has reported why it failed, and the next run cleans up as well.
  */
 void interlock_release_for(const char *directory, pid_t pid);
 

@@ -180,8 +180,8 @@ bool error_hint_process(long pid, const char *directory, Error *error)
     bool found;
 
     snprintf(path, sizeof(path), "/proc/%ld/cwd", pid);
-    /* One directory on two mounts may have two numbers: if the same server's file is there and
-     * here, the directories may be one. */
+    /* The process works in another directory, unless this is the same one on another mount, with
+     * another device number: then both paths show the same server's postmaster.pid. */
     if (place_find(path, &its, &found, NULL) && found &&
         place_find(directory, &own, &found, NULL) && found && !place_same(&its, &own) &&
         !(pid_file_read(path, &there) && pid_file_read(directory, &here) &&

@@ -17,7 +17,8 @@
 #define WAYS_MAX 2
 #define USE_COLUMNS 4
 
-/* With the functions of the two positions; then RECEIVER or NO_RECEIVER. */
+/* Query for the server's state. "%s": functions of the positions received and replayed. Followed by
+ * RECEIVER or, before 9.6, NO_RECEIVER. */
 #define STATE                                                                                      \
     "SELECT pg_catalog.pg_is_in_recovery(), pg_catalog.%s(), pg_catalog.%s(),\n"                   \
     "  "
@@ -26,8 +27,8 @@
     "  (SELECT received_tli FROM pg_catalog.pg_stat_wal_receiver LIMIT 1),\n"                      \
     "  (SELECT slot_name FROM pg_catalog.pg_stat_wal_receiver LIMIT 1),\n"                         \
     "  (SELECT conninfo FROM pg_catalog.pg_stat_wal_receiver LIMIT 1)"
-/* A server that has received WAL has had a WAL receiver; the source knows whether it streams now.
- */
+/* Without pg_stat_wal_receiver, a server that has received WAL counts as streaming; the source
+ * knows whether it streams now. */
 #define NO_RECEIVER "CASE WHEN pg_catalog.%s() IS NOT NULL THEN 'streaming' END, NULL, NULL, NULL"
 
 /* Client connections: up to 9.6 there is no backend_type, but processes that serve no client have

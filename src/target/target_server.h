@@ -38,10 +38,10 @@ typedef struct TargetUse
 typedef struct TargetServer TargetServer;
 
 /*
- * A handle for the server of a data directory, in the arena; nothing is connected yet. The server
- * is asked as the database user named like our user of the operating system; if it refuses that, as
- * the role of the source's connection, with the same password. Call target_server_close before the
- * arena is destroyed.
+ * Create a handle for the server of a data directory, in the arena, without connecting. The server
+ * is asked as the role with the name of this process's user; if it refuses that role, as the role
+ * of the source's connection, with the same password. Call target_server_close before the arena is
+ * destroyed.
  */
 TargetServer *target_server_open(Arena *arena, const char *directory, Source *source);
 void target_server_close(TargetServer *server); /* NULL is allowed */

@@ -38,9 +38,9 @@ static bool find_stop(const Target *target, const WalShape *shape, struct timesp
     if (!found)
         return true;
     *stop = status.st_mtim;
-    /* A server that is stopped writes pg_control right after its last record. pg_checksums ends by
-     * writing it as well, and cannot be started, read all files and come to that so soon: then no
-     * file need be looked at. */
+    /* A server writes pg_control right after its last record. pg_checksums writes pg_control too,
+     * but only after reading all files, which takes longer. So if pg_control was written this soon,
+     * no file need be looked at. */
     if (!file_stat(path_in(&path, target->directory, CONTROL_PATH), &status, &found, error))
         return false;
     nanoseconds = (status.st_mtim.tv_sec - stop->tv_sec) * INT64_C(1000000000) +

@@ -6,14 +6,14 @@
 typedef struct NewRow
 {
     const struct NewRow *older;
-    Slice row; /* bytes NULL: it is not known which one is there */
+    Slice row; /* row now at this item; bytes NULL: not known */
     uint16_t item;
 } NewRow;
 
 struct HeapPages
 {
     Spool *spool;
-    HeapPage *slots; /* by hash, open addressing */
+    HeapPage *slots; /* hash table with open addressing */
     size_t capacity; /* a power of two */
     size_t count;
 };

@@ -107,7 +107,7 @@ typedef struct Lost
     const Version *version; /* version of both clusters */
     LostWanted wanted;
     bool incomplete;               /* something exceeded a limit, or the WAL ended too early */
-    LostTransaction *transactions; /* in order of their commits; none without the list */
+    LostTransaction *transactions; /* lost transactions by commit; NULL if no list is wanted */
     size_t transaction_count;
     LostRelation *relations; /* all relations that any transaction changed, committed or not */
     size_t relation_count;

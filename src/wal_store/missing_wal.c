@@ -5,11 +5,11 @@
 #include "format/page.h"
 #include "pair/prerequisites.h"
 
-#define PAGE_BYTES_READ 512 /* enough of a page's beginning to tell what it is */
+#define PAGE_BYTES_READ 512 /* bytes at a page's start from which its kind is recognized */
 #define MISSING_NAMES_SIZE_MAX 1000
-#define MISSING_LOOKED_FOR_MAX 100 /* where looking may cost a file's transfer */
+#define MISSING_LOOKED_FOR_MAX 100 /* segments looked for in places that may transfer each file */
 
-/* Read bytes at offset of a file; false if it is not there or has less. */
+/* Read bytes at an offset of a file; false if the file does not exist or ends before. */
 static bool read_bytes(const char *directory, const char *name, uint64_t offset, uint8_t *bytes)
 {
     AUTO_BUFFER Buffer path = {0};

@@ -69,7 +69,7 @@ static const WalSummaryRange *find_summary(const SummaryReading *reading, const 
     return NULL;
 }
 
-/* A WalSummaryVisitor's. */
+/* Function of a WalSummaryVisitor: take a fork of the summary. */
 static void take_summarized_fork(void *context, const WalSummaryFork *fork)
 {
     SummaryReading *reading = context;
@@ -83,7 +83,8 @@ static void take_summarized_fork(void *context, const WalSummaryFork *fork)
                                  .tablespace = fork->relation.tablespace,
                                  .database = fork->relation.database});
     }
-    /* Maps are compared, or copied whole. An init fork as well, but what it was made for is new. */
+    /* Free space and visibility maps are left out: they are compared or copied whole anyway. So are
+     * init forks, but a new init fork means that the relation's storage is new. */
     else if (fork->fork == FORK_MAIN || (fork->fork == FORK_INIT && fork->limit == 0))
     {
         if (fork->limit != WAL_SUMMARY_NO_LIMIT)

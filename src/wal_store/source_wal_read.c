@@ -1,6 +1,6 @@
 /*
- * The source's WAL is read, a window at a time: what is not on this machine yet is fetched when
- * reading comes to it.
+ * Read the source's WAL. Segments that are not yet on this machine are fetched when reading reaches
+ * them, a window of several segments at a time.
  */
 #include "wal_store/source_wal.h"
 
@@ -8,8 +8,8 @@
 #include "base/workers.h"
 #include "pair/prerequisites.h"
 
-/* The bytes that are fetched at once: the smaller number, or less if there is little room, when
- * segments are removed after they were read. */
+/* Bytes of a window, which are fetched at once. The smaller number is for readings that remove
+ * segments after they were read; with little room the window is smaller still. */
 #define WINDOW_BYTES ((uint64_t) 256 * 1024 * 1024)
 #define WINDOW_BYTES_LITTLE ((uint64_t) 64 * 1024 * 1024)
 
@@ -18,11 +18,11 @@ typedef struct SourceWalReader
 {
     SourceWal *wal;
     SourceWalReading *reading;
-    bool removes;                   /* each segment that was read: as `once` */
+    bool removes;                   /* remove each segment after it was read */
     uint64_t window_bytes;          /* bytes that are fetched at once */
-    pthread_mutex_t lock;           /* one thread fetches, the others wait for it */
-    atomic_uint_least64_t here_end; /* WAL up to here is on this machine */
-    bool failed;                    /* fetching has, with this error */
+    pthread_mutex_t lock;           /* held by the thread that fetches; others wait for it */
+    atomic_uint_least64_t here_end; /* end of the WAL that is on this machine */
+    bool failed;                    /* a fetch has failed with the error `failure` */
     Error failure;
 } SourceWalReader;
 
@@ -45,7 +45,8 @@ static bool fetch_window(SourceWalReader *reader, Error *error)
     return true;
 }
 
-/* Wait until the segment is on this machine, if it is to be read. */
+/* Fetch windows until the segment is on this machine, or wait for the thread that does. Does
+ * nothing for a segment after the reading's end. */
 static bool bring_segment(SourceWalReader *reader, uint64_t segment, Error *error)
 {
     const Lsn begin = wal_segment_start(&reader->wal->store->stream.shape, segment);
@@ -65,7 +66,8 @@ static bool bring_segment(SourceWalReader *reader, uint64_t segment, Error *erro
     return result;
 }
 
-/* For the stream: what only an archive has is not relied on where it need not be. */
+/* WalStream.rebuilds: blocks count as rebuilt only by segments in the clusters' own pg_wal. A
+ * segment from an archive may be of another history. */
 static bool may_rebuild(void *context, uint64_t segment, bool *rebuilds, Error *error)
 {
     SourceWalReader *reader = context;
@@ -75,7 +77,7 @@ static bool may_rebuild(void *context, uint64_t segment, bool *rebuilds, Error *
            wal_store_open_own(reader->wal->store, segment, &fd, rebuilds, error);
 }
 
-/* A WalOpen. */
+/* A WalOpen: fetch the segment if necessary, then open the first place's file of the segment. */
 static bool open_found_segment(void *context, uint64_t segment, int *fd, bool *found, Error *error)
 {
     SourceWalReader *reader = context;
@@ -84,14 +86,16 @@ static bool open_found_segment(void *context, uint64_t segment, int *fd, bool *f
            wal_store_open(reader->wal->store, segment, fd, found, error);
 }
 
-/* A WalPassed. What a rewind would keep is not counted. */
+/* A WalPassed: remove the copies of segments that were read. removed_bytes counts them only if a
+ * rewind would remove them too (`once`). */
 static bool remove_read_segment(void *context, Lsn read_to, Error *error)
 {
     const SourceWalReader *reader = context;
     const Lsn end = reader->reading->end;
     const uint64_t removed = reader->wal->removed_bytes;
 
-    /* A record that begins in the segment before does not need it either: that record was read. */
+    /* The segment before is not needed any more either: the record that ends in this one was read.
+     */
     if (!source_wal_remove_before(reader->wal,
                                   read_to - reader->wal->store->stream.shape.segment_size,
                                   read_to < end ? read_to : end, error))
@@ -139,8 +143,8 @@ static bool scan_stream_from(const SourceWal *wal, const WalStream *stream, Lsn 
     return false;
 }
 
-/* Segments that an archive has in place of the source's are damaged, or of another history: they
- * count as missing. (Rule C64.) */
+/* If reading failed after segments of an archive were used, these may be damaged or of another
+ * history: treat them as missing. (Rule C64.) */
 static void give_up_archived(const SourceWal *wal, SourceWalReading *reading, const Error *failure)
 {
     if (failure->kind != ERROR_FAILED || !stop_check(NULL) || wal->archived_end == LSN_INVALID)
@@ -153,7 +157,7 @@ static void give_up_archived(const SourceWal *wal, SourceWalReading *reading, co
     reading->missing_end = wal->archived_end;
 }
 
-/* Segments that are read, or that wait to be taken in, are still here when the next ones come. */
+/* Room for the window of segments that the scan reads at the same time, and for the next one. */
 uint64_t source_wal_room_to_read(const SourceWal *wal, Lsn from, Lsn end)
 {
     const WalShape *shape = &wal->store->stream.shape;
@@ -164,8 +168,9 @@ uint64_t source_wal_room_to_read(const SourceWal *wal, Lsn from, Lsn end)
     return end <= from ? 0 : end - begin < window ? end - begin : window;
 }
 
-/* Decide how much is fetched at once. A dry run, which stages nothing, keeps no WAL that does not
- * fit into its scratch directory: that says nothing of the target's disk. */
+/* Decide how much is fetched at once, and whether segments are removed after they were read. A dry
+ * run removes them if its scratch directory has too little room for all: its disk is not the
+ * target's, so that must not be an error. */
 static bool find_window(SourceWalReader *reader, Error *error)
 {
     SourceWal *wal = reader->wal;
@@ -221,7 +226,8 @@ bool source_wal_read(SourceWal *wal, SourceWalReading *reading, WalScan **scan, 
     done = scan_stream_from(wal, stream, reading->from, scan, result, &reading->last_end, error);
     progress_end(done);
     wal->progress = WAL_FETCH_IS_PHASE;
-    /* The stream may be read again, of what is here now, or what is fetched once more. */
+    /* Let the stream be read again later, without removing segments; removed ones are fetched once
+     * more. */
     if (reader->removes)
         reader->here_end = reading->from;
     else
