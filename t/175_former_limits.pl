@@ -52,6 +52,8 @@ each_version(sub {
             like($early->{stderr},
                 qr/^pg_rewind: warning: the target's server may stop during recovery: the source's present settings are lower than replay needs$/m,
                 'and warns');
+            like($early->{stdout}, qr/present settings are lower than replay needs\. Up to .*If the server stops, raise/,
+                'also among the steps of the report');
             raised_by_R($source, $target) if $version >= 12;
             rewinds_from_both_kinds($source, $target, quick => 1);
             RewindTest::Cluster::discard_all();

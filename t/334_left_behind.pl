@@ -63,6 +63,9 @@ each_version(sub {
     like($result->{stderr},
         qr/^pg_rewind: warning: the source no longer has segment [0-9A-F]{24}: the target cannot follow it\npg_rewind: hint: .*--compare/m,
         'but that alone does not help');
+    unlike($result->{stderr}, qr/hint: Start the server/, 'so that no step says that it would follow');
+    like($result->{stderr}, qr/^pg_rewind: hint: the source no longer has segment \w+: .* Set restore_command /m,
+        'but what helps');
 
     rewinds($standby, $primary, options => ['--compare']);
     rejoins($standby, $primary, quick => 1);

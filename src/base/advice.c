@@ -37,6 +37,14 @@ void advice_add_all(AdviceList *list, const AdviceList *more)
         ARRAY_ADD_IN(list->arena, list->items, list->count, more->items[i]);
 }
 
+bool advice_has(const AdviceList *list, const char *id)
+{
+    for (size_t i = 0; i < list->count; i++)
+        if (list->items[i].id != NULL && strcmp(list->items[i].id, id) == 0)
+            return true;
+    return false;
+}
+
 /* Order of error kinds, worst last. A lost connection is least bad: it may be back while other
  * problems stay. */
 static const int severities[] = {[ERROR_NONE] = 0,  [ERROR_RETRY] = 1,    [ERROR_FAILED] = 2,

@@ -56,6 +56,9 @@ void advice_add_error(AdviceList *list, Advice advice, const Error *error);
 /* Add all items of `more`. Their texts stay in the arena of `more`, which must live as long. */
 void advice_add_all(AdviceList *list, const AdviceList *more);
 
+/* True if the list has advice of this id. */
+bool advice_has(const AdviceList *list, const char *id);
+
 /* Problems of a run that looks for further problems before it fails. */
 typedef struct Problems
 {

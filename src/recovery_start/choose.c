@@ -593,7 +593,8 @@ static Chooser chooser_begin(const StartInput *input, Arena *arena, RecoveryStar
         .in = *input, .arena = arena, .foretells = foretells, .start = start, .facts = {0}};
     Start late;
 
-    *start = (RecoveryStart){.source = *input->source, .whole_from = divergence->lsn};
+    *start = (RecoveryStart){
+        .source = *input->source, .whole_from = divergence->lsn, .advice = {.arena = arena}};
     start->earliest = options->compare ? start_of_source(control)
                                        : start_early(&divergence->common_checkpoint, control);
     start->chosen = start->earliest;
@@ -745,11 +746,13 @@ static bool begin_chosen(Chooser *chooser, const StartDecision *decision, Error 
         log_info("recovery starts at the last common checkpoint: from the source's last one the "
                  "target would take no connections at first");
     /* From PostgreSQL 12 on, -R writes the settings as high as replay needs them. */
-    replay_hazard_warn_of_settings(version, chooser->hazard.origin_drop_lsn,
-                                   options->write_recovery_conf &&
-                                           version->recovery_settings != RECOVERY_CONF
-                                       ? LSN_INVALID
-                                       : chooser->hazard.former_limits_lsn);
+    replay_hazard_advise_on_settings(version, chooser->hazard.origin_drop_lsn,
+                                     options->write_recovery_conf &&
+                                             version->recovery_settings != RECOVERY_CONF
+                                         ? LSN_INVALID
+                                         : chooser->hazard.former_limits_lsn,
+                                     &start->advice);
+    advice_add_to_problems(&start->advice, true, NULL);
     return true;
 }
 

@@ -9,6 +9,7 @@
 #ifndef RECOVERY_START_RECOVERY_START_H
 #define RECOVERY_START_RECOVERY_START_H
 
+#include "base/advice.h"
 #include "divergence/target_changes.h"
 #include "recovery_start/start_decision.h"
 
@@ -125,9 +126,11 @@ MUST_CHECK bool replay_hazard_find(const Clusters *clusters, const SourceState *
  * copies_are_identical and checkpoint_follows; the caller sets the error. */
 void replay_hazard_add(ReplayHazard *hazard, Lsn lsn);
 
-/* Warn of WAL that may only be replayed with higher settings than the source has now:
+/* Add warnings of WAL that may only be replayed with higher settings than the source has now:
  * ReplayHazard.origin_drop_lsn and former_limits_lsn; LSN_INVALID: none. */
-void replay_hazard_warn_of_settings(const Version *version, Lsn origin_drop, Lsn former_limits);
+#define REPLAY_LACKS_ORIGINS "replication_origins" /* id of the first one */
+void replay_hazard_advise_on_settings(const Version *version, Lsn origin_drop, Lsn former_limits,
+                                      AdviceList *list);
 
 /* ---- The choice: choose.c ---- */
 
@@ -170,6 +173,7 @@ typedef struct RecoveryStart
                               start and a late one; by summaries, which do not tell creation from
                               change, changed ones too; NULL if none were read */
     uint32_t limits[LIMITS_MAX]; /* settings that replay of this WAL needs (index: version_limit) */
+    AdviceList advice;           /* warnings of replay from this start; they were printed */
     const ScanPrepared *prepared; /* PREPARE records in the source's WAL from the start on */
     size_t prepared_count;
     BlockMap *owned_blocks; /* map that this struct frees: changes.blocks, if it is not

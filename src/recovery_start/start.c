@@ -375,28 +375,32 @@ static bool find_dropped_origins(const Clusters *clusters, const ScanResult *cha
     return true;
 }
 
-void replay_hazard_warn_of_settings(const Version *version, Lsn origin_drop, Lsn former_limits)
+void replay_hazard_advise_on_settings(const Version *version, Lsn origin_drop, Lsn former_limits,
+                                      AdviceList *list)
 {
+    static const char remedy[] =
+        "If the server stops, raise the setting that its log names until it has replayed that "
+        "WAL.";
+
     if (origin_drop != LSN_INVALID)
-    {
-        log_warning("the target's server may stop during recovery: it has room for fewer "
-                    "replication origins than replay needs");
-        log_detail("Up to %s the source had replication origins that it has dropped since; replay "
-                   "needs room for these and for the present ones.",
-                   LSN_TEXT(version, origin_drop));
-    }
+        advice_add(
+            list,
+            (Advice){.id = REPLAY_LACKS_ORIGINS, .severity = ADVICE_WARNING, .remedy = remedy},
+            "the target's server may stop during recovery: it has room for fewer "
+            "replication origins than replay needs"
+            "\n"
+            "Up to %s the source had replication origins that it has dropped since; replay "
+            "needs room for these and for the present ones.",
+            LSN_TEXT(version, origin_drop));
     if (former_limits != LSN_INVALID)
-    {
-        log_warning("the target's server may stop during recovery: the source's present settings "
-                    "are lower than replay needs");
-        log_detail("Up to %s the source had a higher max_connections, max_prepared_transactions or "
+        advice_add(list,
+                   (Advice){.id = "former_limits", .severity = ADVICE_WARNING, .remedy = remedy},
+                   "the target's server may stop during recovery: the source's present settings "
+                   "are lower than replay needs"
+                   "\n"
+                   "Up to %s the source had a higher max_connections, max_prepared_transactions or "
                    "other limit, which replay of that WAL needs.",
                    LSN_TEXT(version, former_limits));
-    }
-    if (origin_drop != LSN_INVALID || former_limits != LSN_INVALID)
-        log_hint(
-            "If the server stops, raise the setting that its log names until it has replayed that "
-            "WAL.");
 }
 
 bool replay_hazard_find(const Clusters *clusters, const SourceState *state, const Options *options,

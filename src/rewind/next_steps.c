@@ -141,7 +141,7 @@ static void add_start(const Options *options, Run *run)
 {
     const NextStart *next = run->next_start;
 
-    if (options->rejoin)
+    if (options->rejoin || run->left_behind.count > 0)
         return;
     if (next->manager != NULL)
         advice_add(&run->advice, step,
@@ -214,6 +214,9 @@ void next_steps_make(const Options *options, Run *run)
                                    &run->advice);
     if (run->planned.known)
         run_advise_on_plan(run, &run->advice);
+    advice_add_all(&run->advice, &run->start.advice);
+    advice_add_all(&run->advice, &run->staged.advice);
+    advice_add_all(&run->advice, &run->left_behind);
     add_slot_steps(options, run);
     if (run->planned.known && run_lacks_wal(run))
         advice_add(

@@ -233,13 +233,13 @@ static bool plan_and_stage(Run *run, Error *error)
  * has the WAL that follows the target's. */
 static bool warn_if_left_behind(Run *run, Error *error)
 {
-    AdviceList advice = {.arena = run->session.arena};
     bool has;
 
+    run->left_behind.arena = run->session.arena;
     if (!session_advise_on_next_wal(&run->session, &run->source_state, run->divergence.target_end,
-                                    &advice, &has, error))
+                                    &run->left_behind, &has, error))
         return false;
-    advice_add_to_problems(&advice, true, &run->session.problems);
+    advice_add_to_problems(&run->left_behind, true, NULL);
     return true;
 }
 

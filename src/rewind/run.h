@@ -68,6 +68,7 @@ typedef struct Staged
     Lsn source_end;     /* the source's WAL is staged up to here */
     Lsn min_recovery_point;
     Timeline min_recovery_timeline;
+    AdviceList advice; /* warnings of what was found when all was staged; they were printed */
 } Staged;
 
 /* --save-lost-rows: what was written. */
@@ -118,7 +119,9 @@ typedef struct Run
     bool slot_made;                    /* --create-slot: the slot was created by this run */
     TargetSlots slots;                 /* slots of a target that needs no rewind; none otherwise */
     const NextStart *next_start;       /* facts of the server's next start; NULL: not found out */
-    MisleadingWal misleading;          /* WAL that would mislead the server's recovery */
+    AdviceList left_behind; /* without a rewind: the warning that the WAL that follows the target's
+                               is lost; else empty */
+    MisleadingWal misleading; /* WAL that would mislead the server's recovery */
     Staged staged;
     const char *saved_wal_command; /* pg_waldump command for the saved diverged WAL; NULL: that WAL
                                       is not saved, or its range is not known (--compare) */

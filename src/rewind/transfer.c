@@ -151,8 +151,7 @@ static bool is_made_meanwhile(const Staged *staged, const ScanResult *chain, con
 
 /* Warn of the first file that may be of an unlogged relation, but may also be an old one, which is
  * copied. */
-static bool warn_of_unknown_origin(const Staged *staged, const UnloggedEvidence *evidence,
-                                   Error *error)
+static bool warn_of_unknown_origin(Staged *staged, const UnloggedEvidence *evidence, Error *error)
 {
     const Planned *planned = staged->planned;
 
@@ -168,14 +167,16 @@ static bool warn_of_unknown_origin(const Staged *staged, const UnloggedEvidence 
             return false;
         if (older)
             continue;
-        log_warning(
+        advice_add(
+            &staged->advice,
+            (Advice){.id = "unlogged_index",
+                     .severity = ADVICE_WARNING,
+                     .remedy = "If a promotion fails with \"could not create file\", start "
+                               "the target's server again: the second attempt succeeds."},
             "\"%s\" may belong to an index of an unlogged table that the source builds: then "
-            "the first promotion of the target fails",
-            entry->path);
-        log_detail("The target lacks this file, and no WAL from %s on says why.",
-                   LSN_TEXT(planned->input.version, staged->start->earliest.redo));
-        log_hint("If a promotion fails with \"could not create file\", start the target's server "
-                 "again: the second attempt succeeds.");
+            "the first promotion of the target fails\n"
+            "The target lacks this file, and no WAL from %s on says why.",
+            entry->path, LSN_TEXT(planned->input.version, staged->start->earliest.redo));
         return true;
     }
     return true;
@@ -378,7 +379,7 @@ bool transfer_make(const Session *session, const Planned *planned, const Recover
     ReplayHazard hazard = {.tablespaces_exist = true};
     bool hazardous, lacks_origins;
 
-    *staged = (Staged){.planned = planned, .start = start};
+    *staged = (Staged){.planned = planned, .start = start, .advice = {.arena = session->arena}};
     if (!interlock_claim_pid_file(session->interlock, error) ||
         !stage_create(clusters->target.directory, &planned->plan, session->options->jobs,
                       &staged->stage, error))
@@ -393,9 +394,10 @@ bool transfer_make(const Session *session, const Planned *planned, const Recover
     staged->obsolete = !final && (hazardous || lacks_origins);
     if (staged->obsolete)
         return true;
-    if (lacks_origins)
-        replay_hazard_warn_of_settings(clusters->shape.version, hazard.origin_drop_lsn,
-                                       LSN_INVALID);
+    if (lacks_origins && !advice_has(&start->advice, REPLAY_LACKS_ORIGINS))
+        replay_hazard_advise_on_settings(clusters->shape.version, hazard.origin_drop_lsn,
+                                         LSN_INVALID, &staged->advice);
+    advice_add_to_problems(&staged->advice, true, NULL);
     if (hazardous)
     {
         error_copy(error, &hazard.error);
