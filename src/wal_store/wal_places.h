@@ -31,7 +31,8 @@ typedef struct WalLimits
 } WalLimits;
 
 /*
- * The rules for a segment.
+ * The rules for a segment, which wal_span_of works out from the limits each time: the divergence
+ * becomes known late and may be taken back, and some limits are needed to the byte elsewhere.
  *
  * segments                                        is_common  asks_archives
  * that end at or before a proven divergence       yes        yes

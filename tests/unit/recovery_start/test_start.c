@@ -326,6 +326,30 @@ static void test_a_late_start(void **state)
     }
 }
 
+/* One for each setting that replay lacks; the step that it becomes says what to do. */
+static void test_settings_that_replay_lacks_are_advice(void **state)
+{
+    const Version *version = version_of_major(MAJOR);
+    Arena *arena = arena_create();
+    AdviceList list = {.arena = arena};
+    Buffer text = {0};
+
+    (void) state;
+    replay_hazard_advise_on_settings(version, LSN_INVALID, LSN_INVALID, &list);
+    assert_int_equal(list.count, 0);
+    replay_hazard_advise_on_settings(version, LSN_INVALID, 0x5000028, &list);
+    assert_int_equal(list.count, 1);
+    assert_false(advice_has(&list, REPLAY_LACKS_ORIGINS));
+    replay_hazard_advise_on_settings(version, 0x6000028, LSN_INVALID, &list);
+    assert_int_equal(list.count, 2);
+    assert_true(advice_has(&list, REPLAY_LACKS_ORIGINS));
+    advice_append_step(&list.items[1], &text);
+    assert_non_null(strstr(buffer_string(&text), "than replay needs. Up to 0/"));
+    assert_non_null(strstr(buffer_string(&text), "present ones. If the server stops, raise "));
+    buffer_free(&text);
+    arena_destroy(arena);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -336,6 +360,7 @@ int main(void)
         cmocka_unit_test(test_copies_that_replay_would_make_otherwise_are_found),
         cmocka_unit_test(test_the_last_copy_is_found),
         cmocka_unit_test(test_a_late_start),
+        cmocka_unit_test(test_settings_that_replay_lacks_are_advice),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
