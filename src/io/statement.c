@@ -148,13 +148,14 @@ static uint64_t result_bytes(const PGresult *result)
 }
 
 /*
- * The next result of the query that was sent, NULL at its end. False if the connection is lost or a
- * stop was requested. Waits as the rate demands: nothing is read then, and when the buffers of both
- * systems are full the server waits as well. This time does not count towards the retry timeout:
- * only waits for the server do.
+ * The next result of the query that was sent, NULL at its end. False, and *result is NULL, if the
+ * connection is lost or a stop was requested. Waits as the rate demands: nothing is read then, and
+ * when the buffers of both systems are full the server waits as well. This time does not count
+ * towards the retry timeout: only waits for the server do.
  */
 static bool next_result(Connection *connection, PGresult **result, Error *error)
 {
+    *result = NULL;
     connection->silent_milliseconds = 0;
     while (PQisBusy(connection->pg))
         if (!wait_for_server(connection, error))
@@ -164,6 +165,7 @@ static bool next_result(Connection *connection, PGresult **result, Error *error)
         rate_take(connection->rate, result_bytes(*result), error))
         return true;
     PQclear(*result);
+    *result = NULL;
     connection->unusable = true;
     return false;
 }
