@@ -8,6 +8,9 @@ use lib 't/lib';
 use RewindTest;
 use RewindTest::Privileged;
 
+# Its own address of this machine: others may use the same port.
+my $address = join '.', 127, 1, $$ >> 8 & 255, ($$ & 255) | 1;
+
 # The options of primary_conninfo after -R, those that are asked for.
 sub written
 {
@@ -17,7 +20,7 @@ sub written
     spew($target->path($old ? 'recovery.done' : 'postgresql.auto.conf'), "primary_conninfo = '$former'\n");
     my $result =
         run([ rewind_argv($target->data, '-R', '--source-server',
-        ($source->conninfo =~ s/host=\S+/host=localhost hostaddr=127.0.0.1/r) . " $more") ], env => $env);
+        ($source->conninfo =~ s/host=\S+/host=localhost hostaddr=$address/r) . " $more") ], env => $env);
     is($result->{status}, 0, "-R with '$former'") or diag($result->{stderr});
     my $text = slurp($target->path($old ? 'recovery.conf' : 'postgresql.auto.conf')) =~ s/''//gr;
     return join ' ', map { $text =~ /\b$_=(\S*?)(?:'|\s|$)/ ? $1 : '-' } @options;
@@ -32,7 +35,7 @@ each_version(sub {
             must_run([ qw(openssl req -new -x509 -nodes -days 2 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -subj
                 /CN=localhost), '-keyout', $source->path('server.key'), '-out', $source->path('server.crt') ]);
             chmod 0600, $source->path('server.key') or die;
-            append($source->path('postgresql.conf'), "ssl = on\nlisten_addresses = '127.0.0.1'\n");
+            append($source->path('postgresql.conf'), "ssl = on\nlisten_addresses = '$address'\n");
             $source->restart;
         },
         target => sub { $_[0]->sql('INSERT INTO t VALUES (1)') });

@@ -79,8 +79,10 @@ each_version(sub {
     like($refused->{stderr}, qr/^pg_rewind: error: a database of the source is being dropped, moved or renamed$/m,
         'with the reason');
     my $waiting = start_rewind($rewound{locked}, $source, options => ['--retry-timeout=0']);
-    wait_until('it has asked for locks', sub {
-        $source->query("SELECT count(*) FROM pg_stat_activity WHERE application_name = 'pg_rewind' AND query ~ 'AccessExclusiveLock'") });
+    wait_until('it waits for the lock', sub {
+        slurp($waiting->{errors}) =~ /^pg_rewind: waiting for the source to drop, move or rename a database$/m
+            || has_ended($waiting);
+    });
     $source->sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE 'SELECT pg_sleep%'");
     $session->end;
     my $waited = end_of_rewind($waiting);

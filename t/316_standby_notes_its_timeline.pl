@@ -16,14 +16,15 @@ each_version(sub {
     my ($version) = @_;
     # a page on the disk would note it, too
     my $target = make_cluster('target', $version, settings => 'bgwriter_lru_maxpages = 0')->start;
-    $target->sql('CREATE TABLE t AS SELECT generate_series(1, 1000) AS a');
+    # 21 MB: more than the first connection takes at once
+    $target->sql('CREATE TABLE t AS SELECT generate_series(1, 600000) AS a');
     my $primary = $target->standby('primary');
     my $source = $primary->standby('source');
     $source->wait_for_replay_of($target);
     $primary->promote;
     $primary->sql('INSERT INTO t VALUES (1)');
     $source->wait_for_replay_of($primary);
-    $target->sql('CREATE TABLE lost AS SELECT generate_series(1, 1000) AS a');
+    $target->sql('UPDATE t SET a = -a');
     $target->stop;
 
     my $timeline = 'SELECT min_recovery_end_timeline, timeline_id FROM pg_control_recovery(), pg_control_checkpoint()';

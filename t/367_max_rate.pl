@@ -3,6 +3,7 @@
 #
 #   source  1 ──┬── 2 ──▶   sends no faster than it may
 #   target      └──▶
+# (Rule I30.)
 
 use strict;
 use warnings;

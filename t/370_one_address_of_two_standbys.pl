@@ -16,6 +16,7 @@ use RewindTest::Background;
 use RewindTest::Proxy;
 use RewindTest::Tree;
 
+# All their blocks are fetched: more than the first connection takes at once, so that further ones are opened.
 my @tables = map { "t$_" } 1 .. 6;
 
 # What a server is recognized by: seconds.
@@ -83,7 +84,7 @@ each_version(sub {
     $target->start;
     $target->sql(join ';',
         map {
-        "CREATE TABLE $_ AS SELECT i, 'common' AS v, repeat('x', 100) AS f FROM generate_series(1, 5000) i; VACUUM $_" } @tables);
+        "CREATE TABLE $_ AS SELECT i, 'common' AS v, repeat('x', 700) AS f FROM generate_series(1, 5000) i; VACUUM $_" } @tables);
     my $primary = $target->standby('source');
     my ($a, $b) = make_in_one_second($primary, 'a', 'b');
     $target->sql(join ';', map { "UPDATE $_ SET v = 'changed'" } @tables);
@@ -95,7 +96,7 @@ each_version(sub {
     $primary->sql('CHECKPOINT; CREATE TABLE dropped AS SELECT 1 AS a; DROP TABLE dropped');
     $_->wait_for_replay_of($primary) for $a, $b;
     $a->sql('CHECKPOINT');
-    $target->sql(join ';', map { "UPDATE $_ SET v = 'lost' WHERE i % 20 = 0" } @tables);
+    $target->sql(join ';', map { "UPDATE $_ SET v = 'lost' WHERE i % 5 = 0" } @tables);
     $target->stop;
 
     subtest('all connections lead to another standby, whose pages are older', sub {
@@ -117,7 +118,7 @@ each_version(sub {
         $proxy->end;
         is($result->{status}, 0, 'the first connection is enough') or diag($result->{stderr});
         like($result->{stderr},
-            qr/^pg_rewind: continuing with 1 connection to the source server: new connection leads to another server, or/m,
+            qr/^pg_rewind: continuing with fewer connections to the source server: new connection leads to another server, or/m,
             'none is made to the other');
         rejoins($copy, $a, writer => $primary);
         $copy->discard;

@@ -69,7 +69,8 @@ each_version(sub {
             sub { \@_, [ 'base/liar', 4096, 't', $outside ], [ 'base/liar/kept', 4, 'f', undef ] },
             qr/unexpected result set while fetching file list/ ],
         [ 'a directory deeper than asked for', qr/tablespace_location/, qr{^base$},
-            sub { \@_, [ 'base/liar', 4096, 't', undef ] }, qr/unexpected result set while fetching file list/ ],
+            sub { \@_, [ 'base/liar/deep/deeper', 4096, 't', undef ] },
+            qr/unexpected result set while fetching file list/ ],
         [ 'a file behind a link of the target', qr/tablespace_location/, qr{^base$},
             sub { \@_, [ 'link_out/kept', 4, 'f', undef ] },
             qr{source file "link_out/kept" is not in a directory that was listed} ],
@@ -101,10 +102,10 @@ each_version(sub {
             sub { \@_, \@_ },
             qr/received data for file|received data at offset|received more data chunks than requested/ ],
         [ 'no pieces', qr/AS zeros\b/, qr{^}, sub { }, qr/unexpected number of data chunks received/ ],
-        [ 'a position behind all WAL', qr/pg_(?:walfile|xlogfile)_name/, qr{^},
-        sub { [ 'FFFFFFFF/FFFFFFFF 00000002', @_[ 1, 2 ] ] }, qr{unrecognized result "FFFFFFFF/FFFFFFFF} ],
-        [ 'a position far behind', qr/pg_(?:walfile|xlogfile)_name/, qr{^},
-        sub { [ '7FFFFFFF/FFFFFFFF 00000002', @_[ 1, 2 ] ] }, qr/not enough space on the file system/ ],
+        [ 'a position behind all WAL', qr/ AS standby /, qr{^},
+        sub { [ @_[ 0, 1 ], 'FFFFFFFF/FFFFFFFF 00000002', @_[ 3 .. 5 ] ] }, qr{unrecognized result "FFFFFFFF/FFFFFFFF} ],
+        [ 'a position far behind', qr/ AS standby /, qr{^},
+        sub { [ @_[ 0, 1 ], '7FFFFFFF/FFFFFFFF 00000002', @_[ 3 .. 5 ] ] }, qr/not enough space on the file system/ ],
     );
     for my $chosen (@chosen)
     {
@@ -140,8 +141,8 @@ each_version(sub {
     my $copy_before = state_of($copy->dir, $outside);
     my $proxy = RewindTest::Proxy->new('liar', $source, filter => RewindTest::Liar::chosen(sub {
         my ($sql, $row) = @_;
-        return $sql =~ /pg_(?:walfile|xlogfile)_name/ && $asked++ ? [ '7FFFFFFF/FFFFFFFF 00000002', @$row[ 1, 2 ] ]
-            : $row;
+        return $sql =~ / AS standby / && $asked++
+            ? [ @$row[ 0, 1 ], '7FFFFFFF/FFFFFFFF 00000002', @$row[ 3 .. 5 ] ] : $row;
     }));
     my $result = rewind($copy, $proxy);
     $proxy->end;

@@ -176,8 +176,8 @@ static bool find_divergence(Search *search, bool archive_of_source_only, Error *
             wal_segment_of(&clusters->shape, divergence->common_checkpoint.checkpoint.redo));
         /* Start workers only for much WAL: the rest of the run may need none. */
         if (divergence->lsn > from + WORKERS_FROM_BYTES && sides.workers == 1 &&
-            !clusters->source->operations->start_workers(clusters->source, search->in.jobs,
-                                                         &sides.workers, error))
+            !clusters->source->operations->start_workers(
+                clusters->source, search->in.jobs, divergence->lsn - from, &sides.workers, error))
             return false;
         search->compared_from = from;
         if (!wal_compare(&sides, from, divergence->lsn, comparison, error))

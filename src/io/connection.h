@@ -178,6 +178,10 @@ MUST_CHECK bool connection_send(Connection *connection, const Query *query, Erro
 MUST_CHECK bool connection_receive(Connection *connection, const Query *query, ConnectionRow row,
                                    void *context, Error *error);
 
+/* connection_row's second half. */
+MUST_CHECK bool connection_receive_row(Connection *connection, Arena *arena, const Query *query,
+                                       char **values, Error *error);
+
 /* Append value, quoted, as an element of a PostgreSQL array literal in text form. array_literal:
  * the literal of the elements so far, "{}" for an empty buffer. */
 void array_append(Buffer *literal, const char *value);

@@ -733,14 +733,21 @@ static bool copy_row(void *context, const ConnectionValue *columns, Error *error
     return true;
 }
 
-bool connection_row(Connection *connection, Arena *arena, const Query *query, char **values,
-                    Error *error)
+bool connection_receive_row(Connection *connection, Arena *arena, const Query *query, char **values,
+                            Error *error)
 {
     RowCopy copy = {.arena = arena, .query = query, .values = values};
 
     for (int i = 0; i < query->column_count; i++)
         values[i] = NULL;
-    return connection_rows(connection, query, copy_row, &copy, error);
+    return connection_receive(connection, query, copy_row, &copy, error);
+}
+
+bool connection_row(Connection *connection, Arena *arena, const Query *query, char **values,
+                    Error *error)
+{
+    return connection_send(connection, query, error) &&
+           connection_receive_row(connection, arena, query, values, error);
 }
 
 bool connection_rollback_to_savepoint(Connection *connection, const char *sqlstate, Error *error)

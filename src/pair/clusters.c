@@ -8,28 +8,30 @@ static bool error_modified(Error *error)
                      "source system was modified while pg_rewind was running");
 }
 
-bool source_state_read_again(Source *source, const SourceState *before, SourceState *now,
-                             Error *error)
+bool source_state_read_settled(Source *source, const SourceState *before, SourceState *now,
+                               bool *removes, Error *error)
 {
     SourceState state = {.position = before->position};
 
-    if (!source->operations->read_control(source, &state.control, error))
-        return false;
     if (!source->is_server)
     {
+        if (removes != NULL)
+            *removes = false;
+        if (!source->operations->read_control(source, &state.control, error))
+            return false;
         if (memcmp(state.control.bytes, before->control.bytes, sizeof(state.control.bytes)) != 0)
             return error_modified(error);
         *now = state;
         return true;
     }
+    if (!source->operations->state(source, &state.control, &state.position, removes, error))
+        return false;
     if (state.control.system_identifier != before->control.system_identifier)
         return error_modified(error);
     if (state.control.state != STATE_IN_PRODUCTION &&
         state.control.state != STATE_IN_ARCHIVE_RECOVERY)
         return error_set(error, ERROR_FAILED, /* contract */
                          "source system was in unexpected state at end of rewind");
-    if (!source->operations->position(source, &state.control, &state.position, error))
-        return false;
     if (state.position.timeline != before->position.timeline)
     {
         error_modified(error);
@@ -38,6 +40,12 @@ bool source_state_read_again(Source *source, const SourceState *before, SourceSt
     }
     *now = state;
     return true;
+}
+
+bool source_state_read_again(Source *source, const SourceState *before, SourceState *now,
+                             Error *error)
+{
+    return source_state_read_settled(source, before, now, NULL, error);
 }
 
 Lsn source_state_wal_end(const SourceState *state, Lsn divergence)

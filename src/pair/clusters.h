@@ -35,6 +35,11 @@ typedef struct SourceState
 MUST_CHECK bool source_state_read_again(Source *source, const SourceState *before, SourceState *now,
                                         Error *error);
 
+/* The same, and before that, in the same question, whether it removes a database: see
+ * SourceOperations' state. False for a directory. */
+MUST_CHECK bool source_state_read_settled(Source *source, const SourceState *before,
+                                          SourceState *now, bool *removes, Error *error);
+
 /*
  * The last LSN of the source's WAL that the rewound target must have. For a standby as source: what
  * it has replayed, but at least the divergence, because the target's own pages may be as new as the

@@ -20,9 +20,9 @@
  * mention.
  *
  * A session that removes such files holds a lock from before the first of them is gone until the
- * removal is in the WAL and flushed. So does the startup process of a standby until it is about to
- * count the record as replayed; it is given a moment for that. Therefore the position is read once
- * more when no process holds such a lock.
+ * removal is in the WAL and flushed. Therefore the position counts that was read after no process
+ * was found to hold such a lock. So does the startup process of a standby until it is about to
+ * count the record as replayed; it is given a moment for that before the position is read again.
  *
  * If copies of databases are replayed, a standby must also have replayed everything that it had
  * when the last byte was fetched, so that the position covers each removal that a copy must not
@@ -36,19 +36,22 @@ static bool wait_for_removals(const Session *session, bool replays_copies, Sourc
     const Clusters *clusters = &session->clusters;
     const bool standby = state->position.in_recovery;
     const bool replays_all = standby && replays_copies;
-    const Lsn received = state->position.end;
+    Lsn received = LSN_INVALID; /* when it was first asked */
     Source *source = clusters->source;
     Wait wait = wait_begin(session->options->wait_timeout_seconds);
     bool removes, complete;
 
     do
     {
-        if (!source_server_removes_database(source, &removes, error))
+        if (!source_state_read_settled(source, state, state, &removes, error))
             return false;
+        if (received == LSN_INVALID)
+            received = state->position.end;
         if (removes && wait_reports(&wait, 0))
             log_info("waiting for the source to drop, move or rename a database");
-        if (!removes && ((standby && !stop_pause(COUNTED_MILLISECONDS, error)) ||
-                         !source_state_read_again(source, state, state, error)))
+        if (standby && !removes &&
+            !(stop_pause(COUNTED_MILLISECONDS, error) &&
+              source_state_read_again(source, state, state, error)))
             return false;
         complete = !removes && (!replays_all || state->position.minimum >= received);
     } while (!wait_until(complete, &wait, error));
@@ -303,8 +306,10 @@ static bool stage_wal_to_end(const Session *session, const StagedWal *wal, uint6
     Source *source = session->clusters.source;
     const bool replays_copies = staged->start->copies_are_replayed;
 
-    if (!source_state_read_again(source, &staged->planned->source, &staged->source, error) ||
-        (source->is_server && !wait_for_removals(session, replays_copies, &staged->source, error)))
+    staged->source = staged->planned->source;
+    if (source->is_server
+            ? !wait_for_removals(session, replays_copies, &staged->source, error)
+            : !source_state_read_again(source, &staged->source, &staged->source, error))
         return false;
     staged->source_end = source_state_wal_end(&staged->source, staged->planned->input.divergence);
     return staged_wal_add(wal, &segment, staged->source_end, true, error) &&

@@ -184,6 +184,15 @@ static bool directory_position(Source *source, const Control *control, SourcePos
     return source_standby_timeline(source, control, LSN_INVALID, &position->timeline, error);
 }
 
+static bool directory_state(Source *source, Control *control, SourcePosition *position,
+                            bool *removes, Error *error)
+{
+    if (removes != NULL)
+        *removes = false;
+    return directory_read_control(source, control, error) &&
+           directory_position(source, control, position, error);
+}
+
 static bool directory_list(Source *source, const Version *version, SourceFileVisitor visit,
                            void *context, Error *error)
 {
@@ -224,8 +233,10 @@ static bool directory_try_files(Source *source, const char *const *paths, size_t
     return true;
 }
 
-static bool directory_start_workers(Source *source, int jobs, int *granted, Error *error)
+static bool directory_start_workers(Source *source, int jobs, uint64_t bytes, int *granted,
+                                    Error *error)
 {
+    (void) bytes;
     (void) source;
     (void) error;
     *granted = jobs;
@@ -262,6 +273,7 @@ static const SourceOperations directory_operations = {
     .close = directory_close,
     .read_control = directory_read_control,
     .position = directory_position,
+    .state = directory_state,
     .read_file = directory_read_file,
     .list = directory_list,
     .try_files = directory_try_files,

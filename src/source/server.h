@@ -27,6 +27,25 @@ typedef struct ServerIdentity
     Lsn position;       /* WAL is flushed up to here; of a standby LSN_INVALID */
 } ServerIdentity;
 
+/* What one statement tells of a server at one moment: see server_read_state. */
+typedef struct ServerState
+{
+    Buffer control;    /* bytes of pg_control */
+    char *identity;    /* see identity_column */
+    char *position[3]; /* see position_columns */
+    bool removes;      /* see SourceOperations' state; false where that was not asked */
+} ServerState;
+
+/* A file, or the names in a directory, that was read before it was asked for. It is given to the
+ * first that asks soon. */
+#define SEEN_MAX 8
+typedef struct SeenPath
+{
+    const char *path;  /* NULL: it was given */
+    const char *bytes; /* of the file, or its names with slashes between; NULL: it is not there */
+    size_t size;
+} SeenPath;
+
 /* A worker's connection. */
 typedef struct ServerConnection
 {
@@ -34,6 +53,7 @@ typedef struct ServerConnection
     Connection *connection;                  /* NULL when it was lost */
     char instance[CONNECTION_INSTANCE_SIZE]; /* of the server process that was identified last */
     int instance_number;                     /* see ServerSource.instance_count */
+    bool opened;                             /* it was once; before, its worker opens it */
 } ServerConnection;
 
 typedef struct ServerSource
@@ -47,8 +67,15 @@ typedef struct ServerSource
     bool identified; /* `identity` is set */
     bool answers;    /* a server has answered, even if it refused us */
     bool streams;    /* a standby that has asked its primary for WAL */
+    /* What was found when the source was opened, for the first that asks. */
+    Control opened_control;
+    char *opened_position[3];
+    bool has_opened_control, has_opened_position;
+    SeenPath seen_files[SEEN_MAX], seen_names[SEEN_MAX];
+    double seen_at;                                       /* clock_seconds */
     ServerConnection connections[SERVER_CONNECTIONS_MAX]; /* one for each worker */
     int connection_count;
+    atomic_bool refused; /* a further connection; then those that were not opened are not tried */
     pthread_mutex_t instance_lock; /* held while the following four are changed */
     char newest_instance[CONNECTION_INSTANCE_SIZE];
     atomic_int instance_count; /* server processes that have answered, one after the other; a
@@ -129,8 +156,34 @@ MUST_CHECK bool server_ask(Source *source, Arena *arena, const Query *query, cha
  */
 MUST_CHECK bool server_connect_first(ServerSource *self, Attempt attempt, Error *error);
 
-/* From now on the source is the server of this connection. */
-MUST_CHECK bool server_identify(ServerSource *self, Connection *connection, Error *error);
+/*
+ * What identifies the server, its pg_control and its position, by one statement: first whether it
+ * removes a database, if that is asked, then pg_control, then the position. A torn pg_control is
+ * read again with all else.
+ *
+ * server_state_query gives the statement. A caller that has sent it already says so. *state is of
+ * the arena; its buffer is the caller's to free.
+ */
+Query server_state_query(const Version *version, bool asks_removal, Arena *arena);
+typedef struct StateRead
+{
+    Connection *connection;
+    const Query *query;
+    bool sent; /* the first answer is under way */
+    Arena *arena;
+    ServerState *state;
+} StateRead;
+MUST_CHECK bool server_read_state(StateRead *read, Control *control, Error *error);
+
+/* From now on the source is the server of this connection, which is in this state. */
+MUST_CHECK bool server_identify(ServerSource *self, Connection *connection,
+                                const ServerState *state, const Control *control, Error *error);
+
+/* Note the paths that were read while the source was opened: a statement to send, and its
+ * answer. */
+Query server_seen_query(const Version *version, Arena *arena);
+MUST_CHECK bool server_take_seen(ServerSource *self, Connection *connection, const Query *query,
+                                 Error *error);
 
 /*
  * WAL that was flushed once cannot be missing on the same server, whatever happened to it: an error
@@ -138,11 +191,16 @@ MUST_CHECK bool server_identify(ServerSource *self, Connection *connection, Erro
  */
 MUST_CHECK bool server_check_position(ServerSource *self, Lsn seen, Lsn position, Error *error);
 
-/* SourceOperations' read_control, read_file and start_workers. */
+/* SourceOperations' read_control, read_file, names and start_workers. */
 bool server_read_control(Source *source, Control *control, Error *error);
+bool server_names(Source *source, const char *directory, Arena *arena, const char ***names,
+                  Error *error);
+
+/* Its redo position never goes back on the same server. */
+void server_note_redo(ServerSource *self, const Control *control);
 bool server_read_file(Source *source, const char *path, size_t limit, Buffer *buffer, bool *found,
                       Error *error);
-bool server_start_workers(Source *source, int jobs, int *granted, Error *error);
+bool server_start_workers(Source *source, int jobs, uint64_t bytes, int *granted, Error *error);
 
 /* ---- server_query.c ---- */
 
@@ -175,6 +233,9 @@ MUST_CHECK bool server_role(Connection *connection, Arena *arena, SourceRole *ro
 /* Set the source's digest: the preferred one, or the other, as the server and we compute it. A
  * library that obeys FIPS 140 refuses MD5, and before 11 there is no other. */
 MUST_CHECK bool server_find_digest(ServerSource *self, Error *error);
+
+/* The preferred one, as a statement to send; NULL if this program cannot compute it. */
+const Query *server_digest_query(const ServerSource *self, DigestKind *kind);
 
 /* SourceOperations' fetch, list and try_files. */
 bool server_fetch(Source *source, int worker, const FetchBatch *batch, FetchDelivery deliver,

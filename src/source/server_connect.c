@@ -3,6 +3,8 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/workers.h"
+#include "format/history.h"
+#include "format/wal_summary.h"
 
 #include <assert.h>
 #include <inttypes.h>
@@ -12,6 +14,12 @@
 #define PAUSE_MILLISECONDS_MIN 100
 #define PAUSE_MILLISECONDS_MAX 1000
 #define RECONNECT_SECONDS 30
+#define SEEN_SECONDS 10 /* how long an answer that nobody asked for yet counts as one of now */
+#define TOGETHER_SIZE_MAX (1024 * 1024) /* of each of the files read_together */
+
+/* For each megabyte to fetch or to compare one more connection is opened: at 100 Mbit/s it takes as
+ * long as a round trip of 80 ms. */
+#define CONNECTION_WORTH_BYTES (1024 * 1024)
 
 /* One more column of connection_begin_with. */
 #define SETTING(name, value) ", pg_catalog.set_config('" name "', '" value "', true)"
@@ -54,6 +62,7 @@ typedef struct FileRead
     size_t limit; /* a larger one is an error */
     Buffer *buffer;
     bool found;
+    bool alone; /* nothing else is asked in its transaction */
 } FileRead;
 
 /* A ConnectionRow: the bytes of the file. */
@@ -85,7 +94,8 @@ static bool read_file_once(Connection *connection, void *context, Error *error)
             arena_printf(arena, "could not fetch remote file \"%s\"", read->path), /* contract */
         .parameters = {read->path, arena_printf(arena, "%zu", read->limit + 1)},
         .column_count = 1,
-        .binary = true};
+        .binary = true,
+        .ends = read->alone};
 
     read->found = false;
     if (connection_rows(connection, &query, take_file, read, error))
@@ -160,8 +170,8 @@ bool server_note_replayed(const ServerSource *self, Connection *connection,
 
 /* One line: recovery or not, the directory's witnesses, flush position. With ", true" twice, or
  * nothing, and the function of the position. */
-static const char identity_sql[] =
-    "SELECT pg_catalog.pg_is_in_recovery()::pg_catalog.text || ' ' ||\n"
+static const char identity_column[] =
+    "pg_catalog.pg_is_in_recovery()::pg_catalog.text || ' ' ||\n"
     "  coalesce(pg_catalog.date_part('epoch',\n"
     "    (pg_catalog.pg_stat_file('PG_VERSION'%s)).change)::pg_catalog.text, '-') || '/' ||\n"
     "  coalesce(pg_catalog.date_part('epoch',\n"
@@ -169,30 +179,119 @@ static const char identity_sql[] =
     "  ' ' || CASE WHEN pg_catalog.pg_is_in_recovery() THEN '0/0'\n"
     "    ELSE pg_catalog.%s()::pg_catalog.text END";
 
-/* Find out by what the source is recognized, as this connection shows it. */
-static bool identify_server(Connection *connection, ServerIdentity *identity, Error *error)
+/*
+ * A primary gives its flush position and the timeline of that segment's name, a standby the
+ * positions received and replayed. The columns of the other are NULL.
+ */
+static const char position_columns[] =
+    "CASE WHEN NOT standby THEN (SELECT lsn::pg_catalog.text || ' ' ||\n"
+    "    pg_catalog.substr(pg_catalog.%s(lsn), 1, 8) FROM pg_catalog.%s() AS lsn) END,\n"
+    "  CASE WHEN standby THEN pg_catalog.%s()::pg_catalog.text END,\n"
+    "  CASE WHEN standby THEN pg_catalog.%s()::pg_catalog.text END";
+
+/*
+ * DROP DATABASE and SET TABLESPACE, also their replay on a standby (dbase_redo), but also RENAME.
+ * Only RENAME can have the lock in a transaction that is prepared (no process has it) or idle. A
+ * session that waits for a synchronous standby has flushed its commit: what it has removed is in
+ * the WAL before that. One that waits for all processes to close their files (15 and later) has
+ * removed none yet; each that waits for the standby keeps it waiting. (These events are seen in 10
+ * and later; before 9.6 the row has no wait_event. A role that may not see what other sessions do
+ * waits for all of them.)
+ */
+static const char removes_column[] =
+    "EXISTS (SELECT 1 FROM pg_catalog.pg_locks AS held WHERE locktype = 'object' "
+    "AND classid = 'pg_catalog.pg_database'::pg_catalog.regclass "
+    "AND mode = 'AccessExclusiveLock' AND granted AND pid IS NOT NULL "
+    "AND NOT EXISTS (SELECT 1 FROM pg_catalog.pg_stat_activity AS session "
+    "WHERE session.pid = held.pid AND (state LIKE 'idle in transaction%' "
+    "OR pg_catalog.row_to_json(session)->>'wait_event' IN ('SyncRep', 'ProcSignalBarrier'))))";
+
+/* What FROM has is found before the columns, and these from the left. */
+Query server_state_query(const Version *version, bool asks_removal, Arena *arena)
 {
-    AUTO_ARENA Arena *arena = arena_create();
-    Control *control = arena_allocate(arena, sizeof(*control));
-    const Version *version = server_version_known(connection, error);
-    const char *may_lack;
+    const ServerSql *names = &version->sql;
+    const char *may_lack = server_may_lack(names);
+    const char *identity =
+        arena_printf(arena, identity_column, may_lack, may_lack, names->flushed_position);
+    const char *position =
+        arena_printf(arena, position_columns, names->segment_name, names->flushed_position,
+                     names->received_position, names->replayed_position);
+
+    return (Query){
+        .sql = arena_printf(
+            arena,
+            "SELECT pg_catalog.pg_read_binary_file('" CONTROL_PATH "', 0::pg_catalog.int8, "
+            "%d::pg_catalog.int8%s),\n  %s,\n  %s,\n  removes::pg_catalog.text\n"
+            "FROM (SELECT %s AS removes, pg_catalog.pg_is_in_recovery() AS standby OFFSET 0) AS "
+            "role",
+            CONTROL_READ_MAX + 1, may_lack, identity, position,
+            asks_removal ? removes_column : "false"),
+        .failure = "could not fetch remote file \"" CONTROL_PATH "\"", /* contract */
+        .column_count = 6,
+        .binary = true};
+}
+
+/* A ConnectionRow. */
+static bool take_state_row(void *context, const ConnectionValue *columns, Error *error)
+{
+    const StateRead *read = context;
+    ServerState *state = read->state;
+
+    if (state->identity != NULL || columns[1].bytes == NULL || columns[5].bytes == NULL)
+        return error_set(error, ERROR_FAILED, "unexpected result set from query"); /* contract */
+    if (columns[0].bytes == NULL)
+        return error_set(error, ERROR_FAILED,
+                         "could not fetch remote file \"%s\": file does not exist", CONTROL_PATH);
+    if (columns[0].size > CONTROL_READ_MAX)
+        return error_set(error, ERROR_FAILED, "remote file \"%s\" is larger than %d bytes",
+                         CONTROL_PATH, CONTROL_READ_MAX);
+    buffer_append(&state->control, columns[0].bytes, columns[0].size);
+    state->identity = arena_strdup(read->arena, columns[1].bytes);
+    for (int i = 0; i < 3; i++)
+        state->position[i] =
+            columns[2 + i].bytes != NULL ? arena_strdup(read->arena, columns[2 + i].bytes) : NULL;
+    state->removes = columns[5].bytes[0] == 't';
+    return true;
+}
+
+/* A SourceControlRead. */
+static bool read_state_bytes(void *context, Buffer *buffer, Error *error)
+{
+    StateRead *read = context;
+    const bool sent = read->sent;
+
+    read->sent = false;
+    read->state->identity = NULL;
+    buffer_clear(&read->state->control);
+    if ((!sent && !connection_send(read->connection, read->query, error)) ||
+        !connection_receive(read->connection, read->query, take_state_row, read, error))
+        return false;
+    if (read->state->identity == NULL)
+        return error_set(error, ERROR_FAILED, "unexpected result set from query"); /* contract */
+    buffer_append(buffer, read->state->control.bytes, read->state->control.size);
+    return true;
+}
+
+bool server_read_state(StateRead *read, Control *control, Error *error)
+{
+    /* A server that runs has compared its version with PG_VERSION (ValidatePgVersion). */
+    const ControlFile file = {.name = CONTROL_PATH,
+                              .pg_version = server_version(read->connection)->name};
+
+    return source_control_read(read_state_bytes, read, file, control, error);
+}
+
+/* By what the source is recognized, as this state shows it. */
+static bool take_identity(const ServerState *state, const Control *control,
+                          ServerIdentity *identity, Error *error)
+{
     char recovery[8];
     int position;
-    char *text;
     TextCursor lsn;
 
-    if (version == NULL || !read_control_once(connection, control, error))
-        return false;
-    may_lack = server_may_lack(&version->sql);
-    if (!connection_row(connection, arena,
-                        &(Query){.sql = arena_printf(arena, identity_sql, may_lack, may_lack,
-                                                     version->sql.flushed_position),
-                                 .column_count = 1},
-                        &text, error))
-        return false;
-    if (text == NULL || sscanf(text, "%7s %63s %n", recovery, identity->directory, &position) != 2)
+    if (sscanf(state->identity, "%7s %63s %n", recovery, identity->directory, &position) != 2)
         return error_set(error, ERROR_FAILED, "unexpected result set from query"); /* contract */
-    lsn = text_cursor(text + position);
+    lsn = text_cursor(state->identity + position);
     if (!lsn_take(&lsn, &identity->position))
         return error_set(error, ERROR_FAILED, "unexpected result set from query"); /* contract */
     identity->system_identifier = control->system_identifier;
@@ -202,6 +301,28 @@ static bool identify_server(Connection *connection, ServerIdentity *identity, Er
     identity->redo = control->checkpoint.redo;
     identity->in_recovery = recovery[0] == 't';
     return true;
+}
+
+/* Ask a server by what the source is recognized. */
+static bool identify_server(Connection *connection, ServerIdentity *identity, Error *error)
+{
+    AUTO_ARENA Arena *arena = arena_create();
+    Control *control = arena_allocate(arena, sizeof(*control));
+    const Version *version = server_version_known(connection, error);
+    ServerState state = {0};
+    Query query;
+    bool ok;
+
+    if (version == NULL)
+        return false;
+    query = server_state_query(version, false, arena);
+    ok = server_read_state(
+             &(StateRead){
+                 .connection = connection, .query = &query, .arena = arena, .state = &state},
+             control, error) &&
+         take_identity(&state, control, identity, error);
+    buffer_free(&state.control);
+    return ok;
 }
 
 /* Another worker may raise it at the same time. */
@@ -512,18 +633,54 @@ static bool attempt_on(ServerSource *self, ServerConnection *connection, Attempt
     }
 }
 
+/*
+ * Open a further connection, for its worker, while the others work. False: that worker shares the
+ * first connection. So it does where another server answers (a load balancer): nothing was read
+ * from that.
+ */
+static bool open_further(ServerSource *self, ServerConnection *connection)
+{
+    Error problem;
+
+    if (self->refused)
+        return false;
+    connection->opened = begin_on_connection(
+        self, connection, seconds_for_try(self, &(Retry){.deadline = -1}), true, &problem);
+    if (connection->opened)
+    {
+        connection_end(connection->connection);
+        return true;
+    }
+    close_lost_connection(connection);
+    if (stop_check(NULL) && !atomic_exchange(&self->refused, true))
+        log_debug("continuing with fewer connections to the source server: %s", problem.message);
+    return false;
+}
+
+/* The connection of a worker, locked. */
+static ServerConnection *lock_connection(ServerSource *self, int worker)
+{
+    ServerConnection *first = &self->connections[0], *connection = &self->connections[worker];
+
+    assert(worker >= 0 && worker < self->connection_count);
+    pthread_mutex_lock(&connection->lock);
+    if (connection == first || connection->opened || open_further(self, connection))
+        return connection;
+    pthread_mutex_unlock(&connection->lock);
+    pthread_mutex_lock(&first->lock);
+    return first;
+}
+
 bool server_attempt(ServerSource *self, int worker, Attempt attempt, void *context,
                     AttemptProgress *progress, Error *error)
 {
-    ServerConnection *connection = &self->connections[worker];
+    ServerConnection *connection = lock_connection(self, worker);
     AttemptProgress none = {0};
     Error own; /* its kind decides whether it is tried again */
     bool success;
 
-    assert(worker >= 0 && worker < self->connection_count);
     if (error == NULL)
         error = &own;
-    pthread_mutex_lock(&connection->lock);
     success =
         attempt_on(self, connection, attempt, context, progress != NULL ? progress : &none, error);
     pthread_mutex_unlock(&connection->lock);
@@ -558,34 +715,212 @@ bool server_ask(Source *source, Arena *arena, const Query *query, char **values,
     return server_attempt((ServerSource *) source, 0, ask_once, &row, NULL, error);
 }
 
-/* Its redo position never goes back on the same server. */
+void server_note_redo(ServerSource *self, const Control *control)
+{
+    raise_to(&self->redo_seen, control->checkpoint.redo);
+}
+
 bool server_read_control(Source *source, Control *control, Error *error)
 {
     ServerSource *self = (ServerSource *) source;
 
+    if (self->has_opened_control)
+    {
+        self->has_opened_control = false;
+        *control = self->opened_control;
+        return true;
+    }
     if (!server_attempt(self, 0, read_control_once, control, NULL, error))
         return false;
-    raise_to(&self->redo_seen, control->checkpoint.redo);
+    server_note_redo(self, control);
     return true;
+}
+
+/* ---- Files and names ---- */
+
+/* Files whose content stays as long as the server runs, and directories: WAL and its summaries, and
+ * those of an encrypted cluster; of a primary also the history file of its timeline. Columns: path,
+ * bytes, names. */
+static const char seen_sql[] =
+    "SELECT path, pg_catalog.pg_read_binary_file(path, 0::pg_catalog.int8, $3::pg_catalog.int8, "
+    "true), NULL::pg_catalog.text\n"
+    "FROM (SELECT pg_catalog.unnest($1::pg_catalog.text[]) AS path\n"
+    "  UNION ALL SELECT CASE WHEN NOT pg_catalog.pg_is_in_recovery() THEN '%s/' ||\n"
+    "    pg_catalog.substr(pg_catalog.%s(pg_catalog.%s()), 1, 8) || '.history' END) AS files\n"
+    "UNION ALL SELECT path, NULL::pg_catalog.bytea,\n"
+    "  CASE WHEN (pg_catalog.pg_stat_file(path, true)).isdir THEN\n"
+    "    (SELECT pg_catalog.string_agg(name, '/') FROM pg_catalog.pg_ls_dir(path, true, false)\n"
+    "     AS name) END\n"
+    "FROM pg_catalog.unnest($2::pg_catalog.text[]) AS path";
+
+Query server_seen_query(const Version *version, Arena *arena)
+{
+    AUTO_BUFFER Buffer files = {0}, directories = {0};
+    const char *const *encrypted = encryption_directories();
+
+    array_append(&files, "postmaster.pid");
+    array_append(&directories, version->wal_directory);
+    if (version->has_wal_summaries)
+        array_append(&directories, WAL_SUMMARY_DIRECTORY);
+    for (; *encrypted != NULL; encrypted++)
+        array_append(&directories, *encrypted);
+    return (Query){.sql = arena_printf(arena, seen_sql, version->wal_directory,
+                                       version->sql.segment_name, version->sql.flushed_position),
+                   .parameters = {arena_strdup(arena, array_literal(&files)),
+                                  arena_strdup(arena, array_literal(&directories)),
+                                  arena_printf(arena, "%d", HISTORY_SIZE_MAX + 1)},
+                   .column_count = 3,
+                   .binary = true};
+}
+
+/* A ConnectionRow. */
+static bool take_seen_path(void *context, const ConnectionValue *columns, Error *error)
+{
+    ServerSource *self = context;
+    const bool is_file = columns[2].bytes == NULL && columns[1].bytes != NULL;
+    const ConnectionValue *value = &columns[is_file ? 1 : 2];
+    char *bytes;
+    size_t i = 0;
+
+    (void) error;
+    if (columns[0].bytes == NULL)
+        return true;
+    /* What is missing is so as a file and as a directory. */
+    for (SeenPath *seen = is_file ? self->seen_files : self->seen_names; i < SEEN_MAX; i++)
+    {
+        if (seen[i].path != NULL)
+            continue;
+        bytes = arena_allocate(self->arena, value->size + 1);
+        if (value->size > 0)
+            memcpy(bytes, value->bytes, value->size);
+        bytes[value->size] = '\0';
+        seen[i] = (SeenPath){arena_strdup(self->arena, columns[0].bytes),
+                             value->bytes != NULL ? bytes : NULL, value->size};
+        return true;
+    }
+    return true;
+}
+
+bool server_take_seen(ServerSource *self, Connection *connection, const Query *query, Error *error)
+{
+    self->seen_at = clock_seconds();
+    memset(self->seen_files, 0, sizeof(self->seen_files));
+    memset(self->seen_names, 0, sizeof(self->seen_names));
+    return connection_receive(connection, query, take_seen_path, self, error);
+}
+
+/* Files of which all are asked for once the first is. */
+static const char *const read_together[] = {"postgresql.conf", "postgresql.auto.conf",
+                                            "pg_hba.conf", "pg_ident.conf", NULL};
+
+/* What is empty may be no regular file, whose reading would not end. */
+static const char together_sql[] =
+    "SELECT path, CASE WHEN (pg_catalog.pg_stat_file(path, true)).size > 0 THEN\n"
+    "    pg_catalog.pg_read_binary_file(path, 0::pg_catalog.int8, $2::pg_catalog.int8, true) END,\n"
+    "  NULL::pg_catalog.text\n"
+    "FROM pg_catalog.unnest($1::pg_catalog.text[]) AS path";
+
+/* An Attempt. */
+static bool read_together_once(Connection *connection, void *context, Error *error)
+{
+    ServerSource *self = context;
+    AUTO_BUFFER Buffer files = {0};
+    AUTO_ARENA Arena *arena = arena_create();
+    Query query = {.sql = together_sql,
+                   .parameters = {NULL, arena_printf(arena, "%d", TOGETHER_SIZE_MAX + 1)},
+                   .column_count = 3,
+                   .binary = true,
+                   .ends = true};
+
+    for (const char *const *path = read_together; *path != NULL; path++)
+        array_append(&files, *path);
+    query.parameters[0] = array_literal(&files);
+    return connection_send(connection, &query, error) &&
+           server_take_seen(self, connection, &query, error);
+}
+
+/* The path, if it was seen a moment ago; then it counts no more. */
+static const SeenPath *take_seen(ServerSource *self, SeenPath paths[SEEN_MAX], const char *path,
+                                 SeenPath *taken)
+{
+    for (size_t i = 0; i < SEEN_MAX; i++)
+    {
+        if (paths[i].path == NULL || strcmp(paths[i].path, path) != 0)
+            continue;
+        *taken = paths[i];
+        paths[i].path = NULL;
+        return clock_seconds() - self->seen_at <= SEEN_SECONDS ? taken : NULL;
+    }
+    return NULL;
 }
 
 bool server_read_file(Source *source, const char *path, size_t limit, Buffer *buffer, bool *found,
                       Error *error)
 {
-    FileRead read = {.path = path, .limit = limit, .buffer = buffer};
-    const bool success =
-        server_attempt((ServerSource *) source, 0, read_file_once, &read, NULL, error);
+    ServerSource *self = (ServerSource *) source;
+    FileRead read = {.path = path, .limit = limit, .buffer = buffer, .alone = true};
+    SeenPath taken;
+    const SeenPath *seen;
+    bool success;
 
+    /* If one of them cannot be read, each is asked for by itself. */
+    if (self->version->sql.missing_ok && strcmp(path, read_together[0]) == 0 &&
+        !server_attempt(self, 0, read_together_once, self, NULL, error) &&
+        error_worst_kind(error) == ERROR_RETRY)
+        return false;
+    seen = take_seen(self, self->seen_files, path, &taken);
+    if (seen != NULL)
+    {
+        const ConnectionValue value = {seen->bytes, seen->size};
+
+        success = take_file(&read, &value, error);
+    }
+    else
+        success = server_attempt(self, 0, read_file_once, &read, NULL, error);
     *found = read.found;
     return success;
 }
 
+bool server_names(Source *source, const char *directory, Arena *arena, const char ***names,
+                  Error *error)
+{
+    ServerSource *self = (ServerSource *) source;
+    const ServerSql *sql = &self->version->sql;
+    const Query query = {
+        .sql = arena_printf(arena,
+                            "SELECT CASE WHEN (pg_catalog.pg_stat_file($1::text%s)).isdir THEN "
+                            "(SELECT pg_catalog.string_agg(name, '/') "
+                            "FROM pg_catalog.pg_ls_dir($1::text%s) AS name) END",
+                            server_may_lack(sql), sql->missing_ok ? ", true, false" : ""),
+        .parameters = {directory},
+        .column_count = 1};
+    SeenPath taken;
+    const SeenPath *seen = take_seen(self, self->seen_names, directory, &taken);
+    char *text; /* no name has a slash */
+    size_t count = 0;
+
+    *names = arena_allocate(arena, sizeof(**names));
+    if (seen != NULL)
+        text = seen->bytes != NULL ? arena_strdup(arena, seen->bytes) : NULL;
+    else if (!server_ask(source, arena, &query, &text, error))
+        return false;
+    /* A name has at least one byte, but a server might answer with slashes alone. */
+    *names = arena_allocate(arena, (text != NULL ? strlen(text) + 2 : 1) * sizeof(**names));
+    while (text != NULL)
+        (*names)[count++] = strsep(&text, "/");
+    return true;
+}
+
 /* ---- The first connection, and those of the workers ---- */
 
-bool server_identify(ServerSource *self, Connection *connection, Error *error)
+bool server_identify(ServerSource *self, Connection *connection, const ServerState *state,
+                     const Control *control, Error *error)
 {
-    if (!identify_server(connection, &self->identity, error))
+    if (!take_identity(state, control, &self->identity, error))
         return false;
+    self->opened_control = *control;
+    memcpy(self->opened_position, state->position, sizeof(self->opened_position));
+    self->has_opened_control = self->has_opened_position = true;
     memcpy(self->connections[0].instance, connection_instance(connection),
            CONNECTION_INSTANCE_SIZE);
     note_instance(self, &self->connections[0]);
@@ -602,32 +937,16 @@ bool server_connect_first(ServerSource *self, Attempt attempt, Error *error)
     return attempt_on(self, &self->connections[0], attempt, self, &none, error);
 }
 
-bool server_start_workers(Source *source, int jobs, int *granted, Error *error)
+bool server_start_workers(Source *source, int jobs, uint64_t bytes, int *granted, Error *error)
 {
     ServerSource *self = (ServerSource *) source;
-    bool more = true;
+    const uint64_t worth = 1 + bytes / CONNECTION_WORTH_BYTES;
 
+    (void) error;
     assert(jobs >= 1 && jobs <= SERVER_CONNECTIONS_MAX);
-    while (more && self->connection_count < jobs)
-    {
-        ServerConnection *connection = &self->connections[self->connection_count];
-
-        more = begin_on_connection(self, connection,
-                                   seconds_for_try(self, &(Retry){.deadline = -1}), true, error);
-        if (more)
-        {
-            connection_end(connection->connection);
-            self->connection_count++;
-            continue;
-        }
-        if (!stop_check(error))
-            return false;
-        /* Also one that leads to another server (a load balancer): nothing was read from it. */
-        close_lost_connection(connection);
-        log_debug("continuing with %d connection%s to the source server: %s",
-                  self->connection_count, plural((uint64_t) self->connection_count),
-                  error->message);
-    }
-    *granted = self->connection_count < jobs ? self->connection_count : jobs;
+    *granted = worth < (uint64_t) jobs ? (int) worth : jobs;
+    if (self->connection_count < *granted)
+        self->connection_count = *granted;
+    self->refused = false;
     return true;
 }

@@ -321,6 +321,37 @@ bool server_fetch(Source *source, int worker, const FetchBatch *batch, FetchDeli
 
 /* ---- Which digest ---- */
 
+static Query digest_query(DigestKind kind, Arena *arena)
+{
+    const char *const *sql = digests[kind];
+
+    return (Query){.sql = arena_printf(arena,
+                                       "SELECT pg_catalog.encode(%s''::pg_catalog.bytea%s, 'hex')",
+                                       sql[0], sql[1]),
+                   .column_count = 1};
+}
+
+/* Both sides may be able to compute it. */
+static bool may_be_computed(const ServerSource *self, DigestKind kind)
+{
+    uint8_t digest[DIGEST_SIZE];
+
+    return (kind != DIGEST_SHA256 || self->version->has_sha256) &&
+           digest_bytes(kind, "", 0, digest);
+}
+
+const Query *server_digest_query(const ServerSource *self, DigestKind *kind)
+{
+    Query *query = arena_allocate(self->arena, sizeof(*query));
+
+    *kind = digest_preferred(self->version, digest_has_instructions());
+    if (!may_be_computed(self, *kind))
+        return NULL;
+    *query = digest_query(*kind, self->arena);
+    query->ends = true;
+    return query;
+}
+
 bool server_find_digest(ServerSource *self, Error *error)
 {
     const DigestKind preferred = digest_preferred(self->version, digest_has_instructions());
@@ -328,20 +359,12 @@ bool server_find_digest(ServerSource *self, Error *error)
 
     for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++)
     {
-        const char *const *sql = digests[kinds[i]];
-        uint8_t digest[DIGEST_SIZE];
+        const Query query = digest_query(kinds[i], self->arena);
         char *value;
 
-        if ((kinds[i] == DIGEST_SHA256 && !self->version->has_sha256) ||
-            !digest_bytes(kinds[i], "", 0, digest))
+        if (!may_be_computed(self, kinds[i]))
             continue;
-        if (server_ask(&self->source, self->arena,
-                       &(Query){.sql = arena_printf(
-                                    self->arena,
-                                    "SELECT pg_catalog.encode(%s''::pg_catalog.bytea%s, 'hex')",
-                                    sql[0], sql[1]),
-                                .column_count = 1},
-                       &value, error))
+        if (server_ask(&self->source, self->arena, &query, &value, error))
         {
             self->source.digest = kinds[i];
             return true;

@@ -1,11 +1,12 @@
 /*
- * The files of a server, listed one level of the directory tree after the other; and a trial
- * whether the server may read given files.
+ * The files of a server, listed three levels of the directory tree at once; and a trial whether the
+ * server may read given files.
  *
- * A query asks for the content of many directories. Its functions that return sets stand in the
- * SELECT list, so the server returns rows as it reads a directory, and keeps no more than the names
- * of one directory. A recursive query would hold all rows of a level, and a function in FROM would
- * build a set of rows for each file.
+ * A query asks for the content of many directories, for that of the directories in these, and for
+ * that of the directories in those, which is all of a cluster without tablespaces. The server keeps
+ * the rows of the first two levels, which are few; of the third level, where relations are, it
+ * keeps the names of one directory. A recursive query would hold all rows of a level, and a
+ * function in FROM would build a set of rows for each file.
  */
 #include "source/server.h"
 
@@ -17,6 +18,7 @@
 
 #define DEPTH_MAX 32 /* fewer than the 40 links that Linux follows in one path */
 #define NAMES_PER_QUERY 1000
+#define LEVELS 3 /* of list_sql */
 
 /* SQL expression: target of the tablespace link at `path`, or NULL. */
 #define LOCATION_OF_LINK                                                                           \
@@ -39,17 +41,32 @@
  * $1: directories, each followed by a slash; the data directory itself is the empty string.
  */
 static const char list_sql[] =
-    "SELECT path, (status).size, (status).isdir,\n"
-    "  CASE WHEN directory = 'pg_tblspc/' THEN coalesce(\n"
-    "    (SELECT pg_catalog.pg_tablespace_location(space.oid) FROM pg_catalog.pg_tablespace\n"
-    "     AS space WHERE directory || space.oid::pg_catalog.text = path),\n" LOCATION_OF_LINK
-    ") END\n"
-    "FROM (\n"
+    "WITH first AS (\n"
+    "  SELECT path, pg_catalog.pg_stat_file(path, true) AS status\n"
+    "  FROM (\n"
+    "    SELECT directory || pg_catalog.pg_ls_dir('./' || directory, true, false) AS path\n"
+    "    FROM pg_catalog.unnest($1::pg_catalog.text[]) AS directory\n"
+    "  ) AS paths OFFSET 0\n"
+    "), second AS (\n"
     "  SELECT directory, path, pg_catalog.pg_stat_file(path, true) AS status\n"
     "  FROM (\n"
-    "    SELECT directory, directory || pg_catalog.pg_ls_dir('./' || directory, true, false) AS "
-    "path\n"
-    "    FROM pg_catalog.unnest($1::pg_catalog.text[]) AS directory\n"
+    "    SELECT path AS directory, path || '/' ||\n"
+    "      pg_catalog.pg_ls_dir('./' || path || '/', true, false) AS path\n"
+    "    FROM first WHERE (status).isdir\n"
+    "  ) AS paths OFFSET 0\n"
+    ")\n"
+    "SELECT path, (status).size, (status).isdir,\n"
+    "  CASE WHEN directory = 'pg_tblspc' THEN coalesce(\n"
+    "    (SELECT pg_catalog.pg_tablespace_location(space.oid) FROM pg_catalog.pg_tablespace\n"
+    "     AS space WHERE 'pg_tblspc/' || space.oid::pg_catalog.text = path),\n" LOCATION_OF_LINK
+    ") END\n"
+    "FROM (\n"
+    "  SELECT NULL AS directory, path, status FROM first\n"
+    "  UNION ALL SELECT directory, path, status FROM second\n"
+    "  UNION ALL SELECT NULL, path, pg_catalog.pg_stat_file(path, true)\n"
+    "  FROM (\n"
+    "    SELECT path || '/' || pg_catalog.pg_ls_dir('./' || path || '/', true, false) AS path\n"
+    "    FROM second WHERE (status).isdir OFFSET 0\n"
     "  ) AS paths OFFSET 0\n"
     ") AS files";
 
@@ -87,7 +104,8 @@ typedef struct FileList
     SourceFile *files; /* array of count entries */
     size_t count;
     bool in_steps; /* list in two steps: the server fails for a file that has vanished */
-    int depth;     /* level that is being listed; 1: entries of the data directory itself */
+    int depth;     /* first level that is being listed; 1: entries of the data directory itself */
+    int levels;    /* number of levels that one query lists, from `depth` on */
 } FileList;
 
 static void append_file(FileList *list, FileType type, uint64_t size, const char *path,
@@ -129,11 +147,11 @@ static bool list_row(void *context, const ConnectionValue *columns, Error *error
     type = columns[2].bytes[0] == 't' ? FILE_DIRECTORY : FILE_REGULAR;
     for (const char *slash = strchr(path, '/'); slash != NULL; slash = strchr(slash + 1, '/'))
         depth++;
-    /* A directory's depth must be that of the level: otherwise a server that repeats its answers
-     * would be listed without end. */
-    if (type == FILE_DIRECTORY && depth != list->depth)
+    /* A directory's depth must be one of the levels that are being listed: otherwise a server that
+     * repeats its answers would be listed without end. */
+    if (type == FILE_DIRECTORY && (depth < list->depth || depth >= list->depth + list->levels))
         return error_set(error, ERROR_FAILED, "unexpected result set while fetching file list");
-    if (type == FILE_DIRECTORY && list->depth >= DEPTH_MAX)
+    if (type == FILE_DIRECTORY && depth >= DEPTH_MAX)
     {
         error_set(error, ERROR_FAILED, "directory \"%s\" in source is nested too deep", path);
         return error_detail(error, "A symbolic link may point to a directory above it.");
@@ -295,7 +313,62 @@ static bool list_in_steps(Connection *connection, FileList *list, Query query,
     return ok && ask_for_each(connection, query, &dangling, list_row, list, NULL, error);
 }
 
-/* An Attempt: list the data directory, then the directories found in it, level after level. */
+/* Does the path lie in a directory, from index `first` of the list on, whose name the server does
+ * not take? */
+static bool is_below_unreadable(const FileList *list, size_t first, const char *path)
+{
+    for (size_t i = first; i < list->count; i++)
+    {
+        const SourceFile *file = &list->files[i];
+        const size_t length = strlen(file->path);
+
+        if (file->unreadable && file->type != FILE_REGULAR &&
+            strncmp(file->path, path, length) == 0 && path[length] == '/')
+            return true;
+    }
+    return false;
+}
+
+/* Drop the files that lie in directories whose names the server does not take, from index `first`
+ * of the list on: such a directory is not walked into. */
+static void drop_below_unreadable(FileList *list, size_t first)
+{
+    size_t kept = first;
+
+    for (size_t i = first; i < list->count; i++)
+    {
+        const bool below =
+            list->files[i].unreadable && is_below_unreadable(list, first, list->files[i].path);
+
+        if (!below)
+            list->files[kept++] = list->files[i];
+    }
+    list->count = kept;
+}
+
+/* Collect the directories on the deepest level that was listed, from index `next` of the list on:
+ * their content is not known yet. */
+static void collect_deepest(const FileList *list, size_t next, Buffer *directories)
+{
+    buffer_clear(directories);
+    for (; next < list->count; next++)
+    {
+        const SourceFile *file = &list->files[next];
+        int depth = 1;
+
+        for (const char *slash = strchr(file->path, '/'); slash != NULL;
+             slash = strchr(slash + 1, '/'))
+            depth++;
+        if (file->type == FILE_REGULAR || file->unreadable ||
+            depth != list->depth + list->levels - 1)
+            continue;
+        buffer_append_string(directories, file->path);
+        buffer_append(directories, "/", 2); /* each with its NUL */
+    }
+}
+
+/* An Attempt: list the data directory as many levels deep as one query lists, then the directories
+ * on the deepest of these levels, and so on. */
 static bool list_once(Connection *connection, void *context, Error *error)
 {
     static const Query query = {
@@ -304,25 +377,19 @@ static bool list_once(Connection *connection, void *context, Error *error)
     AUTO_BUFFER Buffer directories = {0};
 
     list->count = 0;
+    list->levels = list->in_steps ? 1 : LEVELS;
     buffer_append_u8(&directories, 0); /* the data directory itself */
-    for (list->depth = 1; directories.size > 0; list->depth++)
+    for (list->depth = 1; directories.size > 0; list->depth += list->levels)
     {
-        size_t next = list->count;
+        const size_t next = list->count;
 
         if (!(list->in_steps
                   ? list_in_steps(connection, list, query, &directories, error)
                   : ask_for_each(connection, query, &directories, list_row, list, NULL, error) &&
                         mark_unreadable(connection, list, next, error)))
             return false;
-        for (buffer_clear(&directories); next < list->count; next++)
-        {
-            const SourceFile *file = &list->files[next];
-
-            if (file->type == FILE_REGULAR || file->unreadable)
-                continue;
-            buffer_append_string(&directories, file->path);
-            buffer_append(&directories, "/", 2); /* 2: the slash and the string's NUL */
-        }
+        drop_below_unreadable(list, next);
+        collect_deepest(list, next, &directories);
     }
     return server_note_replayed(list->server, connection, &list->progress, error);
 }

@@ -22,22 +22,12 @@ static bool is_true(const char *value)
 typedef struct PositionQuery
 {
     ServerSource *server;
-    const Control *control;
+    Control *control; /* before the position, or as it is read with it */
     SourcePosition *position;
+    bool *removes; /* NULL: not asked for */
     Arena *arena;
     Lsn replayed; /* of a standby */
 } PositionQuery;
-
-/*
- * A primary gives its flush position and the timeline of that segment's name, a standby the
- * positions received and replayed. The columns of the other are NULL.
- */
-static const char position_sql[] =
-    "SELECT CASE WHEN NOT standby THEN (SELECT lsn::pg_catalog.text || ' ' ||\n"
-    "    pg_catalog.substr(pg_catalog.%s(lsn), 1, 8) FROM pg_catalog.%s() AS lsn) END,\n"
-    "  CASE WHEN standby THEN pg_catalog.%s()::pg_catalog.text END,\n"
-    "  CASE WHEN standby THEN pg_catalog.%s()::pg_catalog.text END\n"
-    "FROM (SELECT pg_catalog.pg_is_in_recovery() AS standby OFFSET 0) AS role";
 
 /* LSN as a server prints it, possibly followed by a blank and a timeline of eight hexadecimal
  * digits. */
@@ -123,68 +113,78 @@ static bool take_standby_position(PositionQuery *query, const char *received, co
     return true;
 }
 
-static bool position_once(Connection *connection, void *context, Error *error)
+/* seen: flush position before this one was asked for. */
+static bool take_position(PositionQuery *query, Lsn seen, char *const values[3], Error *error)
 {
-    PositionQuery *query = context;
-    const Version *version = query->server->version;
-    const Lsn seen = query->server->position_seen;
-    char *values[3];
-    const Query position = {
-        .sql = arena_printf(query->arena, position_sql, version->sql.segment_name,
-                            version->sql.flushed_position, version->sql.received_position,
-                            version->sql.replayed_position),
-        .column_count = 3};
-
-    if (!connection_row(connection, query->arena, &position, values, error))
-        return false;
     return values[0] != NULL ? take_primary_position(query, seen, values[0], error)
                              : take_standby_position(query, values[1], values[2], error);
+}
+
+/* An Attempt. */
+static bool state_once(Connection *connection, void *context, Error *error)
+{
+    PositionQuery *query = context;
+    const Lsn seen = query->server->position_seen;
+    const Query asked =
+        server_state_query(query->server->version, query->removes != NULL, query->arena);
+    ServerState state = {0};
+    bool ok = server_read_state(
+        &(StateRead){
+            .connection = connection, .query = &asked, .arena = query->arena, .state = &state},
+        query->control, error);
+
+    buffer_free(&state.control);
+    if (query->removes != NULL)
+        *query->removes = state.removes;
+    return ok && take_position(query, seen, state.position, error);
+}
+
+/* Once the position of a standby is known: its timeline. */
+static bool find_timeline(PositionQuery *query, Error *error)
+{
+    SourcePosition *position = query->position;
+
+    if (!position->in_recovery)
+        return true;
+    if (!source_standby_timeline(&query->server->source, query->control, query->replayed,
+                                 &position->timeline, error))
+        return false;
+    query->server->timeline_replayed = position->timeline;
+    return true;
+}
+
+static bool server_state(Source *source, Control *control, SourcePosition *position, bool *removes,
+                         Error *error)
+{
+    ServerSource *self = (ServerSource *) source;
+    AUTO_ARENA Arena *arena = arena_create();
+    PositionQuery query = {.server = self,
+                           .control = control,
+                           .position = position,
+                           .removes = removes,
+                           .arena = arena};
+
+    if (!server_attempt(self, 0, state_once, &query, NULL, error))
+        return false;
+    server_note_redo(self, control);
+    return find_timeline(&query, error);
 }
 
 static bool server_position(Source *source, const Control *control, SourcePosition *position,
                             Error *error)
 {
     ServerSource *self = (ServerSource *) source;
-    AUTO_ARENA Arena *arena = arena_create();
-    PositionQuery query = {
-        .server = self, .control = control, .position = position, .arena = arena};
+    Control known = *control, now;
+    PositionQuery query = {.server = self, .control = &known, .position = position};
 
-    if (!server_attempt(self, 0, position_once, &query, NULL, error))
-        return false;
-    if (!position->in_recovery)
-        return true;
-    if (!source_standby_timeline(source, control, query.replayed, &position->timeline, error))
-        return false;
-    self->timeline_replayed = position->timeline;
-    return true;
+    if (!self->has_opened_position)
+        return server_state(source, &now, position, NULL, error);
+    self->has_opened_position = false;
+    return take_position(&query, LSN_INVALID, self->opened_position, error) &&
+           find_timeline(&query, error);
 }
 
 /* ---- Names ---- */
-
-static bool server_names(Source *source, const char *directory, Arena *arena, const char ***names,
-                         Error *error)
-{
-    const ServerSql *sql = &((const ServerSource *) source)->version->sql;
-    const Query query = {
-        .sql = arena_printf(arena,
-                            "SELECT CASE WHEN (pg_catalog.pg_stat_file($1::text%s)).isdir THEN "
-                            "(SELECT pg_catalog.string_agg(name, '/') "
-                            "FROM pg_catalog.pg_ls_dir($1::text%s) AS name) END",
-                            server_may_lack(sql), sql->missing_ok ? ", true, false" : ""),
-        .parameters = {directory},
-        .column_count = 1};
-    char *text; /* no name has a slash */
-    size_t count = 0;
-
-    *names = arena_allocate(arena, sizeof(**names));
-    if (!server_ask(source, arena, &query, &text, error))
-        return false;
-    /* A name has at least one byte, but a server might answer with slashes alone. */
-    *names = arena_allocate(arena, (text != NULL ? strlen(text) + 2 : 1) * sizeof(**names));
-    while (text != NULL)
-        (*names)[count++] = strsep(&text, "/");
-    return true;
-}
 
 /* The catalogs of one database can be seen: the one that we are connected to. */
 static const char databases_sql[] =
@@ -221,10 +221,12 @@ static bool ask_for_names(Connection *connection, void *context, Error *error)
     const NamesQuery *names = context;
     const Query databases = {.sql = databases_sql, .column_count = 4};
     const Query relations = {
-        .sql = relations_sql, .parameters = {names->filenodes}, .column_count = 4};
+        .sql = relations_sql, .parameters = {names->filenodes}, .column_count = 4, .ends = true};
 
-    return connection_rows(connection, &databases, names->database, names->context, error) &&
-           connection_rows(connection, &relations, names->relation, names->context, error);
+    return connection_send(connection, &databases, error) &&
+           connection_send(connection, &relations, error) &&
+           connection_receive(connection, &databases, names->database, names->context, error) &&
+           connection_receive(connection, &relations, names->relation, names->context, error);
 }
 
 bool source_server_names(Source *source, const char *filenodes, ConnectionRow database,
@@ -235,41 +237,7 @@ bool source_server_names(Source *source, const char *filenodes, ConnectionRow da
     return server_attempt((ServerSource *) source, 0, ask_for_names, &names, NULL, error);
 }
 
-/* ---- Checkpoints, and the sessions that remove directories of databases ---- */
-
-static bool ask_bool(Source *source, const char *sql, bool *yes, Error *error)
-{
-    AUTO_ARENA Arena *arena = arena_create();
-    char *value;
-
-    *yes = false;
-    if (!server_ask(source, arena, &(Query){.sql = sql, .column_count = 1}, &value, error))
-        return false;
-    *yes = is_true(value);
-    return true;
-}
-
-/*
- * DROP DATABASE and SET TABLESPACE, also their replay on a standby (dbase_redo), but also RENAME.
- * Only RENAME can have the lock in a transaction that is prepared (no process has it) or idle. A
- * session that waits for a synchronous standby has flushed its commit: what it has removed is in
- * the WAL before that. One that waits for all processes to close their files (15 and later) has
- * removed none yet; each that waits for the standby keeps it waiting. (These events are seen in 10
- * and later; before 9.6 the row has no wait_event. A role that may not see what other sessions do
- * waits for all of them.)
- */
-bool source_server_removes_database(Source *source, bool *removes, Error *error)
-{
-    return ask_bool(
-        source,
-        "SELECT EXISTS (SELECT 1 FROM pg_catalog.pg_locks AS held WHERE locktype = 'object' "
-        "AND classid = 'pg_catalog.pg_database'::pg_catalog.regclass "
-        "AND mode = 'AccessExclusiveLock' AND granted AND pid IS NOT NULL "
-        "AND NOT EXISTS (SELECT 1 FROM pg_catalog.pg_stat_activity AS session "
-        "WHERE session.pid = held.pid AND (state LIKE 'idle in transaction%' "
-        "OR pg_catalog.row_to_json(session)->>'wait_event' IN ('SyncRep', 'ProcSignalBarrier'))))",
-        removes, error);
-}
+/* ---- Checkpoints ---- */
 
 /* The role pg_checkpoint came with version 15. */
 bool source_server_may_checkpoint(Source *source, bool *may, uint64_t *buffers_bytes, Error *error)
@@ -547,6 +515,7 @@ static const SourceOperations server_operations = {
     .close = server_close,
     .read_control = server_read_control,
     .position = server_position,
+    .state = server_state,
     .read_file = server_read_file,
     .list = server_list,
     .try_files = server_try_files,
@@ -564,6 +533,7 @@ static const char *const functions_on_files[] = {
 };
 
 /* $1: functions; $2: settings, whose values come in this order. */
+#define RIGHTS_COLUMNS 5
 static const char rights_sql[] =
     "SELECT pg_catalog.quote_ident(current_user),\n"
     "  pg_catalog.quote_ident(pg_catalog.current_database()),\n"
@@ -630,12 +600,10 @@ const char *server_advice_id(size_t index)
     return index < SETTING_COUNT ? setting_rows[index].id : NULL;
 }
 
-bool server_rights(Connection *connection, Arena *arena, ServerRights *rights, Error *error)
+/* The question, and what the answer is. */
+static Query rights_query(const Version *version, Arena *arena)
 {
-    const Version *version = server_version(connection);
     AUTO_BUFFER Buffer functions = {0}, settings = {0};
-    char *values[5];
-    Query query = {.sql = rights_sql, .column_count = 5};
 
     for (size_t i = 0; i < sizeof(functions_on_files) / sizeof(functions_on_files[0]) &&
                        version->grantable_file_functions;
@@ -643,11 +611,15 @@ bool server_rights(Connection *connection, Arena *arena, ServerRights *rights, E
         array_append(&functions, functions_on_files[i]);
     for (size_t i = 0; i < SETTING_COUNT; i++)
         array_append(&settings, setting_rows[i].name);
-    query.parameters[0] = array_literal(&functions);
-    query.parameters[1] = array_literal(&settings);
-    if (!connection_row(connection, arena, &query, values, error))
-        return false;
-    for (int i = 0; i < query.column_count; i++)
+    return (Query){.sql = rights_sql,
+                   .parameters = {arena_strdup(arena, array_literal(&functions)),
+                                  arena_strdup(arena, array_literal(&settings))},
+                   .column_count = RIGHTS_COLUMNS};
+}
+
+static bool take_rights(char *const values[RIGHTS_COLUMNS], ServerRights *rights, Error *error)
+{
+    for (int i = 0; i < RIGHTS_COLUMNS; i++)
         if (values[i] == NULL)
             return error_set(error, ERROR_FAILED, /* contract */
                              "unexpected result set from query");
@@ -657,6 +629,15 @@ bool server_rights(Connection *connection, Arena *arena, ServerRights *rights, E
                              .settings = values[3],
                              .grants = values[4]};
     return true;
+}
+
+bool server_rights(Connection *connection, Arena *arena, ServerRights *rights, Error *error)
+{
+    const Query query = rights_query(server_version(connection), arena);
+    char *values[RIGHTS_COLUMNS];
+
+    return connection_row(connection, arena, &query, values, error) &&
+           take_rights(values, rights, error);
 }
 
 void server_advise(const ServerRights *rights, const Version *version, AdviceList *list)
@@ -700,15 +681,11 @@ static bool check_settings(ServerSource *self, const ServerRights *rights, Error
     return true;
 }
 
-/* Check what the server is, allows and has set. */
-static bool check_server(ServerSource *self, Connection *connection, Error *error)
+/* Check what the server allows and has set. */
+static bool check_rights(ServerSource *self, ServerRights rights, Error *error)
 {
     AUTO_BUFFER Buffer lines = {0};
-    ServerRights rights;
 
-    self->version = server_version_known(connection, error);
-    if (self->version == NULL || !server_rights(connection, self->arena, &rights, error))
-        return false;
     if (rights.grants[0] != '\0')
     {
         text_append_lines(&lines, rights.grants, 4, 0);
@@ -737,24 +714,76 @@ static void describe_option(void *context, const char *keyword, const char *valu
         buffer_printf(context, " %s=%s", keyword, value);
 }
 
-/* An Attempt, the first of all. */
-static bool greet_server(Connection *connection, void *context, Error *error)
+static void describe(ServerSource *self, Connection *connection)
 {
-    ServerSource *self = context;
     const ConnectionServer server = connection_server(connection);
     AUTO_BUFFER Buffer description = {0};
 
-    if (self->source.description == NULL)
-    {
-        log_progress_message("connected to server"); /* contract */
-        buffer_append_string(&description, "server");
-        connection_options(connection, describe_option, &description);
-        self->source.description = arena_strdup(self->arena, buffer_string(&description));
-        self->source.host = arena_strdup(self->arena, server.host);
-        self->source.address = arena_strdup(self->arena, server.address);
-        self->source.port = arena_strdup(self->arena, server.port);
-    }
-    return check_server(self, connection, error) && server_identify(self, connection, error);
+    if (self->source.description != NULL)
+        return;
+    log_progress_message("connected to server"); /* contract */
+    buffer_append_string(&description, "server");
+    connection_options(connection, describe_option, &description);
+    self->source.description = arena_strdup(self->arena, buffer_string(&description));
+    self->source.host = arena_strdup(self->arena, server.host);
+    self->source.address = arena_strdup(self->arena, server.address);
+    self->source.port = arena_strdup(self->arena, server.port);
+}
+
+/* The questions of the first round trip. */
+typedef struct Greeting
+{
+    Query rights, state, seen;
+    const Query *digest; /* NULL: not asked for */
+    DigestKind digest_kind;
+} Greeting;
+
+/* A server that fails for a file that is missing is not asked for what may be. */
+static bool send_greeting(const Greeting *greeting, const Version *version, Connection *connection,
+                          Error *error)
+{
+    return connection_send(connection, &greeting->rights, error) &&
+           connection_send(connection, &greeting->state, error) &&
+           (!version->sql.missing_ok || connection_send(connection, &greeting->seen, error)) &&
+           (greeting->digest == NULL || connection_send(connection, greeting->digest, error));
+}
+
+/* An Attempt, the first of all. It asks all that is known to be asked of each source, in one round
+ * trip: the rights first, without which the others fail, and last what may fail. */
+static bool greet_server(Connection *connection, void *context, Error *error)
+{
+    ServerSource *self = context;
+    Arena *arena = self->arena;
+    Control *control = arena_allocate(arena, sizeof(*control));
+    char *values[RIGHTS_COLUMNS], *digest;
+    ServerState state = {0};
+    StateRead read = {.connection = connection, .sent = true, .arena = arena, .state = &state};
+    ServerRights rights;
+    Greeting greeting = {0};
+    bool ok;
+
+    describe(self, connection);
+    self->version = server_version_known(connection, error);
+    if (self->version == NULL)
+        return false;
+    greeting.rights = rights_query(self->version, arena);
+    greeting.state = server_state_query(self->version, false, arena);
+    greeting.seen = server_seen_query(self->version, arena);
+    greeting.digest = server_digest_query(self, &greeting.digest_kind);
+    read.query = &greeting.state;
+    ok = send_greeting(&greeting, self->version, connection, error) &&
+         connection_receive_row(connection, arena, &greeting.rights, values, error) &&
+         take_rights(values, &rights, error) && check_rights(self, rights, error) &&
+         server_read_state(&read, control, error) &&
+         server_identify(self, connection, &state, control, error) &&
+         (!self->version->sql.missing_ok ||
+          server_take_seen(self, connection, &greeting.seen, error));
+    buffer_free(&state.control);
+    if (!ok || greeting.digest == NULL)
+        return ok;
+    if (connection_receive_row(connection, arena, greeting.digest, &digest, error))
+        self->source.digest = greeting.digest_kind;
+    return self->source.digest != DIGEST_NONE || error->kind == ERROR_FAILED;
 }
 
 bool source_server_open(const char *conninfo, int retry_timeout_seconds, uint64_t bytes_per_second,
@@ -776,7 +805,8 @@ bool source_server_open(const char *conninfo, int retry_timeout_seconds, uint64_
     pthread_mutex_init(&self->instance_lock, NULL);
     for (int i = 0; i < SERVER_CONNECTIONS_MAX; i++)
         pthread_mutex_init(&self->connections[i].lock, NULL);
-    if (!server_connect_first(self, greet_server, error) || !server_find_digest(self, error))
+    if (!server_connect_first(self, greet_server, error) ||
+        (self->source.digest == DIGEST_NONE && !server_find_digest(self, error)))
     {
         server_close(&self->source);
         return false;

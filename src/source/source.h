@@ -142,12 +142,21 @@ typedef struct SourceOperations
 {
     void (*close)(Source *source);
 
-    /* pg_control now. A torn read is tried again a few times. */
+    /* pg_control now. A torn read is tried again a few times. The first that asks for it, for the
+       position, or for names and files of which one is known to be asked for, gets what was found
+       when the source was opened. */
     bool (*read_control)(Source *source, Control *control, Error *error);
 
     /* Its position now; control as just read. */
     bool (*position)(Source *source, const Control *control, SourcePosition *position,
                      Error *error);
+
+    /* Both now, from a server by one question. With removes (it may be NULL) it is first asked
+       whether a process of the server holds the lock under which directories of databases are
+       removed: a session, or a standby's startup process. Then pg_control is read, then the
+       position. */
+    bool (*state)(Source *source, Control *control, SourcePosition *position, bool *removes,
+                  Error *error);
 
     /* A whole file of at most limit bytes, appended to buffer. */
     bool (*read_file)(Source *source, const char *path, size_t limit, Buffer *buffer, bool *found,
@@ -170,9 +179,10 @@ typedef struct SourceOperations
     bool (*names)(Source *source, const char *directory, Arena *arena, const char ***names,
                   Error *error);
 
-    /* Ready for `jobs` workers; *granted is how many there can be (too few connections: fewer), at
-     * least 1. */
-    bool (*start_workers)(Source *source, int jobs, int *granted, Error *error);
+    /* Get ready for up to `jobs` workers, to fetch or compare so many bytes. *granted is how many
+       there can be, at least 1: for little, no connection more than there is. A server's worker
+       opens its connection itself, when it first asks; one that gets none shares the first. */
+    bool (*start_workers)(Source *source, int jobs, uint64_t bytes, int *granted, Error *error);
 
     /* Deliver pieces, or their digests. Lost connections are retried for the retry timeout on the
        same server, which may have been restarted (check_same_server in server_connect.c; another
@@ -213,10 +223,6 @@ MUST_CHECK bool source_server_open(const char *conninfo, int retry_timeout_secon
  */
 MUST_CHECK bool source_server_names(Source *source, const char *filenodes, ConnectionRow database,
                                     ConnectionRow relation, void *context, Error *error);
-
-/* *removes: a process of the server holds the lock under which directories of databases are
- * removed: a session, or a standby's startup process. */
-MUST_CHECK bool source_server_removes_database(Source *source, bool *removes, Error *error);
 
 /*
  * CHECKPOINT on the server (--checkpoint), on a standby a restartpoint. *may: our role may run it.
@@ -337,5 +343,8 @@ MUST_CHECK bool source_standby_timeline(Source *source, const Control *control, 
  * read.
  */
 MUST_CHECK bool encryption_check(Source *source, const char *directory, Error *error);
+
+/* The directories that encryption_check looks into, up to a NULL. */
+const char *const *encryption_directories(void);
 
 #endif

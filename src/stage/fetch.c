@@ -592,7 +592,8 @@ bool stage_fetch(Stage *stage, Source *source, Error *error)
 {
     FileFetch fetch = {.stage = stage, .source = source};
 
-    return source->operations->start_workers(source, stage->jobs, &fetch.workers, error) &&
+    return source->operations->start_workers(source, stage->jobs, stage->plan->fetch_bytes,
+                                             &fetch.workers, error) &&
            prepare_files(stage, error) && compare_files(&fetch, error) &&
            fetch_files(&fetch, error) && conclude_files(&fetch, error) &&
            (source->directory == NULL || check_source_sizes(&fetch, error));

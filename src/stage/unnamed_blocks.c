@@ -423,7 +423,8 @@ bool compared_blocks_find(SourceWal *source_wal, const Divergence *divergence,
                          (unsigned long long) (total / (1024 * 1024)));
     /* Not every server computes digests; a directory's bytes are compared. */
     comparison.digest = source->digest;
-    if (!source->operations->start_workers(source, source_wal->options.jobs, &granted, error))
+    if (!source->operations->start_workers(source, source_wal->options.jobs, total, &granted,
+                                           error))
         return false;
     log_debug("comparing blocks by %s", digest_name(source->digest));
     progress_begin(PROGRESS_COMPARE_BLOCKS, total);

@@ -23,7 +23,7 @@
 /* Limits of the number of pieces in one request to the source. */
 #define BATCH_PIECES_MIN 4
 #define BATCH_PIECES_MAX 64
-#define BATCHES_PER_WORKER 4 /* requests of each worker, if more than one segment is fetched */
+#define BATCHES_PER_WORKER 4 /* requests of each of several workers, for more than one segment */
 
 SourceWal *source_wal_create(const Options *options, const Clusters *clusters,
                              const SourceState *state, const char *restore_command,
@@ -219,7 +219,8 @@ static bool copy_segment_piece(void *context, PieceWorker *worker, const FilePie
 static bool fetch_pieces(WalFetch *fetch, int workers, Error *error)
 {
     Source *source = fetch->wal->clusters->source;
-    const size_t batches = (size_t) workers * (fetch->count > 1 ? BATCHES_PER_WORKER : 1);
+    const size_t batches =
+        (size_t) workers * (workers > 1 && fetch->count > 1 ? BATCHES_PER_WORKER : 1);
     const uint32_t piece_size =
         rate_piece(source->rate, source->directory != NULL ? COPIED_SIZE : PIECE_SIZE);
     /* Pieces in a request: few, so that all workers have some, but not too few, since every request
@@ -499,13 +500,17 @@ static bool fetch_segments(SourceWal *wal, WalFetch *fetch, Error *error)
 {
     const double begun = clock_seconds();
     Source *source = wal->clusters->source;
+    /* One request fetches that much; a connection takes several round trips until it helps. */
+    const bool is_one_request =
+        fetch->count == 1 && fetch->bytes <= (uint64_t) BATCH_PIECES_MAX * PIECE_SIZE;
+    const int jobs = is_one_request ? 1 : wal->options.jobs;
     const SegmentFetch *last;
     int workers;
     bool result;
 
     if (fetch->count == 0)
         return true;
-    if (!source->operations->start_workers(source, wal->options.jobs, &workers, error) ||
+    if (!source->operations->start_workers(source, jobs, fetch->bytes, &workers, error) ||
         !continue_part(wal, fetch, error))
         return false;
     if (wal->progress == WAL_FETCH_IS_PHASE)

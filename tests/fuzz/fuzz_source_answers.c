@@ -185,15 +185,18 @@ static void answer_pieces(FakeAnswer *answer, bool digest)
 typedef enum FakeQuery
 {
     QUERY_TEXT,
-    QUERY_POSITION,
+    QUERY_STATE,
+    QUERY_SEEN,
     QUERY_RIGHTS,
-    QUERY_IDENTITY,
     QUERY_LIST,
     QUERY_PIECES,
     QUERY_DIGESTS,
     QUERY_TIMES,
     QUERY_FILE
 } FakeQuery;
+
+static const char names_of_wal[] =
+    "00000002.history/00000003.history/000000020000000000000003/000000030000000000000003";
 
 /* Words of a query, and what it is; the first row that fits. */
 static const struct
@@ -202,8 +205,8 @@ static const struct
     FakeQuery query;
     const char *text;
 } rows_of_queries[] = {
-    {"AS standby", QUERY_POSITION, NULL},
-    {"'PG_VERSION'", QUERY_IDENTITY, NULL},
+    {"AS standby", QUERY_STATE, NULL},
+    {"UNION ALL SELECT path", QUERY_SEEN, NULL},
     {"pg_tablespace_location", QUERY_LIST, NULL},
     {"md5(pg_catalog.pg_read_binary_file(path", QUERY_DIGESTS, NULL},
     {"sha256(pg_catalog.pg_read_binary_file(path", QUERY_DIGESTS, NULL},
@@ -212,8 +215,7 @@ static const struct
     {"coalesce(pg_catalog.pg_last_", QUERY_TEXT, replayed},
     {"pg_read_binary_file($1", QUERY_FILE, NULL},
     {"has_function_privilege", QUERY_RIGHTS, NULL},
-    {"pg_ls_dir($1", QUERY_TEXT,
-     "00000002.history/00000003.history/000000020000000000000003/000000030000000000000003"},
+    {"pg_ls_dir($1", QUERY_TEXT, names_of_wal},
     {"md5(''", QUERY_TEXT, "d41d8cd98f00b204e9800998ecf8427e"},
     {"pg_postmaster_start_time", QUERY_TEXT, "false 1700000000000"},
     {"", QUERY_TEXT, ""},
@@ -237,25 +239,37 @@ static void answer_columns(FakeAnswer *answer, int count, const char *const *tex
         answer->values[0][i] = (FakeValue){texts[i], texts[i] != NULL ? strlen(texts[i]) : 0};
 }
 
+static void answer_state(FakeAnswer *answer)
+{
+    static const char *const primary[] = {
+        NULL, "false 1700000000/1700000001 0/3000148", "0/3000148 00000001", NULL, NULL, "false"};
+    static const char *const standby[] = {
+        NULL, "true 1700000000/1700000001 0/0", NULL, "0/3000148", "0/3000148", "false"};
+    FakeValue control;
+
+    answer_control(answer);
+    control = answer->values[0][0];
+    answer_columns(answer, 6, is_standby ? standby : primary);
+    answer->values[0][0] = control;
+}
+
 static void answer_rightly(const char *sql, const char *const *parameters, FakeAnswer *answer)
 {
-    static const char *const primary_position[] = {"0/3000148 00000001", NULL, NULL};
-    static const char *const standby_position[] = {NULL, "0/3000148", "0/3000148"};
     static const char *const rights[] = {"rewind", "postgres", "on", "on\nreplica", ""};
+    static const char *const names[] = {"pg_wal", NULL, names_of_wal};
     static const char *const times[] = {"350", "150"};
     const size_t row = row_of_query(sql);
 
     switch (rows_of_queries[row].query)
     {
-    case QUERY_POSITION:
-        answer_columns(answer, 3, is_standby ? standby_position : primary_position);
+    case QUERY_STATE:
+        answer_state(answer);
+        break;
+    case QUERY_SEEN:
+        answer_columns(answer, 3, names);
         break;
     case QUERY_RIGHTS:
         answer_columns(answer, 5, rights);
-        break;
-    case QUERY_IDENTITY:
-        answer_text(answer, is_standby ? "true 1700000000/1700000001 0/0"
-                                       : "false 1700000000/1700000001 0/3000148");
         break;
     case QUERY_LIST:
         answer_list(answer, parameters[0]);
@@ -544,7 +558,7 @@ static void fetch_pieces(Source *source, bool digest)
     int granted;
 
     if ((digest && source->digest == DIGEST_NONE) ||
-        !source->operations->start_workers(source, 1, &granted, &error))
+        !source->operations->start_workers(source, 1, 0, &granted, &error))
         return;
     if (source->operations->fetch(
             source, 0,

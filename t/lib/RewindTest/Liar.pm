@@ -339,7 +339,8 @@ sub lie_in_piece
 sub lie_in_value
 {
     my ($row, $dice) = @_;
-    my $value = $row->[0] // '';
+    my ($column, @others) = ($dice->number(scalar @$row), @$row);
+    my $value = $row->[$column] // '';
     my $new;
 
     if (length $value == 8192)    # pg_control
@@ -347,14 +348,16 @@ sub lie_in_value
         $new = $value;
         substr($new, $dice->number(300), 1) = chr $dice->number(256);
         $new = $dice->pick($new, $new, substr($value, 0, 100), $value x 2, $value x 500, "\0" x 8192);
-        return ('pg_control of ' . length($new) . ' bytes', [$new]);
+        $others[$column] = $new;
+        return ('pg_control of ' . length($new) . ' bytes', \@others);
     }
     $new = $dice->pick('', 'abc', '-1', 't', 'f', 'standby', 'primary', '0/0', '0/1', 'FFFFFFFF/FFFFFFFF',
         '7FFFFFFF/FFFFFFFF FFFFFFFF',
         '1000/0 00000001', '7FFFFFFF/FFFFFFFF 00000002', '00000003 FFFFFFFF', 'off', '99999999999999999999',
         'x' x 1_000_000, "1\t0/0\tx\n",
         "1\tFFFFFFFF/FFFFFFFF\tx\n", "1\t7FFFFFFF/FFFFFFFF\tx\n", "2\t0/1\tx\n");
-    return ('value ' . substr($new, 0, 40), [$new]);
+    $others[$column] = $new;
+    return ('value ' . substr($new, 0, 40), \@others);
 }
 
 sub say_lie

@@ -140,7 +140,7 @@ static void test_pieces_are_fetched_in_order(void **state)
     make_text("data/a", "abcde");
     make_text("data/b", "uvw");
     source = open_source();
-    assert_true(source->operations->start_workers(source, 4, &granted, &error));
+    assert_true(source->operations->start_workers(source, 4, 0, &granted, &error));
     assert_int_equal(granted, 4);
     assert_true(source->operations->fetch(source, 3, &(FetchBatch){.requests = requests, .count = 7}, deliver, &text, &error));
     assert_string_equal(buffer_string(&text),

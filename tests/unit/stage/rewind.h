@@ -241,16 +241,17 @@ static bool test_fetch(Source *source, int worker, const FetchBatch *batch, Fetc
     return ok;
 }
 
-static bool test_start_workers(Source *source, int jobs, int *granted, Error *error)
+static bool test_start_workers(Source *source, int jobs, uint64_t bytes, int *granted, Error *error)
 {
+    (void) bytes;
     (void) source;
     (void) error;
     *granted = jobs;
     return true;
 }
 
-static const SourceOperations test_operations = {
-    .fetch = test_fetch, .start_workers = test_start_workers};
+static const SourceOperations test_operations = {.fetch = test_fetch,
+                                                 .start_workers = test_start_workers};
 static Source test_source = {
     .operations = &test_operations, .description = "a directory", .digest = DIGEST_MD5};
 
@@ -386,7 +387,8 @@ static bool stage_all(Stage *stage, Error *error)
 {
     const JournalHead head = make_head();
     const char *const wal = "source/pg_wal/000000010000000000000003";
-    const StagedSegment part = {"000000010000000000000003", SEGMENT, SEGMENT / 2 + 5, wal, false, NULL};
+    const StagedSegment part = {
+        "000000010000000000000003", SEGMENT, SEGMENT / 2 + 5, wal, false, NULL};
     const StagedSegment whole = {"000000010000000000000004", SEGMENT, SEGMENT, wal, false, NULL};
 
     return stage_fetch(stage, &test_source, error) && stage_wal_segment(stage, &part, error) &&

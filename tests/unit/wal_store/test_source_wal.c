@@ -88,8 +88,9 @@ static bool list_names(Source *source, const char *directory, Arena *list_arena,
     return true;
 }
 
-static bool start_workers(Source *source, int jobs, int *granted, Error *failure)
+static bool start_workers(Source *source, int jobs, uint64_t bytes, int *granted, Error *failure)
 {
+    (void) bytes;
     (void) source;
     (void) failure;
     *granted = jobs;

@@ -1,0 +1,68 @@
+# A small rewind needs few round trips: at most 12 with two tables, without those that make the connection, as the
+# report counts them and as the wire shows them.  (The source is a server. Rule P1.)
+#
+#   pg_rewind ──▶ proxy ──▶ source     a trip: a question, at a moment when all questions before are answered
+
+use strict;
+use warnings;
+use lib 't/lib';
+use JSON::PP ();
+use RewindTest;
+use RewindTest::Liar;
+use RewindTest::Proxy;
+use Time::HiRes qw(sleep);
+
+use constant MOST => 12;
+use constant HELD_SECONDS => 0.15;    # what is asked: when the first part is passed on, all have come
+
+# A filter that counts them in a file. Nobody waits for the answer to a ROLLBACK that is sent alone.
+sub counting
+{
+    my ($file) = @_;
+    my (%connection, $trips);
+
+    return sub {
+        my ($number, $who, $bytes) = @_;
+        my $connection = $connection{$number} //= { client => '', server => '', sql => '', started => 0, alone => 0 };
+        if ($who eq 'server')
+        {
+            $connection->{server} .= $bytes;
+            while (defined(my $message = RewindTest::Liar::take_message($connection, 'server')))
+            {
+                RewindTest::Liar::follow_server($connection, $message);
+                $connection->{alone} = 0 if $message =~ /^Z/;
+            }
+            return $bytes;
+        }
+        sleep HELD_SECONDS;
+        my @asked = $bytes =~ /P\0\0..\0([^\0]+)\0/gs;
+        my $open = grep { !defined } @{ $connection->{asked} };
+        if ("@asked" eq 'ROLLBACK') { $connection->{alone} = 1 }
+        elsif (@asked && $open == $connection->{alone}) { spew($file, ++$trips) }
+        $connection->{client} .= $bytes;
+        RewindTest::Liar::follow_client($connection);
+        return $bytes;
+    };
+}
+
+each_version(sub {
+    my ($version) = @_;
+    my ($source, $target) = split_brain($version,
+        before => sub {
+            $_[0]->sql("CREATE TABLE $_ AS SELECT i, 'common' AS v FROM generate_series(1, 100) i") for qw(t u);
+        },
+        source => sub { $_[0]->sql("UPDATE $_ SET v = 'source' WHERE i % 3 = 0") for qw(t u) },
+        target => sub { $_[0]->sql("UPDATE $_ SET v = 'target' WHERE i % 2 = 0") for qw(t u) });
+    my $file = work_dir() . '/trips';
+    my $proxy = RewindTest::Proxy->new('proxy', $source, filter => counting($file));
+    my $result = rewind($target, $proxy, options => [ '--no-sync', '--report=json' ]);
+
+    is($result->{status}, 0, 'pg_rewind succeeds') or diag($result->{stderr});
+    my $told = JSON::PP->new->utf8->decode($result->{stdout})->{source_connection}{round_trips};
+    my $seen = slurp($file);
+    cmp_ok($told, '<=', MOST, 'no more round trips than these, as the report tells');
+    is($seen, $told, 'the wire shows as many');
+    is($proxy->status->{made}, 1, 'one connection is enough');
+    $proxy->end;
+    rejoins($target, $source, quick => 1);
+}, only => [ 10, 15, 18 ]);
