@@ -1,5 +1,5 @@
 # A small rewind needs few round trips: at most 12 with two tables, without those that make the connection, as the
-# report counts them and as the wire shows them.  (The source is a server. Rule P1.)
+# report counts them and as the wire shows them.  (The source is a server. Rules C98, P1.)
 #
 #   pg_rewind ──▶ proxy ──▶ source     a trip: a question, at a moment when all questions before are answered
 
@@ -13,6 +13,7 @@ use RewindTest::Proxy;
 use Time::HiRes qw(sleep);
 
 use constant MOST => 12;
+use constant MOST_WAL => 256 * 1024;
 use constant HELD_SECONDS => 0.15;    # what is asked: when the first part is passed on, all have come
 
 # A filter that counts them in a file. Nobody waits for the answer to a ROLLBACK that is sent alone.
@@ -62,6 +63,8 @@ each_version(sub {
     my $seen = slurp($file);
     cmp_ok($told, '<=', MOST, 'no more round trips than these, as the report tells');
     is($seen, $told, 'the wire shows as many');
+    my $wal = JSON::PP->new->utf8->decode($result->{stdout})->{bytes}{fetched_by_kind}{wal};
+    cmp_ok($wal, '<', MOST_WAL, "$wal bytes of WAL are fetched: what is proved to be equal is the target's own");
     is($proxy->status->{made}, 1, 'one connection is enough');
     $proxy->end;
     rejoins($target, $source, quick => 1);

@@ -474,6 +474,19 @@ static bool find_proof(Search *search, Lsn latest, bool *proven, Error *error)
            (!*proven || archive_leads_to_source(search, proven, error));
 }
 
+/* The target's bytes before the divergence, from the start of its segment on, are the source's if
+ * all of them were compared with the source's own. Then the source need not send them. (Rule
+ * C98.) */
+static void take_own_wal(const Search *search)
+{
+    const Lsn lsn = search->divergence->lsn;
+    const WalShape *shape = &search->in.clusters->shape;
+
+    if (search->comparison.lsn == lsn &&
+        search->comparison.own_from <= wal_segment_start(shape, wal_segment_of(shape, lsn)))
+        source_wal_take_own(search->in.source_wal, search->in.target_wal, lsn);
+}
+
 static bool check_proof(Search *search, Lsn by_histories, Error *error)
 {
     Divergence *divergence = search->divergence;
@@ -488,7 +501,10 @@ static bool check_proof(Search *search, Lsn by_histories, Error *error)
         if (!find_proof(search, by_histories, &proven, error))
             return false;
         if (proven)
+        {
+            take_own_wal(search);
             return true;
+        }
         of_histories = is_of_histories(search, by_histories);
         /* Ask the target's own restore command, once, for WAL that no archive of an option has. If
          * the history files give the divergence, only the segment right before it can prove more,

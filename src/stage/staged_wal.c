@@ -176,8 +176,11 @@ static bool stage_segment(const StagedWal *wal, uint64_t number, Lsn end, bool *
     /* A file that was copied from an archive's directory was not fetched. */
     if (may_take || !source->is_server)
     {
-        statistics->fetched_bytes += segment.size;
-        statistics->fetched_bytes_by_kind[KIND_WAL] += segment.size;
+        const uint32_t own = source_wal_own_bytes(source_wal, number);
+        const uint32_t fetched = own < segment.size ? segment.size - own : segment.size;
+
+        statistics->fetched_bytes += fetched;
+        statistics->fetched_bytes_by_kind[KIND_WAL] += fetched;
     }
     return true;
 }

@@ -428,11 +428,47 @@ bool source_wal_check_space(const SourceWal *wal, Lsn from, Lsn end, uint64_t be
     return needed <= room || error_no_space(directory, needed, room, make_space, error);
 }
 
+void source_wal_take_own(SourceWal *wal, WalStore *target_wal, Lsn end)
+{
+    wal->target_wal = target_wal;
+    wal->own_end = wal->clusters->source->is_server ? end : LSN_INVALID;
+}
+
+uint32_t source_wal_own_bytes(const SourceWal *wal, uint64_t segment)
+{
+    const WalShape *shape = &wal->store->stream.shape;
+
+    return wal->own_end != LSN_INVALID && wal_segment_of(shape, wal->own_end) == segment
+               ? (uint32_t) (wal->own_end - wal_segment_start(shape, segment))
+               : 0;
+}
+
+/* Begin a segment's copy with the target's own bytes, if these are the source's. If they cannot be
+ * copied, all of the segment is fetched. */
+static void begin_with_own(SourceWal *wal, SegmentFetch *segment)
+{
+    const uint32_t size = source_wal_own_bytes(wal, segment->number);
+    FileRange own = {.fd = -1, .path = segment->source_path};
+    FileRange copy = {.fd = -1, .path = segment->path};
+    uint64_t copied = 0;
+    bool found;
+
+    if (size == 0 || size >= segment->size)
+        return;
+    if (wal_store_open_own(wal->target_wal, segment->number, &own.fd, &found, NULL) && found &&
+        file_create(segment->path, CREATE_EMPTY, &copy.fd, NULL) &&
+        file_copy_range(&own, &copy, size, &copied, NULL) && copied == size)
+        segment->begin = size;
+    else
+        wal->own_end = LSN_INVALID;
+    file_close(own.fd);
+    file_close(copy.fd);
+}
+
 /* Add to `fetch` the segments of [from, end) that must be fetched and that the source has. Fails if
  * the scratch directory has too little room for them. */
-static bool list_fetches(WalFetch *fetch, Lsn from, Lsn end, Error *error)
+static bool list_fetches(SourceWal *wal, WalFetch *fetch, Lsn from, Lsn end, Error *error)
 {
-    const SourceWal *wal = fetch->wal;
     const uint64_t needed = source_wal_bytes_to_fetch(wal, from, end);
     const uint64_t last = wal_segment_before(&wal->store->stream.shape, end);
     AUTO_BUFFER Buffer path = {0};
@@ -462,8 +498,10 @@ static bool list_fetches(WalFetch *fetch, Lsn from, Lsn end, Error *error)
 
             added->number = segment;
             added->begin = sent;
-            added->left -= sent;
-            fetch->bytes -= sent;
+            if (sent == 0)
+                begin_with_own(wal, added);
+            added->left -= added->begin;
+            fetch->bytes -= added->begin;
         }
         segment++;
     }
@@ -536,7 +574,7 @@ bool source_wal_fetch(SourceWal *wal, Lsn from, Lsn end, Error *error)
     AUTO_ARENA Arena *arena = arena_create();
     WalFetch fetch = {.wal = wal, .arena = arena};
     const bool result = !wal->clusters->source->is_server || end <= from ||
-                        (list_segments(wal, error) && list_fetches(&fetch, from, end, error) &&
+                        (list_segments(wal, error) && list_fetches(wal, &fetch, from, end, error) &&
                          fetch_segments(wal, &fetch, error));
 
     free(fetch.segments);

@@ -35,6 +35,8 @@ typedef struct SourceWal
     ListedWal listed; /* the source's segments; listed when one is first asked for */
     Lsn fetched_from; /* start of the range fetched so far; LSN_INVALID: none yet */
     Lsn fetched_end;  /* end of that range, fetched if the source had it */
+    WalStore *target_wal;   /* where source_wal_take_own's bytes are read */
+    Lsn own_end;            /* source_wal_take_own's `end`; LSN_INVALID: there are no such bytes */
     uint64_t part_segment;  /* number of the last segment that was fetched in part */
     uint32_t part_size;     /* bytes of that segment, from its first; 0: none was fetched in part */
     bool dropped_read_wal;  /* a dry run lacked space and removed WAL that a rewind keeps */
@@ -65,6 +67,16 @@ MUST_CHECK bool source_wal_fetch_segment(void *wal, const char *name, const char
  * the scratch directory already has, or that the target keeps, are not fetched again. Does nothing
  * if the source is a directory. */
 MUST_CHECK bool source_wal_fetch(SourceWal *wal, Lsn from, Lsn end, Error *error);
+
+/*
+ * Take the bytes before `end`, from the start of its segment on, from the target's own WAL instead
+ * of fetching them: they were compared and are identical to the source's. LSN_INVALID: take none.
+ * target_wal must live as long as wal.
+ */
+void source_wal_take_own(SourceWal *wal, WalStore *target_wal, Lsn end);
+
+/* Returns the number of bytes of a segment, from its first, that are taken so. */
+uint32_t source_wal_own_bytes(const SourceWal *wal, uint64_t segment);
 
 /* Set *has if the source itself has this segment, in its pg_wal. Archives are not asked. */
 MUST_CHECK bool source_wal_source_has(const SourceWal *wal, uint64_t segment, bool *has,
