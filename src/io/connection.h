@@ -178,7 +178,7 @@ MUST_CHECK bool connection_send(Connection *connection, const Query *query, Erro
 MUST_CHECK bool connection_receive(Connection *connection, const Query *query, ConnectionRow row,
                                    void *context, Error *error);
 
-/* connection_row's second half. */
+/* The second half of connection_row, after connection_send. */
 MUST_CHECK bool connection_receive_row(Connection *connection, Arena *arena, const Query *query,
                                        char **values, Error *error);
 

@@ -16,7 +16,7 @@
 #define COLUMNS_MAX 16
 #define POLL_MILLISECONDS 200
 
-/* Sizes in DataRow messages; that of a row's header includes the type. */
+/* Bytes of headers in a DataRow message; the row's header includes the message type. */
 #define ROW_HEADER_SIZE 7
 #define COLUMN_HEADER_SIZE 4
 
@@ -27,50 +27,51 @@
 typedef enum Opening
 {
     OPENING_NONE,    /* no transaction is open */
-    OPENING_DUE,     /* the next statement takes the opening with it */
-    OPENING_SENT,    /* sent; the answer comes before those of the statements */
+    OPENING_DUE,     /* BEGIN and the settings will be sent together with the next statement */
+    OPENING_SENT,    /* BEGIN and the settings were sent; their answers come first */
     OPENING_ANSWERED /* the server has answered, and is the expected one */
 } Opening;
 
 struct Connection
 {
     PGconn *pg;
-    int server_version; /* libpq drops it when the connection is lost */
+    int server_version; /* copy: libpq drops the version when the connection is lost */
     /*
-     * Lost, or a query was left in the middle. The server is not asked to cancel that query: this
-     * would take a new connection, and could block. The server ends the query at the next row, when
-     * it finds the connection closed.
+     * The connection is lost, or a query was left in the middle. The server is not asked to cancel
+     * such a query, which would need a new connection and could block. It stops the query at the
+     * next row, when it finds the connection closed.
      */
     bool unusable;
     char sqlstate[6]; /* SQLSTATE of the last statement if it failed; otherwise empty */
-    const char *parameters[CONNECT_PARAMETERS_MAX + 1]; /* keywords of those that libpq got */
-    int silence_milliseconds_max;                       /* longer ones count as lost */
-    int silent_milliseconds;       /* what we have waited since the last byte came */
+    const char
+        *parameters[CONNECT_PARAMETERS_MAX + 1]; /* keywords of the parameters given to libpq */
+    int silence_milliseconds_max;  /* a longer silence of the server counts as a lost connection */
+    int silent_milliseconds;       /* time waited for the server since its last byte */
     Rate *rate;                    /* limit of the rate; NULL: no limit */
     _Atomic uint64_t *round_trips; /* counter of the caller's; NULL: round trips are not counted */
 
-    char settings_sql[1024]; /* the second statement of each transaction */
-    bool savepoint;          /* the third one makes CONNECTION_SAVEPOINT */
+    char settings_sql[1024]; /* second statement of each transaction, after BEGIN */
+    bool savepoint;          /* a third statement creates CONNECTION_SAVEPOINT */
     Opening opening;
     char expected[CONNECTION_INSTANCE_SIZE]; /* the instance that must answer; empty: any */
     char instance[CONNECTION_INSTANCE_SIZE]; /* instance that answered last */
-    bool met_other;      /* in this transaction another instance than the expected one answered */
-    bool in_transaction; /* one was begun by what was sent, and not ended by what was answered */
-    bool ending;         /* the last statement that was sent ends it */
-    bool rollback_sent; /* end of a transaction was sent; its answer comes before all others, and is
-                           not waited for */
-    int awaited;        /* statements whose answers have not come to their end */
+    bool met_other; /* another instance than the expected one has answered in this transaction */
+    bool in_transaction; /* BEGIN was sent, and the transaction's end was not yet answered */
+    bool ending;         /* the last statement that was sent also ends the transaction */
+    bool rollback_sent;  /* ROLLBACK of the last transaction was sent; its answer comes before all
+                            others, and is taken with them */
+    int awaited;         /* number of statements that are not yet completely answered */
 };
 
-/* The kind of error that the failed result is. Without a result or SQLSTATE: the connection is
- * gone. After FATAL it is as well: libpq may not have seen its end yet. */
+/* Returns the kind of error for a failed result. The connection is lost without a result or
+ * SQLSTATE, and after FATAL too, even if libpq has not yet noticed. */
 static ErrorKind result_kind(const Connection *connection, const PGresult *result)
 {
     const char *sqlstate = PQresultErrorField(result, PG_DIAG_SQLSTATE);
     const char *severity = PQresultErrorField(result, PG_DIAG_SEVERITY_NONLOCALIZED);
 
     if (severity == NULL)
-        severity = PQresultErrorField(result, PG_DIAG_SEVERITY); /* poolers send only this */
+        severity = PQresultErrorField(result, PG_DIAG_SEVERITY); /* poolers send only this field */
     if (PQstatus(connection->pg) != CONNECTION_OK || sqlstate == NULL ||
         connect_sqlstate_is_transient(sqlstate) ||
         (severity != NULL && strcmp(severity, "FATAL") == 0))
@@ -92,8 +93,9 @@ static bool error_lost(Connection *connection, Error *error)
 }
 
 /*
- * Wait a moment for the server to take or to send something. Silence is counted while we wait, not
- * by the clock: a process that was stopped for an hour has lost nothing.
+ * Wait for a short time until the server accepts or sends bytes. The server's silence is counted by
+ * the waits, not by the clock: otherwise the connection would count as lost after this process was
+ * suspended for an hour.
  */
 static bool wait_for_server(Connection *connection, Error *error)
 {
@@ -114,12 +116,12 @@ static bool wait_for_server(Connection *connection, Error *error)
     }
     ready = poll(&waited, 1, milliseconds);
     if (ready < 0)
-        return true; /* a signal */
+        return true; /* interrupted by a signal */
     if (ready > 0)
         connection->silent_milliseconds = 0;
     else
         connection->silent_milliseconds += milliseconds;
-    /* The socket does not show what TLS has unpacked already: hence a second call. */
+    /* Call it twice with TLS: decrypted bytes may wait in the library, which poll does not see. */
     if (!PQconsumeInput(connection->pg) ||
         (PQsslInUse(connection->pg) && !PQconsumeInput(connection->pg)))
         return error_lost(connection, error);
@@ -132,7 +134,7 @@ static bool wait_for_server(Connection *connection, Error *error)
                      connection->silence_milliseconds_max / 1e3);
 }
 
-/* The bytes of a result on the wire, without those of descriptions and messages. */
+/* Returns the bytes that a result's rows took on the wire. */
 static uint64_t result_bytes(const PGresult *result)
 {
     const int columns = PQnfields(result);
@@ -148,10 +150,12 @@ static uint64_t result_bytes(const PGresult *result)
 }
 
 /*
- * The next result of the query that was sent, NULL at its end. False, and *result is NULL, if the
- * connection is lost or a stop was requested. Waits as the rate demands: nothing is read then, and
- * when the buffers of both systems are full the server waits as well. This time does not count
- * towards the retry timeout: only waits for the server do.
+ * Set *result to the next result of the query that was sent, NULL at its end. False, with *result
+ * NULL, if the connection is lost or a stop was requested.
+ *
+ * Waits if the rate demands it. Nothing is read during that wait, so the server waits too once the
+ * buffers of both systems are full. The time does not count towards the retry timeout: only waits
+ * for the server do.
  */
 static bool next_result(Connection *connection, PGresult **result, Error *error)
 {
@@ -170,7 +174,8 @@ static bool next_result(Connection *connection, PGresult **result, Error *error)
     return false;
 }
 
-/* place: "on" for a query that gives values, "in" for a command. */
+/* Set the error of a failed query. place: "on" for a query that returns rows, "in" for a command.
+ */
 static bool error_query(Connection *connection, const PGresult *result, const Query *query,
                         const char *place, Error *error)
 {
@@ -210,17 +215,17 @@ static bool in_pipeline(const Connection *connection)
     return PQpipelineStatus(connection->pg) != PQ_PIPELINE_OFF;
 }
 
-/* ---- What is sent ---- */
+/* ---- Sending ---- */
 
-/* Send a statement without parameters that is answered with what follows. */
+/* Send a statement without parameters, without a synchronization point after it. */
 static bool send_plain(const Connection *connection, const char *sql)
 {
     return PQsendQueryParams(connection->pg, sql, 0, NULL, NULL, NULL, NULL, 0) != 0;
 }
 
-/* Send the statements that begin the transaction, if they are due. The synchronization point after
- * them ends the statement timeout that the server has started by then (up to version 10 that
- * timeout would continue to the next point). */
+/* Send the statements that begin the transaction, if they were not yet sent. The synchronization
+ * point after them ends the statement_timeout under which they run: up to PostgreSQL 10 the timeout
+ * would otherwise run on until the next point. */
 static bool send_opening(Connection *connection)
 {
     if (connection->opening != OPENING_DUE)
@@ -234,15 +239,16 @@ static bool send_opening(Connection *connection)
            PQpipelineSync(connection->pg);
 }
 
-/* Something is sent that will be waited for: a round trip, unless another one is under way. */
+/* Note that a statement was sent whose answer will be waited for: a new round trip, unless another
+ * answer is already awaited. */
 static void note_awaited(Connection *connection)
 {
     if (connection->awaited++ == 0 && connection->round_trips != NULL)
         ++*connection->round_trips;
 }
 
-/* Each statement has its own synchronization point: the server sends an answer as soon as it has
- * it, and one that fails leaves those after it to be answered. */
+/* A synchronization point follows each statement, so that the server sends the answer as soon as it
+ * has it, and answers later statements even if this one fails. */
 bool connection_send(Connection *connection, const Query *query, Error *error)
 {
     int count = 0;
@@ -263,16 +269,16 @@ bool connection_send(Connection *connection, const Query *query, Error *error)
     return true;
 }
 
-/* ---- Answers ---- */
+/* ---- Receiving ---- */
 
 /*
- * Take what is left up to the next synchronization point. The first result among it that is an
- * error is given to *failed (NULL: it is not wanted), the caller's to free. False if the connection
- * is lost.
+ * Take all results up to the next synchronization point. *failed becomes the first result that is
+ * an error, to be freed by the caller; failed NULL: such a result is dropped. False if the
+ * connection is lost.
  */
 static bool take_to_synchronization(Connection *connection, PGresult **failed, Error *error)
 {
-    bool nothing = false; /* twice in succession: libpq waits for no answer any more */
+    bool nothing = false; /* the last result was NULL; two in succession: no answer is expected */
 
     for (;;)
     {
@@ -303,8 +309,8 @@ static bool take_to_synchronization(Connection *connection, PGresult **failed, E
     }
 }
 
-/* Take the answer to the ROLLBACK of the transaction before. What it says does not matter: it is
- * not in doubt, unless the connection is lost. */
+/* Take the answer to the ROLLBACK of the previous transaction, if it was sent. The answer's content
+ * does not matter: a ROLLBACK can fail only by the loss of the connection. */
 static bool take_rollback(Connection *connection, Error *error)
 {
     const bool due = connection->rollback_sent;
@@ -313,8 +319,7 @@ static bool take_rollback(Connection *connection, Error *error)
     return !due || take_to_synchronization(connection, NULL, error);
 }
 
-/* The next result, which must be followed by the end of its statement: *result is NULL after an
- * error, which *failed then has. */
+/* Take the only result of a statement. If it is an error, *failed has it, and *result is NULL. */
 static bool take_single(Connection *connection, PGresult **result, PGresult **failed, Error *error)
 {
     PGresult *end;
@@ -334,7 +339,7 @@ static bool take_single(Connection *connection, PGresult **result, PGresult **fa
     return next_result(connection, &end, error) && (end == NULL || error_lost(connection, error));
 }
 
-/* Set the error of a statement that has no Query; `name` stands for it in messages. */
+/* Set the error of a failed statement without a Query; messages show `name` in its place. */
 static bool error_plain(Connection *connection, PGresult *failed, const char *name, Error *error)
 {
     error_query(connection, failed, &(Query){.sql = name}, "in", error);
@@ -344,7 +349,7 @@ static bool error_plain(Connection *connection, PGresult *failed, const char *na
     return false;
 }
 
-/* Note which instance has answered; an error if the row does not say so. */
+/* Note which instance has answered, from the row of the settings statement. */
 static bool note_instance_row(Connection *connection, const PGresult *row, Error *error)
 {
     if (PQresultStatus(row) != PGRES_TUPLES_OK || PQnfields(row) < 1 || PQntuples(row) != 1)
@@ -353,7 +358,7 @@ static bool note_instance_row(Connection *connection, const PGresult *row, Error
     return true;
 }
 
-/* Take the answer to the opening, and compare the instance. */
+/* Take the answer to the opening if it was sent, and compare the instance with the expected one. */
 static bool take_opening(Connection *connection, Error *error)
 {
     PGresult *begun = NULL, *row = NULL, *failed = NULL;
@@ -384,8 +389,8 @@ static bool take_opening(Connection *connection, Error *error)
     return true;
 }
 
-/* Take what comes before the answer to a statement. If it fails, those that were sent are not asked
- * for: their answers, which may be another server's, are dropped. */
+/* Take the answers that come before a statement's: to ROLLBACK and to the opening. If that fails,
+ * drop the answers to all statements sent so far: they may be another server's. */
 static bool take_preceding(Connection *connection, Error *error)
 {
     if (!take_rollback(connection, error))
@@ -398,8 +403,8 @@ static bool take_preceding(Connection *connection, Error *error)
     return false;
 }
 
-/* Run statements without parameters, of which the last one's result is no error: *result is that,
- * the caller's to free; NULL: it is not wanted. name: for messages. Not in a pipeline. */
+/* Run statements without parameters, outside of a pipeline. *result is the result of the last one,
+ * to be freed by the caller. name: text for messages. */
 static bool run_simple(Connection *connection, const char *sql, const char *name, PGresult **result,
                        Error *error)
 {
@@ -428,7 +433,7 @@ static bool run_simple(Connection *connection, const char *sql, const char *name
     return ok;
 }
 
-/* Run a statement without parameters whose result does not matter, in the transaction. */
+/* Run a statement without parameters in the transaction, and drop its result. */
 static bool run_plain(Connection *connection, const char *sql, const char *name, Error *error)
 {
     PGresult *failed = NULL;
@@ -450,10 +455,10 @@ static bool run_plain(Connection *connection, const char *sql, const char *name,
 /* ---- Transactions ---- */
 
 /*
- * The statement that asks for the instance and sets settings, which are local to the transaction:
- * through a pooler the next client gets this server connection unchanged. The timeouts come first:
- * they apply to what follows. In 8 MB of work_mem there is room for the names of a directory of
- * 100,000 files.
+ * Statement that asks for the instance and makes settings. The settings are local to the
+ * transaction, since a pooler may give the server connection to another client afterwards. The
+ * timeouts come first, so that they no longer apply to the rest. work_mem of 8 MB has room for the
+ * names in a directory of 100,000 files.
  */
 static const char settings_sql[] =
     "SELECT pg_catalog.pg_is_in_recovery()::pg_catalog.text || ' ' ||\n"
@@ -467,7 +472,7 @@ static const char settings_sql[] =
 
 void connection_begin_with(Connection *connection, const char *settings, bool savepoint)
 {
-    /* File names arrive as the bytes that they are. */
+    /* The server's own encoding, or SQL_ASCII, so that bytes of file names are not converted. */
     const char *encoding = PQparameterStatus(connection->pg, "server_encoding");
 
     if (encoding == NULL || strchr(encoding, '\'') != NULL)
@@ -527,8 +532,8 @@ void connection_end(Connection *connection)
 
     connection->opening = OPENING_NONE;
     connection->in_transaction = false;
-    /* Nothing was written, so there is nothing to commit, and nothing to wait for. What is lost now
-     * is noticed next time. */
+    /* Roll back, since nothing was written, and do not wait for the answer. If the connection is
+     * lost now, the next use notices it. */
     if (ends && !(connection->awaited == 0 && send_plain(connection, "ROLLBACK") &&
                   PQpipelineSync(connection->pg) && PQflush(connection->pg) >= 0))
         connection->unusable = true;
@@ -554,14 +559,13 @@ Connection *connection_open(const char *conninfo, int retry_timeout_seconds, dou
     connection->server_version = PQserverVersion(pg);
     connection->silence_milliseconds_max = connect_silence_milliseconds(retry_timeout_seconds);
     PQsetNoticeReceiver(pg, ignore_notice, NULL);
-    PQsetnonblocking(pg, 1); /* sending may hang as well */
+    PQsetnonblocking(pg, 1); /* otherwise sending could block without end */
     connection_begin_with(connection, "", false);
     return connection;
 }
 
-/* Keep the socket's receive buffer small if the rate is low: while we wait, the system receives
- * into that buffer, and these bytes are not counted yet. A socket of this machine (AF_UNIX) has no
- * such buffer. */
+/* Make the socket's receive buffer small if the rate is low: during our waits the system continues
+ * to receive into this buffer, without counting. A Unix-domain socket has no receive buffer. */
 void connection_limit_rate(Connection *connection, Rate *rate)
 {
     const uint64_t share = rate_limit(rate) / 16;
@@ -615,7 +619,7 @@ bool connection_command(Connection *connection, const char *sql, Error *error)
     return ok;
 }
 
-/* Hand over the rows of one result, one in single-row mode. */
+/* Call `row` with the rows of a result; in single-row mode a result has one row. */
 static bool deliver_rows(const PGresult *result, const Query *query, ConnectionRow row,
                          void *context, Error *error)
 {
@@ -642,7 +646,7 @@ static bool deliver_rows(const PGresult *result, const Query *query, ConnectionR
     return true;
 }
 
-/* Take the rest of the answer to a statement. */
+/* Take the rest of a statement's answer, up to its synchronization point. */
 static bool end_answer(Connection *connection, Error *error)
 {
     PGresult *failed = NULL;
@@ -650,15 +654,15 @@ static bool end_answer(Connection *connection, Error *error)
 
     connection->awaited--;
     if (failed != NULL)
-        connection->unusable = true; /* a ROLLBACK that fails */
+        connection->unusable = true; /* the ROLLBACK of a Query with `ends` has failed */
     PQclear(failed);
     if (ok && connection->ending && connection->awaited == 0)
         connection->in_transaction = false;
     return ok;
 }
 
-/* The statement has failed with this result. Others that are under way fail as well, and their
- * answers are not worth to be waited for. */
+/* Set the error of a statement that failed with this result. Other statements under way will fail
+ * too; their answers are not waited for, so the connection becomes unusable. */
 static bool error_answer(Connection *connection, PGresult *result, const Query *query, Error *error)
 {
     const bool others = connection->awaited > 1;
@@ -712,6 +716,7 @@ bool connection_rows(Connection *connection, const Query *query, ConnectionRow r
            connection_receive(connection, query, row, context, error);
 }
 
+/* Place to which copy_row copies the only row of a result. */
 typedef struct RowCopy
 {
     Arena *arena;
@@ -773,7 +778,7 @@ void connection_options(Connection *connection, ConnectionOption visit, void *co
     PQconninfoFree(options);
 }
 
-/* The database name is for the password file only: the server's own walreceiver gives it. */
+/* dbname=replication is for entries of a password file: a server's walreceiver uses this name. */
 bool connection_try_replication(const char *conninfo, double seconds, uint64_t *system_identifier,
                                 Error *error)
 {

@@ -35,8 +35,8 @@ typedef struct SourceState
 MUST_CHECK bool source_state_read_again(Source *source, const SourceState *before, SourceState *now,
                                         Error *error);
 
-/* The same, and before that, in the same question, whether it removes a database: see
- * SourceOperations' state. False for a directory. */
+/* Like source_state_read_again; with removes not NULL also find out, before the state, whether the
+ * source is removing a database: see SourceOperations' state. *removes is false for a directory. */
 MUST_CHECK bool source_state_read_settled(Source *source, const SourceState *before,
                                           SourceState *now, bool *removes, Error *error);
 

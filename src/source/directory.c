@@ -10,7 +10,7 @@
 
 #define PG_VERSION_SIZE_MAX 1024
 
-/* ---- A data directory ---- */
+/* ---- Any data directory, the source's or the target's ---- */
 
 typedef struct ListWalk
 {
@@ -21,8 +21,7 @@ typedef struct ListWalk
     void *context;
 } ListWalk;
 
-/* The links that the server itself makes and follows; a tablespace may be elsewhere, and so may
- * pg_wal. */
+/* A DirFollow for the links that the server itself follows: those of tablespaces, and pg_wal. */
 static bool follows_link(void *context, const char *path)
 {
     const ListWalk *walk = context;
@@ -64,7 +63,7 @@ static bool visit_entry(void *context, const DirEntry *entry, bool *descend, Err
     else
         file.type = FILE_OTHER;
     if (strcmp(slash != NULL ? slash + 1 : entry->path, "lost+found") == 0)
-        *descend = false; /* the file system's own, and only root's to read */
+        *descend = false; /* a directory of the file system, which only root may read */
     else if (walk->tolerant && S_ISDIR(entry->status->st_mode))
     {
         if (!data_directory_is_readable(walk->directory, entry, descend, error))
@@ -112,7 +111,7 @@ bool directory_control_read(const char *directory, Control *control, Error *erro
         text = text_cursor(buffer_string(&version));
         if (version_take_name(&text, control->version))
             return true;
-        /* PG_VERSION contains the major version too; where they differ, files were mixed up. */
+        /* PG_VERSION has the major version too. If both differ, files of two clusters are mixed. */
         error_set(error, ERROR_FAILED,
                   "PG_VERSION and pg_control in directory \"%s\" are of different versions",
                   directory);
@@ -125,7 +124,7 @@ bool directory_control_read(const char *directory, Control *control, Error *erro
                           "Is \"%s\" a data directory? That is the one that holds PG_VERSION, base "
                           "and global.",
                           directory);
-    /* A server that encrypts may have its own fields in there. */
+    /* pg_control of a server that encrypts may have other fields: then say that it encrypts. */
     if (error != NULL && error->error_number == 0 &&
         !encryption_check(NULL, directory, &encrypted) && encrypted.error_number == 0)
         error_copy(error, &encrypted);
@@ -145,7 +144,7 @@ bool directory_standby_timeline(const char *directory, const Control *control, T
     return success;
 }
 
-/* ---- A source that is one ---- */
+/* ---- A data directory as source ---- */
 
 static void directory_close(Source *source)
 {
@@ -167,8 +166,8 @@ static bool directory_read_control(Source *source, Control *control, Error *erro
     return directory_control_read(source->directory, control, error);
 }
 
-/* The end of its WAL is found by reading it: pg_control knows only where the last checkpoint
- * begins. */
+/* The end of WAL is not set: pg_control has only the position of the last checkpoint, so the caller
+ * finds the end by reading WAL. */
 static bool directory_position(Source *source, const Control *control, SourcePosition *position,
                                Error *error)
 {
@@ -258,7 +257,8 @@ static bool directory_fetch(Source *source, int worker, const FetchBatch *batch,
         const char *full = path_in(&path, source->directory, request->path);
         size_t length = 0;
 
-        buffer_reserve(&bytes, (size_t) request->size + 1); /* NULL would mean that it is gone */
+        buffer_reserve(&bytes,
+                       (size_t) request->size + 1); /* never NULL, which means a missing file */
         success = open_file_switch(&file, full, OPEN_TO_READ, NULL, error) &&
                   (file.fd < 0 || (file_read_at(file.fd, full, bytes.bytes, request->size,
                                                 request->offset, &length, error) &&
@@ -295,7 +295,8 @@ bool source_directory_open(const char *path, uint64_t bytes_per_second, Source *
     if (!S_ISDIR(status.st_mode))
         return error_set(error, ERROR_FAILED, "\"%s\" is not a directory", path);
 
-    /* Paths below it begin with it and one slash. */
+    /* Remove slashes at the end: paths of files are the directory's, one slash, and a path below.
+     */
     while (length > 1 && path[length - 1] == '/')
         length--;
     self = memory_allocate_zeroed(1, sizeof(*self));

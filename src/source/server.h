@@ -1,8 +1,8 @@
 /*
- * The inside of a source that is a server. Each of these files calls only those before it: what
- * happens when connections are lost, and what makes a server the same one (server_connect.c); how
- * files are fetched and compared by digests (server_fetch.c) and listed (server_list.c); small
- * questions, and how a source is opened (server_query.c).
+ * Declarations shared by the files that implement a source server. Each file calls only those
+ * before it: server_connect.c connects, retries lost connections and recognizes the same server
+ * again; server_fetch.c fetches files and compares them by digests; server_list.c lists files;
+ * server_query.c has small questions and opens a source.
  */
 #ifndef SOURCE_SERVER_H
 #define SOURCE_SERVER_H
@@ -14,122 +14,131 @@
 
 #define SERVER_CONNECTIONS_MAX 64 /* --jobs has the same limit */
 
-/* A source is recognized by this on another connection; why, see check_same_server. */
+/* Facts by which another connection's server is recognized as the source: see check_same_server. */
 typedef struct ServerIdentity
 {
     uint64_t system_identifier;
     Timeline timeline;
     bool in_recovery;
     uint32_t data_checksum_version;
-    bool wal_minimal;   /* wal_level */
-    char directory[64]; /* when two of its files were made that never change */
-    Lsn redo;           /* of its last checkpoint */
-    Lsn position;       /* WAL is flushed up to here; of a standby LSN_INVALID */
+    bool wal_minimal;   /* wal_level is minimal */
+    char directory[64]; /* text that identifies the data directory: change times of PG_VERSION and
+                           base/1/PG_VERSION, which a server never changes */
+    Lsn redo;           /* redo position of the last checkpoint */
+    Lsn position;       /* flush position; LSN_INVALID for a standby */
 } ServerIdentity;
 
-/* What one statement tells of a server at one moment: see server_read_state. */
+/* State of a server at one moment, the answer to one statement: see server_read_state. */
 typedef struct ServerState
 {
-    Buffer control;    /* bytes of pg_control */
-    char *identity;    /* see identity_column */
-    char *position[3]; /* see position_columns */
-    bool removes;      /* see SourceOperations' state; false where that was not asked */
+    Buffer control;    /* bytes of pg_control; the caller frees them */
+    char *identity;    /* text of identity_column */
+    char *position[3]; /* texts of position_columns; NULL for SQL NULL */
+    bool removes;      /* a process removes a database's directory; false if that was not asked */
 } ServerState;
 
-/* A file, or the names in a directory, that was read before it was asked for. It is given to the
- * first that asks soon. */
+/* A file, or the names in a directory, that was read before a caller asked for it. The first caller
+ * that asks within SEEN_SECONDS gets the copy. */
 #define SEEN_MAX 8
 typedef struct SeenPath
 {
-    const char *path;  /* NULL: it was given */
-    const char *bytes; /* of the file, or its names with slashes between; NULL: it is not there */
+    const char *path;  /* path of the file or directory; NULL: already given to a caller */
+    const char *bytes; /* file's content, or names separated by slashes; NULL: it is missing */
     size_t size;
 } SeenPath;
 
 /* A worker's connection. */
 typedef struct ServerConnection
 {
-    pthread_mutex_t lock;                    /* held by the user of the connection */
-    Connection *connection;                  /* NULL when it was lost */
-    char instance[CONNECTION_INSTANCE_SIZE]; /* of the server process that was identified last */
-    int instance_number;                     /* see ServerSource.instance_count */
-    bool opened;                             /* it was once; before, its worker opens it */
+    pthread_mutex_t lock;                    /* held while the connection is used */
+    Connection *connection;                  /* NULL before it is opened, and after a loss */
+    char instance[CONNECTION_INSTANCE_SIZE]; /* server process that was checked last; see
+                                                connection_begin */
+    int instance_number;                     /* number of this process by instance_count */
+    bool opened;                             /* the worker has opened its connection, which may be
+                                                lost now */
 } ServerConnection;
 
 typedef struct ServerSource
 {
     Source source;
-    Arena *arena; /* owns the strings, of the Source too */
+    Arena *arena; /* owns the strings, including those of `source` */
     const char *conninfo;
     int retry_timeout_seconds;
-    const Version *version; /* once it was connected to */
+    const Version *version; /* server's version; NULL before the first connection */
     ServerIdentity identity;
     bool identified; /* `identity` is set */
     bool answers;    /* a server has answered, even if it refused us */
-    bool streams;    /* a standby that has asked its primary for WAL */
-    /* What was found when the source was opened, for the first that asks. */
+    bool streams;    /* a standby that has reported a receive position: it has asked its primary for
+                        WAL since its start */
+    /* Answers to questions that were asked when the source was opened, for the first caller. */
     Control opened_control;
     char *opened_position[3];
     bool has_opened_control, has_opened_position;
     SeenPath seen_files[SEEN_MAX], seen_names[SEEN_MAX];
-    double seen_at;                                       /* clock_seconds */
+    double seen_at; /* time of clock_seconds when they were read */
     ServerConnection connections[SERVER_CONNECTIONS_MAX]; /* one for each worker */
     int connection_count;
-    atomic_bool refused; /* a further connection; then those that were not opened are not tried */
-    pthread_mutex_t instance_lock; /* held while the following four are changed */
-    char newest_instance[CONNECTION_INSTANCE_SIZE];
-    atomic_int instance_count; /* server processes that have answered, one after the other; a
-                                  process is numbered by it when it answers for the first time */
-    /* Recovery must pass these positions to cover what a standby has sent. */
-    Lsn newest_replayed;         /* answers of the newest server process */
-    _Atomic Lsn former_replayed; /* answers of those before it */
-    _Atomic Lsn position_seen;   /* the highest flush position of a primary */
-    _Atomic Lsn redo_seen;       /* the highest redo position of a last checkpoint */
-    /* The timeline of a standby; its pg_control may come to it later. 0: not known yet. */
-    _Atomic Timeline timeline_replayed;
+    atomic_bool refused; /* another connection was refused: workers without one do not try */
+    pthread_mutex_t instance_lock;                  /* guards changes of the next four fields */
+    char newest_instance[CONNECTION_INSTANCE_SIZE]; /* server process that answered for the first
+                                                       time most recently */
+    atomic_int instance_count; /* number of server processes that have answered so far: a restart
+                                  makes a new one, whose number is the count then */
+    /* Replay positions that the target's recovery must reach to cover all that a standby sent. */
+    Lsn newest_replayed;         /* highest replay position in answers of the newest process */
+    _Atomic Lsn former_replayed; /* highest in answers of former processes */
+    _Atomic Lsn position_seen;   /* highest flush position of a primary */
+    _Atomic Lsn redo_seen;       /* highest redo position of a last checkpoint */
+    _Atomic Timeline timeline_replayed; /* a standby's timeline, which pg_control may show only
+                                           later; 0: not yet known */
 } ServerSource;
 
-/* The progress of attempts, also of those that failed. */
+/* Progress of all attempts at one thing, including failed attempts. */
 typedef struct AttemptProgress
 {
-    size_t delivered; /* by all attempts */
-    Lsn replayed;     /* by this attempt: see server_take_replayed */
+    size_t delivered; /* answers delivered by all attempts */
+    Lsn replayed;     /* position of this attempt's answers: see server_take_replayed */
 } AttemptProgress;
 
-/* One try of something, in a transaction; it can be tried again on a new connection. */
+/* A function that works in a transaction; after a lost connection it is called again, on a new
+ * one. */
 typedef bool (*Attempt)(Connection *connection, void *context, Error *error);
 
 /* ---- server_connect.c ---- */
 
-/* The server's row, or NULL. */
+/* The row of the server's version, or NULL if this program does not know the version. */
 const Version *server_version(const Connection *connection);
 
-/* The same; NULL is an error, in the contract's words. */
+/* Like server_version, but an unknown version is an error, in the contract's words. */
 MUST_CHECK const Version *server_version_known(const Connection *connection, Error *error);
 
-/* connection_open; each transaction begins with the settings that a server of that version needs.
- */
+/* Like connection_open; each transaction on the connection begins with settings that the server's
+ * version needs. */
 MUST_CHECK Connection *server_connect(const char *conninfo, int retry_timeout_seconds,
                                       double seconds, ConnectionRefusal *refusal, Error *error);
 
 /*
- * Functions on files give NULL for a missing file if they get one more argument, which is what
- * server_may_lack gives for SQL. Servers that do not know the argument fail. server_lacked_file:
- * that was why the last statement failed, and the transaction goes on. False: the connection was
- * lost now, or the statement failed for another reason, which the error still says.
+ * Missing files. The server's functions on files return NULL for one if their last argument,
+ * missing_ok, is true. server_may_lack returns SQL text for this argument, ", true", or "" for
+ * versions without it, whose functions fail.
+ *
+ * server_lacked_file: true if the last statement failed because a file was missing; the transaction
+ * can then continue. False if the statement failed for another reason, which the error keeps, or if
+ * the connection is lost.
  */
 const char *server_may_lack(const ServerSql *names);
 MUST_CHECK bool server_lacked_file(Connection *connection, Error *error);
 
 /*
- * How far a standby has replayed WAL when it answers.
+ * The replay position of a standby at the time of its answer: the target's recovery must pass it to
+ * cover the bytes that were read before.
  *
- * The text of one column comes from the SQL expression server_replayed_sql, and
- * server_take_replayed raises progress->replayed to the position that recovery must pass to cover
- * what was read before. A record that is being replayed lies past the position, and its pages may
- * be on disk already: as long as more WAL was received, the position is one that only the next
- * record passes. server_note_replayed asks for it in a statement of its own, if the source is a
- * standby.
+ * server_replayed_sql returns an SQL expression for a column, server_take_replayed takes its text
+ * and raises progress->replayed. A record that is being replayed lies after the position, and its
+ * pages may already be on the disk: so, if more WAL was received, the result is the position plus
+ * one, which only recovery of the next record passes. server_note_replayed asks for the position in
+ * a separate statement; it does nothing if the source is not a standby.
  */
 const char *server_replayed_sql(Arena *arena, const ServerSql *names);
 MUST_CHECK bool server_take_replayed(const char *text, AttemptProgress *progress, Error *error);
@@ -137,57 +146,60 @@ MUST_CHECK bool server_note_replayed(const ServerSource *self, Connection *conne
                                      AttemptProgress *progress, Error *error);
 
 /*
- * Make the attempt, on new connections as long as the old ones get lost. The time allowed counts
- * from the server's last answer before a loss, and starts again whenever progress->delivered
- * (progress may be NULL) has grown since the previous loss. ERROR_RETRY: the time is over.
+ * Make the attempt on the worker's connection, and repeat it on a new connection after each loss.
+ * The retry timeout counts from the server's last answer before the loss; it starts again if
+ * progress->delivered (progress may be NULL) has grown since the previous loss. ERROR_RETRY: the
+ * timeout is over.
  */
 MUST_CHECK bool server_attempt(ServerSource *self, int worker, Attempt attempt, void *context,
                                AttemptProgress *progress, Error *error);
 
-/* Ask for at most one row, with server_attempt: see connection_row. A missing file is no row. */
+/* Run a query for at most one row, like connection_row, with server_attempt. If the query fails
+ * because a file is missing, there is no row. */
 MUST_CHECK bool server_ask(Source *source, Arena *arena, const Query *query, char **values,
                            Error *error);
 
 /*
- * Connect for the first time, and make the attempt, whose context is self, and which ends with
- * server_identify. A server that answers, but cannot take us now (starting up, shutting down, too
- * many connections) is tried again like one that was lost, even if it then cannot be reached for a
- * while. If no server answers the first time, that is an error at once.
+ * Connect for the first time, and make the attempt, whose context is self and which must end with
+ * server_identify. A server that answers, but cannot accept the connection now (starting up,
+ * shutting down, too many connections), is retried like after a loss. If no server answers at all,
+ * fail at once.
  */
 MUST_CHECK bool server_connect_first(ServerSource *self, Attempt attempt, Error *error);
 
 /*
- * What identifies the server, its pg_control and its position, by one statement: first whether it
- * removes a database, if that is asked, then pg_control, then the position. A torn pg_control is
- * read again with all else.
+ * Read a server's state with one statement, which looks, in this order, at: processes that remove a
+ * database's directory (if asks_removal), pg_control, the identity, the position. After a torn read
+ * of pg_control all is read again.
  *
- * server_state_query gives the statement. A caller that has sent it already says so. *state is of
- * the arena; its buffer is the caller's to free.
+ * server_state_query returns the statement; strings are in the arena. *state is in the arena, but
+ * its buffer is the caller's to free.
  */
 Query server_state_query(const Version *version, bool asks_removal, Arena *arena);
 typedef struct StateRead
 {
     Connection *connection;
     const Query *query;
-    bool sent; /* the first answer is under way */
+    bool sent; /* the caller has already sent the query for the first read */
     Arena *arena;
     ServerState *state;
 } StateRead;
 MUST_CHECK bool server_read_state(StateRead *read, Control *control, Error *error);
 
-/* From now on the source is the server of this connection, which is in this state. */
+/* Set the source's identity to that of the connection's server, whose state was just read. */
 MUST_CHECK bool server_identify(ServerSource *self, Connection *connection,
                                 const ServerState *state, const Control *control, Error *error);
 
-/* Note the paths that were read while the source was opened: a statement to send, and its
- * answer. */
+/* Files and names that are read while the source is opened: server_seen_query returns the statement
+ * to send, server_take_seen receives its answer and keeps it. */
 Query server_seen_query(const Version *version, Arena *arena);
 MUST_CHECK bool server_take_seen(ServerSource *self, Connection *connection, const Query *query,
                                  Error *error);
 
 /*
- * WAL that was flushed once cannot be missing on the same server, whatever happened to it: an error
- * if position is less than seen, which was asked for before the position was.
+ * Check that a primary's flush position is not less than `seen`, a flush position that was known
+ * before the server was asked. A smaller one is an error: WAL that a server has flushed cannot
+ * disappear, even in a crash, so it is another server. Otherwise raise position_seen.
  */
 MUST_CHECK bool server_check_position(ServerSource *self, Lsn seen, Lsn position, Error *error);
 
@@ -196,7 +208,7 @@ bool server_read_control(Source *source, Control *control, Error *error);
 bool server_names(Source *source, const char *directory, Arena *arena, const char ***names,
                   Error *error);
 
-/* Its redo position never goes back on the same server. */
+/* Raise redo_seen to the redo position in pg_control, which never goes back on the same server. */
 void server_note_redo(ServerSource *self, const Control *control);
 bool server_read_file(Source *source, const char *path, size_t limit, Buffer *buffer, bool *found,
                       Error *error);
@@ -204,37 +216,39 @@ bool server_start_workers(Source *source, int jobs, uint64_t bytes, int *granted
 
 /* ---- server_query.c ---- */
 
-/* What a connection's role may do on a server of a known version, and what is set there. */
+/* Rights of the connection's role, and settings of the server. */
 typedef struct ServerRights
 {
-    const char *role, *database; /* quoted where SQL needs that */
+    const char *role, *database; /* names, quoted if SQL needs it */
     bool superuser;
-    const char *settings; /* the values of setting_rows, a line each */
-    const char *grants;   /* statements that let the role read files, lines; empty: it may, or the
-                             version has no grants for this */
+    const char *settings; /* values of the settings in setting_rows, a line each */
+    const char *grants;   /* GRANT statements that the role needs to read files, a line each; empty:
+                             it needs none, or the version has no grants for this */
 } ServerRights;
 
-/* Ask for them. Strings are in the arena. */
+/* Ask the server for the rights; strings are in the arena. */
 MUST_CHECK bool server_rights(Connection *connection, Arena *arena, ServerRights *rights,
                               Error *error);
 
-/* Add one advice for each setting of the server to the list, including settings that are right. The
- * warnings among them are next steps of a run (Source.advice). */
+/* Append an advice about each setting in setting_rows, including those with a right value. A run
+ * shows the warnings among them as next steps (Source.advice). */
 void server_advise(const ServerRights *rights, const Version *version, AdviceList *list);
 
-/* The finding of the index-th of these settings; NULL: there are no more. */
+/* Returns the id of --check's finding about the index-th setting; NULL after the last. */
 const char *server_advice_id(size_t index);
 
-/* source_server_role, by a connection of the caller's. */
+/* Like source_server_role, on the caller's connection. */
 MUST_CHECK bool server_role(Connection *connection, Arena *arena, SourceRole *role, Error *error);
 
 /* ---- server_fetch.c and server_list.c ---- */
 
-/* Set the source's digest: the preferred one, or the other, as the server and we compute it. A
- * library that obeys FIPS 140 refuses MD5, and before 11 there is no other. */
+/* Set source.digest to the first kind, beginning with the preferred one, that both the server and
+ * this program can compute; otherwise it stays DIGEST_NONE. A library that obeys FIPS 140 refuses
+ * MD5, and servers before 11 have no other. */
 MUST_CHECK bool server_find_digest(ServerSource *self, Error *error);
 
-/* The preferred one, as a statement to send; NULL if this program cannot compute it. */
+/* Returns a statement that fails if the server cannot compute the preferred digest, *kind; NULL if
+ * this program, or the server's version, cannot compute it. In the source's arena. */
 const Query *server_digest_query(const ServerSource *self, DigestKind *kind);
 
 /* SourceOperations' fetch, list and try_files. */

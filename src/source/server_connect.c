@@ -14,17 +14,17 @@
 #define PAUSE_MILLISECONDS_MIN 100
 #define PAUSE_MILLISECONDS_MAX 1000
 #define RECONNECT_SECONDS 30
-#define SEEN_SECONDS 10 /* how long an answer that nobody asked for yet counts as one of now */
-#define TOGETHER_SIZE_MAX (1024 * 1024) /* of each of the files read_together */
+#define SEEN_SECONDS 10 /* an answer that no caller has asked for yet is current for so long */
+#define TOGETHER_SIZE_MAX (1024 * 1024) /* bytes of each of the files read_together */
 
-/* For each megabyte to fetch or to compare one more connection is opened: at 100 Mbit/s it takes as
- * long as a round trip of 80 ms. */
+/* Bytes to fetch or compare for which another connection is worth its round trip: at 100 Mbit/s
+ * they take as long as a round trip of 80 ms. */
 #define CONNECTION_WORTH_BYTES (1024 * 1024)
 
-/* One more column of connection_begin_with. */
+/* SQL text of one setting for connection_begin_with. */
 #define SETTING(name, value) ", pg_catalog.set_config('" name "', '" value "', true)"
 
-/* ---- Small questions ---- */
+/* ---- Versions and single files ---- */
 
 const Version *server_version(const Connection *connection)
 {
@@ -56,16 +56,17 @@ bool server_lacked_file(Connection *connection, Error *error)
            connection_rollback_to_savepoint(connection, NO_SUCH_FILE, error);
 }
 
+/* A whole file that is read into a buffer. */
 typedef struct FileRead
 {
     const char *path;
-    size_t limit; /* a larger one is an error */
+    size_t limit; /* bytes; a larger file is an error */
     Buffer *buffer;
     bool found;
-    bool alone; /* nothing else is asked in its transaction */
+    bool alone; /* the transaction has no other statement */
 } FileRead;
 
-/* A ConnectionRow: the bytes of the file. */
+/* A ConnectionRow: append the file's bytes to the buffer. */
 static bool take_file(void *context, const ConnectionValue *columns, Error *error)
 {
     FileRead *read = context;
@@ -80,7 +81,7 @@ static bool take_file(void *context, const ConnectionValue *columns, Error *erro
     return true;
 }
 
-/* An Attempt. */
+/* An Attempt: read the whole file. */
 static bool read_file_once(Connection *connection, void *context, Error *error)
 {
     FileRead *read = context;
@@ -117,16 +118,17 @@ static bool read_control_bytes(void *context, Buffer *buffer, Error *error)
     return true;
 }
 
-/* An Attempt: the context is a Control. */
+/* An Attempt whose context is the Control to fill. */
 static bool read_control_once(Connection *connection, void *context, Error *error)
 {
-    /* A server that runs has compared its version with PG_VERSION (ValidatePgVersion). */
+    /* PG_VERSION need not be read: at its start the server has compared it with its own version
+     * (ValidatePgVersion). */
     const ControlFile file = {.name = CONTROL_PATH, .pg_version = server_version(connection)->name};
 
     return source_control_read(read_control_bytes, connection, file, context, error);
 }
 
-/* ---- How far a standby has replayed ---- */
+/* ---- Replay position of a standby ---- */
 
 const char *server_replayed_sql(Arena *arena, const ServerSql *names)
 {
@@ -168,8 +170,9 @@ bool server_note_replayed(const ServerSource *self, Connection *connection,
 
 /* ---- The same server ---- */
 
-/* One line: recovery or not, the directory's witnesses, flush position. With ", true" twice, or
- * nothing, and the function of the position. */
+/* SQL for one text: whether the server is in recovery, the identification of the data directory
+ * (see ServerIdentity), flush position. "%s": twice server_may_lack, then the position's function.
+ */
 static const char identity_column[] =
     "pg_catalog.pg_is_in_recovery()::pg_catalog.text || ' ' ||\n"
     "  coalesce(pg_catalog.date_part('epoch',\n"
@@ -180,8 +183,8 @@ static const char identity_column[] =
     "    ELSE pg_catalog.%s()::pg_catalog.text END";
 
 /*
- * A primary gives its flush position and the timeline of that segment's name, a standby the
- * positions received and replayed. The columns of the other are NULL.
+ * SQL for the position. A primary: its flush position, and the timeline in the name of the segment
+ * there. A standby: the positions received and replayed. Columns of the other kind are NULL.
  */
 static const char position_columns[] =
     "CASE WHEN NOT standby THEN (SELECT lsn::pg_catalog.text || ' ' ||\n"
@@ -190,13 +193,17 @@ static const char position_columns[] =
     "  CASE WHEN standby THEN pg_catalog.%s()::pg_catalog.text END";
 
 /*
- * DROP DATABASE and SET TABLESPACE, also their replay on a standby (dbase_redo), but also RENAME.
- * Only RENAME can have the lock in a transaction that is prepared (no process has it) or idle. A
- * session that waits for a synchronous standby has flushed its commit: what it has removed is in
- * the WAL before that. One that waits for all processes to close their files (15 and later) has
- * removed none yet; each that waits for the standby keeps it waiting. (These events are seen in 10
- * and later; before 9.6 the row has no wait_event. A role that may not see what other sessions do
- * waits for all of them.)
+ * SQL: a process holds the lock on a database under which its directories are removed. DROP
+ * DATABASE and SET TABLESPACE take the lock, and so does their replay on a standby (dbase_redo).
+ *
+ * Processes that hold the lock and remove nothing are left out. RENAME takes the lock as well, and
+ * is the only one that can hold it in a prepared transaction (without a process) or an idle one. A
+ * session that waits for a synchronous standby (SyncRep) has flushed its commit, so its removals
+ * are in the WAL. One that waits for all processes to close their files (ProcSignalBarrier, 15 and
+ * later) has removed nothing yet.
+ *
+ * The wait events are visible in 10 and later; before 9.6 there is no column wait_event. For a role
+ * that may not see other sessions' activity every holder of the lock counts.
  */
 static const char removes_column[] =
     "EXISTS (SELECT 1 FROM pg_catalog.pg_locks AS held WHERE locktype = 'object' "
@@ -206,7 +213,7 @@ static const char removes_column[] =
     "WHERE session.pid = held.pid AND (state LIKE 'idle in transaction%' "
     "OR pg_catalog.row_to_json(session)->>'wait_event' IN ('SyncRep', 'ProcSignalBarrier'))))";
 
-/* What FROM has is found before the columns, and these from the left. */
+/* Order of the looks: the FROM clause is evaluated before the columns, and these from the left. */
 Query server_state_query(const Version *version, bool asks_removal, Arena *arena)
 {
     const ServerSql *names = &version->sql;
@@ -231,7 +238,7 @@ Query server_state_query(const Version *version, bool asks_removal, Arena *arena
         .binary = true};
 }
 
-/* A ConnectionRow. */
+/* A ConnectionRow: take the server's state. */
 static bool take_state_row(void *context, const ConnectionValue *columns, Error *error)
 {
     const StateRead *read = context;
@@ -254,7 +261,7 @@ static bool take_state_row(void *context, const ConnectionValue *columns, Error 
     return true;
 }
 
-/* A SourceControlRead. */
+/* A SourceControlRead: read the state, and append pg_control's bytes. */
 static bool read_state_bytes(void *context, Buffer *buffer, Error *error)
 {
     StateRead *read = context;
@@ -274,14 +281,15 @@ static bool read_state_bytes(void *context, Buffer *buffer, Error *error)
 
 bool server_read_state(StateRead *read, Control *control, Error *error)
 {
-    /* A server that runs has compared its version with PG_VERSION (ValidatePgVersion). */
+    /* PG_VERSION need not be read: at its start the server has compared it with its own version
+     * (ValidatePgVersion). */
     const ControlFile file = {.name = CONTROL_PATH,
                               .pg_version = server_version(read->connection)->name};
 
     return source_control_read(read_state_bytes, read, file, control, error);
 }
 
-/* By what the source is recognized, as this state shows it. */
+/* Fill the identity from the server's state and its pg_control. */
 static bool take_identity(const ServerState *state, const Control *control,
                           ServerIdentity *identity, Error *error)
 {
@@ -303,7 +311,7 @@ static bool take_identity(const ServerState *state, const Control *control,
     return true;
 }
 
-/* Ask a server by what the source is recognized. */
+/* Ask the connection's server for its identity. */
 static bool identify_server(Connection *connection, ServerIdentity *identity, Error *error)
 {
     AUTO_ARENA Arena *arena = arena_create();
@@ -325,13 +333,13 @@ static bool identify_server(Connection *connection, ServerIdentity *identity, Er
     return ok;
 }
 
-/* Another worker may raise it at the same time. */
+/* Raise *highest to lsn, unless it is higher; other workers may raise it at the same time. */
 static void raise_to(_Atomic Lsn *highest, Lsn lsn)
 {
     Lsn seen = *highest;
 
     while (lsn > seen && !atomic_compare_exchange_weak(highest, &seen, lsn))
-        ; /* another worker has set it: seen is now what that one saw */
+        ; /* another worker has changed *highest: `seen` is now the new value */
 }
 
 bool server_check_position(ServerSource *self, Lsn seen, Lsn position, Error *error)
@@ -346,10 +354,12 @@ bool server_check_position(ServerSource *self, Lsn seen, Lsn position, Error *er
     return true;
 }
 
+/* Check that `found` can be the server `expected`. replayed: timeline that a standby is known to
+ * have followed, or 0. */
 static bool compare_identities(const ServerIdentity *expected, const ServerIdentity *found,
                                Timeline replayed, Error *error)
 {
-    /* A standby's pg_control says by and by on which timeline it has long been. */
+    /* A standby may have followed a timeline before its pg_control shows that timeline. */
     const bool may_have_followed =
         found->in_recovery && found->timeline > expected->timeline && found->timeline <= replayed;
 
@@ -384,13 +394,13 @@ static bool compare_identities(const ServerIdentity *expected, const ServerIdent
 }
 
 /*
- * Check that the server of this connection is still the source. In the meantime it may have been
- * restarted or may have crashed, which does no harm; it must have the same data directory, history
- * and role. The argument: design/correctness.md, "The source is still the same". (Rule C52.)
+ * Check that the server of this connection is still the source. A restart or a crash in the
+ * meantime does no harm, but data directory, history and role (primary or standby) must be the
+ * same: design/correctness.md, "The source is still the same". (Rule C52.)
  */
 static bool check_same_server(ServerSource *self, Connection *connection, Error *error)
 {
-    /* Before the query: other workers may see a later one during it. */
+    /* Read these before the query: during it other workers may raise them past its answer. */
     const Lsn seen = self->position_seen, redo = self->redo_seen;
     const Timeline replayed = self->timeline_replayed;
     ServerIdentity found;
@@ -404,16 +414,17 @@ static bool check_same_server(ServerSource *self, Connection *connection, Error 
         raise_to(&self->redo_seen, found.redo);
         return true;
     }
-    /* Its pages are older than those from which recovery was to start: a standby beside the source.
-     */
+    /* A redo position that went back is another server's, such as a second standby's: its pages may
+     * be older than recovery from the chosen start needs. */
     error_set(error, ERROR_FAILED, "new connection leads to another server");
     return error_detail(error, "Its last checkpoint begins at %X/%X; earlier it began at %X/%X.",
                         LSN_ARGS(found.redo), LSN_ARGS(redo));
 }
 
-/* ---- Connecting, and trying again ---- */
+/* ---- Connecting and retrying ---- */
 
-/* The server process that this connection has met answers now. */
+/* Note the number of the server process of this connection. A new process becomes the newest one.
+ */
 static void note_instance(ServerSource *self, ServerConnection *connection)
 {
     pthread_mutex_lock(&self->instance_lock);
@@ -428,7 +439,7 @@ static void note_instance(ServerSource *self, ServerConnection *connection)
     pthread_mutex_unlock(&self->instance_lock);
 }
 
-/* The server process of this connection has answered, and had replayed so far. */
+/* Note the replay position of an answer, for the newest server process or for former ones. */
 static void note_answers(ServerSource *self, const ServerConnection *connection, Lsn replayed)
 {
     pthread_mutex_lock(&self->instance_lock);
@@ -439,11 +450,11 @@ static void note_answers(ServerSource *self, const ServerConnection *connection,
     pthread_mutex_unlock(&self->instance_lock);
 }
 
-/* Begin a transaction in a round trip of its own. If another server process answers than last time,
- * check that it is the source's. */
+/* Begin a transaction and wait for the answer. If it is from another server process than last time,
+ * check that this process is the source's. */
 static bool begin_and_check(ServerSource *self, ServerConnection *connection, Error *error)
 {
-    /* Before the query: other workers may meet a newer one during it. */
+    /* Read the count before the query: during it other workers may meet a newer process. */
     const int count = self->instance_count;
     char instance[CONNECTION_INSTANCE_SIZE];
 
@@ -453,8 +464,8 @@ static bool begin_and_check(ServerSource *self, ServerConnection *connection, Er
     {
         if (connection->instance_number >= count)
             return true;
-        /* A server that was restarted does not answer any more as the process that it was before:
-         * two servers take turns, which may have been copied at one time. */
+        /* The process from before a restart cannot answer again. If it does, two servers, perhaps
+         * copies of one, answer in turn at this address. */
         error_set(error, ERROR_FAILED, "new connection leads to another server");
         return error_detail(error, "The server of an older connection answers as well.");
     }
@@ -466,10 +477,11 @@ static bool begin_and_check(ServerSource *self, ServerConnection *connection, Er
 }
 
 /*
- * Begin a transaction. Where the newest server process that is known answered last on this
- * connection, the first statement takes the beginning with it, and fails if another process answers
- * now; then the caller begins again with `checks`, which compares the servers first. The very first
- * transaction takes any process: it finds what later ones are compared with.
+ * Begin a transaction. To save a round trip, BEGIN is sent together with the first statement if the
+ * last answer on this connection was from the newest known server process. If another process
+ * answers now, that statement fails, and the caller begins again with `checks`, which first checks
+ * that it is the same server. The very first transaction accepts any process: the identity found in
+ * it is the one that later ones are compared with.
  */
 static bool begin_on_same_server(ServerSource *self, ServerConnection *connection, bool checks,
                                  Error *error)
@@ -492,7 +504,7 @@ Connection *server_connect(const char *conninfo, int retry_timeout_seconds, doub
 
     if (version == NULL)
         return connection;
-    /* Compiling a query (jit) takes longer than a listing. */
+    /* jit is off since compiling a query would take longer than a listing. */
     snprintf(settings, sizeof(settings), "%s%s%s",
              version->sql.idle_timeout ? SETTING("idle_in_transaction_session_timeout", "0") : "",
              version->has_transaction_timeout ? SETTING("transaction_timeout", "0") : "",
@@ -501,7 +513,8 @@ Connection *server_connect(const char *conninfo, int retry_timeout_seconds, doub
     return connection;
 }
 
-/* Open the connection if it is closed, and begin. checks: see begin_on_same_server. */
+/* Open the connection unless it is open, and begin a transaction. checks: see begin_on_same_server.
+ */
 static bool begin_on_connection(ServerSource *self, ServerConnection *connection, double seconds,
                                 bool checks, Error *error)
 {
@@ -522,16 +535,18 @@ static bool begin_on_connection(ServerSource *self, ServerConnection *connection
     return begin_on_same_server(self, connection, checks, error);
 }
 
-/* The state of trying again. */
+/* State of the retries of one attempt. */
 typedef struct Retry
 {
-    double deadline; /* then the time is over; negative: nothing was lost yet */
-    size_t progress; /* at the last loss */
-    int pause;       /* milliseconds before the next connection */
-    bool replaced;   /* one that had died before it was needed */
+    double
+        deadline; /* time of clock_seconds when the retry timeout is over; negative: no loss yet */
+    size_t progress; /* AttemptProgress.delivered at the last loss */
+    int pause;       /* milliseconds before the next try to connect */
+    bool replaced;   /* a connection that was found closed was just replaced */
 } Retry;
 
-/* The seconds that one try to connect may take; 0: the first one, as long as the string says. */
+/* Returns the seconds that a try to connect may take; 0 for the very first one, which only the
+ * connection string's connect_timeout limits. */
 static double seconds_for_try(const ServerSource *self, const Retry *retry)
 {
     double seconds = RECONNECT_SECONDS;
@@ -546,8 +561,9 @@ static double seconds_for_try(const ServerSource *self, const Retry *retry)
 }
 
 /*
- * A connection that was closed while it was idle is replaced at once, even without a retry timeout:
- * an idle_session_timeout or a pooler has closed it.
+ * True if the connection was found closed when it was needed, and may be replaced at once, even
+ * without a retry timeout: idle_session_timeout or a pooler has probably closed it. Not twice in
+ * succession.
  */
 static bool replaces_idle(const ServerSource *self, const ServerConnection *connection,
                           Retry *retry, bool died_idle)
@@ -566,8 +582,8 @@ static void close_lost_connection(ServerConnection *connection)
     connection->connection = NULL;
 }
 
-/* The connection is lost: close it, wait, and tell whether to try again: not when the time is over,
- * or a stop was requested. */
+/* Close a lost connection, and pause before the next try. False if the retry timeout is over or a
+ * stop was requested. */
 static bool retry_after_loss(const ServerSource *self, ServerConnection *connection, Retry *retry,
                              size_t progress, Error *error)
 {
@@ -597,11 +613,12 @@ static bool retry_after_loss(const ServerSource *self, ServerConnection *connect
     return true;
 }
 
+/* Make the attempt on this connection, and retry it: see server_attempt. */
 static bool attempt_on(ServerSource *self, ServerConnection *connection, Attempt attempt,
                        void *context, AttemptProgress *progress, Error *error)
 {
     Retry retry = {.deadline = -1};
-    bool checks = false; /* another server process has answered than last time */
+    bool checks = false; /* another server process than last time has answered */
 
     for (;;)
     {
@@ -621,7 +638,7 @@ static bool attempt_on(ServerSource *self, ServerConnection *connection, Attempt
             connection_end(connection->connection);
             if (success)
                 return true;
-            if (checks) /* what it answered was dropped */
+            if (checks) /* the other process's answers were dropped: begin again, with a check */
                 continue;
         }
         if (error->kind != ERROR_RETRY)
@@ -634,9 +651,9 @@ static bool attempt_on(ServerSource *self, ServerConnection *connection, Attempt
 }
 
 /*
- * Open a further connection, for its worker, while the others work. False: that worker shares the
- * first connection. So it does where another server answers (a load balancer): nothing was read
- * from that.
+ * Open a worker's connection, while other workers work. False if that is refused, or if another
+ * server answers (a load balancer), of which nothing was used: then the worker shares the first
+ * connection.
  */
 static bool open_further(ServerSource *self, ServerConnection *connection)
 {
@@ -657,7 +674,7 @@ static bool open_further(ServerSource *self, ServerConnection *connection)
     return false;
 }
 
-/* The connection of a worker, locked. */
+/* Returns the worker's connection, locked: its own, or the first one. */
 static ServerConnection *lock_connection(ServerSource *self, int worker)
 {
     ServerConnection *first = &self->connections[0], *connection = &self->connections[worker];
@@ -676,7 +693,7 @@ bool server_attempt(ServerSource *self, int worker, Attempt attempt, void *conte
 {
     ServerConnection *connection = lock_connection(self, worker);
     AttemptProgress none = {0};
-    Error own; /* its kind decides whether it is tried again */
+    Error own; /* error of a caller without one: its kind decides whether to retry */
     bool success;
 
     if (error == NULL)
@@ -690,7 +707,7 @@ bool server_attempt(ServerSource *self, int worker, Attempt attempt, void *conte
     return success;
 }
 
-/* server_ask's question. */
+/* The query of server_ask, and the place for its row. */
 typedef struct RowQuery
 {
     Arena *arena;
@@ -738,9 +755,10 @@ bool server_read_control(Source *source, Control *control, Error *error)
 
 /* ---- Files and names ---- */
 
-/* Files whose content stays as long as the server runs, and directories: WAL and its summaries, and
- * those of an encrypted cluster; of a primary also the history file of its timeline. Columns: path,
- * bytes, names. */
+/* Query for paths that every run asks for: files whose content does not change while the server
+ * runs
+ * ($1, and a primary's history file), and names in directories ($2: WAL, summaries, directories
+ * with keys of encrypted clusters). Columns: path, bytes, names. */
 static const char seen_sql[] =
     "SELECT path, pg_catalog.pg_read_binary_file(path, 0::pg_catalog.int8, $3::pg_catalog.int8, "
     "true), NULL::pg_catalog.text\n"
@@ -773,7 +791,7 @@ Query server_seen_query(const Version *version, Arena *arena)
                    .binary = true};
 }
 
-/* A ConnectionRow. */
+/* A ConnectionRow: keep a file's bytes, or the names in a directory. */
 static bool take_seen_path(void *context, const ConnectionValue *columns, Error *error)
 {
     ServerSource *self = context;
@@ -785,7 +803,7 @@ static bool take_seen_path(void *context, const ConnectionValue *columns, Error 
     (void) error;
     if (columns[0].bytes == NULL)
         return true;
-    /* What is missing is so as a file and as a directory. */
+    /* A missing file is kept among the names, since both columns are NULL. */
     for (SeenPath *seen = is_file ? self->seen_files : self->seen_names; i < SEEN_MAX; i++)
     {
         if (seen[i].path != NULL)
@@ -809,18 +827,20 @@ bool server_take_seen(ServerSource *self, Connection *connection, const Query *q
     return connection_receive(connection, query, take_seen_path, self, error);
 }
 
-/* Files of which all are asked for once the first is. */
+/* Files that are all read when a caller asks for the first of them; the others will be asked next.
+ */
 static const char *const read_together[] = {"postgresql.conf", "postgresql.auto.conf",
                                             "pg_hba.conf", "pg_ident.conf", NULL};
 
-/* What is empty may be no regular file, whose reading would not end. */
+/* Query for the files read_together. A file of size 0 is not read: it may be a fifo, whose reading
+ * would not end. */
 static const char together_sql[] =
     "SELECT path, CASE WHEN (pg_catalog.pg_stat_file(path, true)).size > 0 THEN\n"
     "    pg_catalog.pg_read_binary_file(path, 0::pg_catalog.int8, $2::pg_catalog.int8, true) END,\n"
     "  NULL::pg_catalog.text\n"
     "FROM pg_catalog.unnest($1::pg_catalog.text[]) AS path";
 
-/* An Attempt. */
+/* An Attempt: read the files read_together, and keep them. */
 static bool read_together_once(Connection *connection, void *context, Error *error)
 {
     ServerSource *self = context;
@@ -839,7 +859,7 @@ static bool read_together_once(Connection *connection, void *context, Error *err
            server_take_seen(self, connection, &query, error);
 }
 
-/* The path, if it was seen a moment ago; then it counts no more. */
+/* Takes out what was kept about the path; NULL if nothing was kept, or not recently. */
 static const SeenPath *take_seen(ServerSource *self, SeenPath paths[SEEN_MAX], const char *path,
                                  SeenPath *taken)
 {
@@ -863,7 +883,8 @@ bool server_read_file(Source *source, const char *path, size_t limit, Buffer *bu
     const SeenPath *seen;
     bool success;
 
-    /* If one of them cannot be read, each is asked for by itself. */
+    /* If one of the files cannot be read, the query fails, and each is read alone when asked for.
+     */
     if (self->version->sql.missing_ok && strcmp(path, read_together[0]) == 0 &&
         !server_attempt(self, 0, read_together_once, self, NULL, error) &&
         error_worst_kind(error) == ERROR_RETRY)
@@ -896,7 +917,7 @@ bool server_names(Source *source, const char *directory, Arena *arena, const cha
         .column_count = 1};
     SeenPath taken;
     const SeenPath *seen = take_seen(self, self->seen_names, directory, &taken);
-    char *text; /* no name has a slash */
+    char *text; /* names separated by slashes, which no name can have */
     size_t count = 0;
 
     *names = arena_allocate(arena, sizeof(**names));
@@ -904,14 +925,14 @@ bool server_names(Source *source, const char *directory, Arena *arena, const cha
         text = seen->bytes != NULL ? arena_strdup(arena, seen->bytes) : NULL;
     else if (!server_ask(source, arena, &query, &text, error))
         return false;
-    /* A name has at least one byte, but a server might answer with slashes alone. */
+    /* Each byte may be a name: a server might answer with slashes alone. */
     *names = arena_allocate(arena, (text != NULL ? strlen(text) + 2 : 1) * sizeof(**names));
     while (text != NULL)
         (*names)[count++] = strsep(&text, "/");
     return true;
 }
 
-/* ---- The first connection, and those of the workers ---- */
+/* ---- The first connection, and the workers' connections ---- */
 
 bool server_identify(ServerSource *self, Connection *connection, const ServerState *state,
                      const Control *control, Error *error)

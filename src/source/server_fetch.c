@@ -7,37 +7,37 @@
 #include <stdio.h>
 #include <string.h>
 
-/*
- * Limits of one query. The server holds a snapshot as long as it answers one, so it should be
- * small; the next ones have arrived already when it ends.
- */
+/* Limits of one query. Queries are small, since the server holds a snapshot while it answers one.
+ * Several are under way, so that the server has the next one when it has answered the last. */
 #define QUERY_PIECES_MAX 500
 #define QUERY_BYTES_MAX ((uint64_t) 4 * 1024 * 1024)
 #define QUERIES_UNDER_WAY_MAX 4
 
-/* MD5 and SHA-256 of a bytea, as a bytea of DIGEST_SIZE bytes: the text before and after it. */
+/* SQL text before and after a bytea expression, which together give its digest as a bytea of
+ * DIGEST_SIZE bytes. */
 static const char *const digests[DIGEST_KINDS][2] = {
     [DIGEST_MD5] = {"pg_catalog.decode(pg_catalog.md5(", "), 'hex')"},
     [DIGEST_SHA256] = {"pg_catalog.substr(pg_catalog.sha256(", "), 1, 16)"}};
 
-/* Pieces that are fetched, and how far. */
+/* The fetch of a batch, and its progress. */
 typedef struct Fetch
 {
     const FetchBatch *batch;
     const ServerSource *server;
-    AttemptProgress progress;           /* delivered: whose answer comes next */
-    size_t asked;                       /* all before were asked for on this connection */
-    size_t ends[QUERIES_UNDER_WAY_MAX]; /* of the queries under way, oldest first */
-    int under_way;
+    AttemptProgress progress; /* delivered: index of the request answered next */
+    size_t asked;             /* requests before this index were sent on this connection */
+    size_t ends[QUERIES_UNDER_WAY_MAX]; /* for each unanswered query, oldest first: index after its
+                                           last request */
+    int under_way;                      /* number of unanswered queries */
     size_t query_pieces_max;
     uint64_t query_bytes_max;
-    bool fails_where_gone; /* a query fails as a whole where a file is not there */
+    bool fails_where_gone; /* a missing file makes the whole query fail (before 9.5) */
     Query query;
     FetchDelivery deliver;
     void *context;
 } Fetch;
 
-/* A binary int8; the caller has checked its size. */
+/* Returns the value of a binary int8 column, whose size the caller has checked. */
 static int64_t value_int8(const ConnectionValue *value)
 {
     uint64_t bits;
@@ -46,8 +46,8 @@ static int64_t value_int8(const ConnectionValue *value)
     return (int64_t) be64toh(bits);
 }
 
-/* Check that the row answers the request. Columns: path, begin, bytes or digests, the number of
- * zeros (NULL with digests); of a standby also how far it has replayed. */
+/* Check that the row answers the request. Columns: path, offset, bytes or digests, number of zeros
+ * (NULL with digests); from a standby, its replay position as well. */
 static bool check_piece(const FetchRequest *request, const ConnectionValue *columns, Error *error)
 {
     int64_t begin;
@@ -72,7 +72,7 @@ static bool check_piece(const FetchRequest *request, const ConnectionValue *colu
     return true;
 }
 
-/* Bytes, as such or as the number of zeros in their place. */
+/* Deliver a piece's bytes; the server may have sent the number of zeros instead. */
 static bool deliver_piece(Fetch *fetch, size_t index, const ConnectionValue *piece,
                           const ConnectionValue *zero_count, Error *error)
 {
@@ -86,7 +86,7 @@ static bool deliver_piece(Fetch *fetch, size_t index, const ConnectionValue *pie
         if (piece->size != 0 || zero_count->size != 8)
             return error_set(error, ERROR_FAILED, /* contract */
                              "unexpected result length while fetching remote files");
-        size = (size_t) value_int8(zero_count); /* a negative one is too large */
+        size = (size_t) value_int8(zero_count); /* a negative count becomes too large a size */
         bytes = zeros;
     }
     if (size > request->size)
@@ -97,8 +97,8 @@ static bool deliver_piece(Fetch *fetch, size_t index, const ConnectionValue *pie
     return fetch->deliver(fetch->context, index, bytes, size, error);
 }
 
-/* The digest of the piece, or those of its blocks, of which there may be fewer than were asked
- * for. */
+/* Deliver the digest of a piece, or those of its blocks. A file that has become shorter has fewer
+ * blocks than were asked for. */
 static bool deliver_digests(Fetch *fetch, size_t index, const ConnectionValue *piece, Error *error)
 {
     const FetchRequest *request = &fetch->batch->requests[index];
@@ -113,6 +113,7 @@ static bool deliver_digests(Fetch *fetch, size_t index, const ConnectionValue *p
                           error);
 }
 
+/* A ConnectionRow: deliver the answer to the next request. */
 static bool fetch_row(void *context, const ConnectionValue *columns, Error *error)
 {
     Fetch *fetch = context;
@@ -140,8 +141,9 @@ static bool fetch_row(void *context, const ConnectionValue *columns, Error *erro
 }
 
 /*
- * The requests as rows: arrays of one length, side by side. (ROWS FROM came with 9.4, and unnest
- * with several arrays cannot be qualified with a schema.) In each query "%s" is server_may_lack.
+ * FROM clause with a row for each request, from three arrays of the same length. (Not ROWS FROM,
+ * which 9.3 lacks, nor unnest of several arrays, which cannot be qualified with a schema.) In each
+ * query "%s" is server_may_lack.
  */
 #define REQUEST_ROWS                                                                               \
     "FROM (SELECT pg_catalog.unnest($1::pg_catalog.text[]) AS path, "                              \
@@ -149,8 +151,9 @@ static bool fetch_row(void *context, const ConnectionValue *columns, Error *erro
     "pg_catalog.unnest($3::pg_catalog.int4[]) AS len) AS x"
 
 /*
- * If a piece is all zeros, only their number is sent: the rest of a segment after a switch, or
- * pages that were never used. For all others a look at the first bytes is enough.
+ * Query for bytes. Of a piece that is all zeros only the number of zeros is sent: the rest of a WAL
+ * segment after a switch, or pages that were never used. Most other pieces are recognized by their
+ * first 64 bytes, without a look at the rest.
  */
 static const char fetch_sql[] =
     "SELECT path, begin, CASE WHEN zeros THEN pg_catalog.decode('', 'hex') ELSE piece END, "
@@ -162,14 +165,16 @@ static const char fetch_sql[] =
     "FROM (SELECT path, begin, pg_catalog.pg_read_binary_file(path, begin, len%s) AS "
     "piece " REQUEST_ROWS " OFFSET 0) AS pieces OFFSET 0) AS compared";
 
+/* Query for one digest of each piece. */
 static const char digest_sql[] =
     "SELECT path, begin, %spg_catalog.pg_read_binary_file(path, begin, len%s)%s, "
     "NULL::pg_catalog.int8 " REQUEST_ROWS;
 
 /*
- * The digests of a piece's blocks, one after the other. The piece is read once, below an OFFSET 0
- * without which it would be read for each block; a row of a subquery in the SELECT list takes half
- * the work of one of a join. NULL: the file is gone, or ends before the piece.
+ * Query for the digests of a piece's blocks, one after the other. OFFSET 0 makes the server read
+ * the piece once; without it, it would read the piece for each block. A subquery in the SELECT list
+ * costs half of what a join would. The result is NULL if the file is gone, or ends before the
+ * piece.
  */
 static const char blocks_sql[] =
     "SELECT path, begin, (SELECT pg_catalog.string_agg(%spg_catalog.substr(piece, i, %u)%s, '') "
@@ -178,11 +183,11 @@ static const char blocks_sql[] =
     "FROM (SELECT path, begin, pg_catalog.pg_read_binary_file(path, begin, len%s) AS "
     "piece " REQUEST_ROWS " OFFSET 0) AS pieces";
 
-/* The answers of a standby, each with how far it has replayed once it has read the piece: OFFSET 0
- * keeps the two apart. */
+/* Query of a standby: the answers of another query, each with the replay position at a time after
+ * the piece was read. OFFSET 0 keeps this order. */
 static const char replayed_sql[] = "SELECT answers.*, %s FROM (%s OFFSET 0) AS answers";
 
-/* Send one query, of the next requests, as many as it may have: arrays of the same length. */
+/* Send a query for the next requests, up to the limits of one query. */
 static bool send_fetch_query(Connection *connection, Fetch *fetch, Error *error)
 {
     const size_t begin = fetch->asked;
@@ -210,6 +215,7 @@ static bool send_fetch_query(Connection *connection, Fetch *fetch, Error *error)
                : connection_send(connection, &fetch->query, error);
 }
 
+/* Check that the oldest unanswered query was answered whole, and remove it from the list. */
 static bool end_fetch_query(Fetch *fetch, Error *error)
 {
     if (fetch->progress.delivered != fetch->ends[0])
@@ -221,8 +227,8 @@ static bool end_fetch_query(Fetch *fetch, Error *error)
 }
 
 /*
- * One query, of a server that fails for a file that is gone. The rows before it have come; then
- * what comes next is asked for alone, and if that fails it is the one that is gone.
+ * Run one query on a server whose queries fail for a missing file. Rows before the failure were
+ * delivered. Then ask for the next request alone: if that fails too, its file is the missing one.
  */
 static bool fetch_with_failures(Connection *connection, Fetch *fetch, Error *error)
 {
@@ -250,8 +256,8 @@ static bool fetch_with_failures(Connection *connection, Fetch *fetch, Error *err
     return fetch->deliver(fetch->context, index, NULL, 0, error);
 }
 
-/* Ask ahead, and take the answers in their order. On a new connection all is asked for again that
- * was not delivered. */
+/* An Attempt: send queries ahead, and take the answers in order. On a new connection, ask again for
+ * all that was not delivered. */
 static bool fetch_once(Connection *connection, void *context, Error *error)
 {
     Fetch *fetch = context;
@@ -275,7 +281,7 @@ static bool fetch_once(Connection *connection, void *context, Error *error)
     return success;
 }
 
-/* The query for the batch, made for the server's version and role. */
+/* Returns the SQL text for the batch, by the server's version and whether it is a standby. */
 static const char *make_fetch_sql(const ServerSource *self, const FetchBatch *batch, Arena *arena)
 {
     const ServerSql *names = &self->version->sql;
@@ -300,7 +306,7 @@ bool server_fetch(Source *source, int worker, const FetchBatch *batch, FetchDeli
 {
     ServerSource *self = (ServerSource *) source;
     AUTO_ARENA Arena *arena = arena_create();
-    /* A query must not hold its snapshot for long only because the rate is low. */
+    /* At a low rate queries must be smaller, so that none holds its snapshot for long. */
     const uint64_t share = rate_limit(source->rate) / 8;
     Fetch fetch = {.batch = batch,
                    .server = self,
@@ -319,7 +325,7 @@ bool server_fetch(Source *source, int worker, const FetchBatch *batch, FetchDeli
     return server_attempt(self, worker, fetch_once, &fetch, &fetch.progress, error);
 }
 
-/* ---- Which digest ---- */
+/* ---- The choice of the digest ---- */
 
 static Query digest_query(DigestKind kind, Arena *arena)
 {
@@ -331,7 +337,7 @@ static Query digest_query(DigestKind kind, Arena *arena)
                    .column_count = 1};
 }
 
-/* Both sides may be able to compute it. */
+/* True if this program can compute this kind of digest, and the server's version knows it. */
 static bool may_be_computed(const ServerSource *self, DigestKind kind)
 {
     uint8_t digest[DIGEST_SIZE];

@@ -2,11 +2,11 @@
  * The files of a server, listed three levels of the directory tree at once; and a trial whether the
  * server may read given files.
  *
- * A query asks for the content of many directories, for that of the directories in these, and for
- * that of the directories in those, which is all of a cluster without tablespaces. The server keeps
- * the rows of the first two levels, which are few; of the third level, where relations are, it
- * keeps the names of one directory. A recursive query would hold all rows of a level, and a
- * function in FROM would build a set of rows for each file.
+ * A query asks for the content of many directories, and for two levels of directories in them:
+ * three levels are all of a cluster without tablespaces. The server keeps the rows of the first two
+ * levels, which are few; of the third level, where relations are, it keeps the names of one
+ * directory. A recursive query would hold all rows of a level, and a function in FROM would build a
+ * set of rows for each file.
  */
 #include "source/server.h"
 
@@ -18,7 +18,7 @@
 
 #define DEPTH_MAX 32 /* fewer than the 40 links that Linux follows in one path */
 #define NAMES_PER_QUERY 1000
-#define LEVELS 3 /* of list_sql */
+#define LEVELS 3 /* levels of directories that list_sql lists */
 
 /* SQL expression: target of the tablespace link at `path`, or NULL. */
 #define LOCATION_OF_LINK                                                                           \
@@ -313,8 +313,8 @@ static bool list_in_steps(Connection *connection, FileList *list, Query query,
     return ok && ask_for_each(connection, query, &dangling, list_row, list, NULL, error);
 }
 
-/* Does the path lie in a directory, from index `first` of the list on, whose name the server does
- * not take? */
+/* True if the path lies in a directory of the list, from index `first` on, whose name is invalid in
+ * the server's encoding. */
 static bool is_below_unreadable(const FileList *list, size_t first, const char *path)
 {
     for (size_t i = first; i < list->count; i++)
@@ -329,8 +329,8 @@ static bool is_below_unreadable(const FileList *list, size_t first, const char *
     return false;
 }
 
-/* Drop the files that lie in directories whose names the server does not take, from index `first`
- * of the list on: such a directory is not walked into. */
+/* Drop files in directories whose names are invalid in the server's encoding, from index `first` of
+ * the list on: the listing does not enter such directories. */
 static void drop_below_unreadable(FileList *list, size_t first)
 {
     size_t kept = first;
@@ -346,8 +346,8 @@ static void drop_below_unreadable(FileList *list, size_t first)
     list->count = kept;
 }
 
-/* Collect the directories on the deepest level that was listed, from index `next` of the list on:
- * their content is not known yet. */
+/* Collect the directories on the deepest level of the last query, from index `next` of the list on:
+ * their content is not yet listed. */
 static void collect_deepest(const FileList *list, size_t next, Buffer *directories)
 {
     buffer_clear(directories);
@@ -363,12 +363,12 @@ static void collect_deepest(const FileList *list, size_t next, Buffer *directori
             depth != list->depth + list->levels - 1)
             continue;
         buffer_append_string(directories, file->path);
-        buffer_append(directories, "/", 2); /* each with its NUL */
+        buffer_append(directories, "/", 2); /* 2: the slash and the string's NUL */
     }
 }
 
-/* An Attempt: list the data directory as many levels deep as one query lists, then the directories
- * on the deepest of these levels, and so on. */
+/* An Attempt: list the first levels of the data directory, all that one query lists, then the
+ * directories on the deepest of these levels, and so on. */
 static bool list_once(Connection *connection, void *context, Error *error)
 {
     static const Query query = {

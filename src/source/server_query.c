@@ -1,7 +1,6 @@
 /*
- * The operations of a source that is a server: small questions, each answered by a row or a few
- * (where it stands, names of files, databases and relations, a checkpoint, what a standby needs of
- * it), and how it is opened.
+ * Small questions to a source server, each answered by one row or a few: WAL positions, names of
+ * databases and relations, checkpoints, role, slots and standbys. Opening a source server.
  */
 #include "source/server.h"
 
@@ -17,20 +16,20 @@ static bool is_true(const char *value)
     return value != NULL && value[0] == 't';
 }
 
-/* ---- Where it stands ---- */
+/* ---- WAL positions ---- */
 
 typedef struct PositionQuery
 {
     ServerSource *server;
-    Control *control; /* before the position, or as it is read with it */
+    Control *control; /* pg_control, read just before the position or together with it */
     SourcePosition *position;
-    bool *removes; /* NULL: not asked for */
+    bool *removes; /* result of SourceOperations' state; NULL: not asked */
     Arena *arena;
-    Lsn replayed; /* of a standby */
+    Lsn replayed; /* replay position of a standby */
 } PositionQuery;
 
-/* LSN as a server prints it, possibly followed by a blank and a timeline of eight hexadecimal
- * digits. */
+/* Parse a LSN as a server prints it, possibly followed by a blank and a timeline of eight
+ * hexadecimal digits; *timeline is 0 without them. */
 static bool parse_position(const char *text, Lsn *lsn, Timeline *timeline, Error *error)
 {
     TextCursor left = text_cursor(text);
@@ -44,8 +43,9 @@ static bool parse_position(const char *text, Lsn *lsn, Timeline *timeline, Error
 }
 
 /*
- * At the exact boundary of a segment pg_walfile_name gives the segment before; its timeline is
- * nevertheless the one that the server writes on.
+ * Set the position of a primary. seen: see server_check_position. The timeline is that in the name
+ * of the segment at the flush position. At a segment's boundary pg_walfile_name returns the segment
+ * before it, but with the timeline on which the server writes.
  */
 static bool take_primary_position(const PositionQuery *query, Lsn seen, const char *text,
                                   Error *error)
@@ -65,8 +65,9 @@ static bool take_primary_position(const PositionQuery *query, Lsn seen, const ch
 }
 
 /*
- * Recovery must pass what it has replayed, not only minRecoveryPoint: directories of databases are
- * removed and copied by replay at once, and minRecoveryPoint does not wait for that.
+ * Set the position of a standby. The target's recovery must pass its replay position, not only
+ * minRecoveryPoint: replay removes and copies directories of databases at once, without raising
+ * minRecoveryPoint first.
  */
 static bool take_standby_position(PositionQuery *query, const char *received, const char *replayed,
                                   Error *error)
@@ -84,8 +85,8 @@ static bool take_standby_position(PositionQuery *query, const char *received, co
     if ((received != NULL && !parse_position(received, &position->end, &unused, error)) ||
         (replayed != NULL && !parse_position(replayed, &query->replayed, &unused, error)))
         return false;
-    /* A standby that was restarted has replayed all that it had before once it has asked its
-     * primary for WAL again: it does so when it has read its own WAL to the end. */
+    /* After a restart a standby replays its own WAL to the end, and then asks its primary for more:
+     * only then has it replayed all that it had replayed before. */
     if (!position->streams && (self->streams || self->instance_count > 1))
     {
         error_set(error, ERROR_RETRY,
@@ -95,9 +96,9 @@ static bool take_standby_position(PositionQuery *query, const char *received, co
     }
     if (query->replayed > position->minimum)
         position->minimum = query->replayed;
-    /* One that took the place of the one before must have replayed what that one had: pages that
-     * were fetched, and the list of files, may be as new. It may be the same one, restarted.
-     * (Rule C54.) */
+    /* A server process that took the place of a former one, after a restart or at an address of
+     * several standbys, must have replayed as much as the former one: fetched pages and listed
+     * files may be as new as that. (Rule C54.) */
     if (position->minimum < former)
     {
         error_set(error, ERROR_RETRY, "source server has replayed less WAL than it had before");
@@ -113,14 +114,14 @@ static bool take_standby_position(PositionQuery *query, const char *received, co
     return true;
 }
 
-/* seen: flush position before this one was asked for. */
+/* Set the position from the texts of position_columns. seen: see server_check_position. */
 static bool take_position(PositionQuery *query, Lsn seen, char *const values[3], Error *error)
 {
     return values[0] != NULL ? take_primary_position(query, seen, values[0], error)
                              : take_standby_position(query, values[1], values[2], error);
 }
 
-/* An Attempt. */
+/* An Attempt: read the server's state, and set pg_control and position. */
 static bool state_once(Connection *connection, void *context, Error *error)
 {
     PositionQuery *query = context;
@@ -139,7 +140,7 @@ static bool state_once(Connection *connection, void *context, Error *error)
     return ok && take_position(query, seen, state.position, error);
 }
 
-/* Once the position of a standby is known: its timeline. */
+/* Find the timeline of a standby, after its replay position is known. */
 static bool find_timeline(PositionQuery *query, Error *error)
 {
     SourcePosition *position = query->position;
@@ -186,12 +187,13 @@ static bool server_position(Source *source, const Control *control, SourcePositi
 
 /* ---- Names ---- */
 
-/* The catalogs of one database can be seen: the one that we are connected to. */
+/* Query for all databases; datname = current_database() marks the connection's. */
 static const char databases_sql[] =
     "SELECT oid, datname, datname = pg_catalog.current_database(), encoding\n"
     "FROM pg_catalog.pg_database";
 
-/* $1: storage numbers. An index or a TOAST table comes with the table that it belongs to. */
+/* Query for relations of the connection's database by relfilenode ($1), for an index or a TOAST
+ * table with its table's name. */
 static const char relations_sql[] =
     "SELECT pg_catalog.pg_relation_filenode(c.oid),\n"
     "  CASE WHEN c.reltablespace <> 0 THEN c.reltablespace ELSE d.dattablespace END,\n"
@@ -209,6 +211,7 @@ static const char relations_sql[] =
     "WHERE c.relkind IN ('r', 'i', 'S', 't', 'm')\n"
     "  AND pg_catalog.pg_relation_filenode(c.oid) = ANY ($1::pg_catalog.oid[])";
 
+/* Arguments of source_server_names. */
 typedef struct NamesQuery
 {
     const char *filenodes;
@@ -239,7 +242,7 @@ bool source_server_names(Source *source, const char *filenodes, ConnectionRow da
 
 /* ---- Checkpoints ---- */
 
-/* The role pg_checkpoint came with version 15. */
+/* pg_checkpoint is a role of PostgreSQL 15 and later. */
 bool source_server_may_checkpoint(Source *source, bool *may, uint64_t *buffers_bytes, Error *error)
 {
     static const char sql[] =
@@ -273,11 +276,12 @@ bool source_server_checkpoint(Source *source, Error *error)
 
 /* ---- The role ---- */
 
-/* A process that sends WAL has the role of its session, also where ALTER ROLE ... SET role gives
- * other sessions another one (InitPostgres, utils/init/postinit.c). With OUR_SSL, or NULL where
- * there is no such view. */
+/* SQL for this connection's use of SSL; before 9.5 there is no pg_stat_ssl. */
 #define OUR_SSL                                                                                    \
     "(SELECT s.ssl FROM pg_catalog.pg_stat_ssl AS s WHERE s.pid = pg_catalog.pg_backend_pid())"
+
+/* Query for the session's role, not the current one: ALTER ROLE ... SET role does not apply to
+ * sessions that send WAL (InitPostgres, utils/init/postinit.c). "%s": OUR_SSL or NULL. */
 static const char role_sql[] =
     "SELECT r.rolreplication OR r.rolsuper, pg_catalog.quote_ident(r.rolname),\n"
     "  pg_catalog.host(pg_catalog.inet_client_addr()) || '/' ||\n"
@@ -320,10 +324,10 @@ bool source_server_role(Source *source, Arena *arena, SourceRole *role, Error *e
     return server_ask(source, arena, &query, values, error) && take_role(values, role, error);
 }
 
-/* ---- The slot ---- */
+/* ---- Slots ---- */
 
-/* One row, also where there is no such slot. active_pid is there from version 9.5 on, wal_status
- * from 13 on. */
+/* Query for a slot, $1; it has a row even if the slot does not exist. to_json gives NULL for
+ * active_pid before 9.5 and for wal_status before 13, where these columns do not exist. */
 static const char slot_sql[] =
     "SELECT s.slot_type, s.active, s.restart_lsn,\n"
     "  pg_catalog.to_json(s) ->> 'wal_status' IN ('lost', 'unreserved'),\n"
@@ -361,8 +365,8 @@ bool source_server_slot(Source *source, const char *name, SourceSlot *slot, Erro
     return true;
 }
 
-/* The setting is a list of identifiers, which may be quoted; names of slots have neither blanks nor
- * quotes. */
+/* Query for names in synchronized_standby_slots, except $1, without a slot. The setting is a list
+ * of identifiers, which may be quoted; names of slots have neither blanks nor quotes. */
 static const char awaited_sql[] =
     "SELECT coalesce(pg_catalog.string_agg(n.name, ', ' ORDER BY n.name), '')\n"
     "FROM pg_catalog.regexp_split_to_table(\n"
@@ -386,22 +390,23 @@ bool source_server_awaited_slots(Source *source, const char *except, Arena *aren
     return true;
 }
 
-/* The role of the session, for the rest of the transaction: it is the one that may replicate. */
+/* SQL that switches to the session's role for the rest of the transaction: this role, not the
+ * current one, may replicate. */
 #define AS_SESSION_ROLE                                                                            \
     "WITH session AS (SELECT pg_catalog.set_config('role', 'none', true) AS role)\n"
 
-/* $1, once the role is the session's. */
+/* SQL for $1, evaluated only after the role was switched. */
 #define SLOT_NAME "CASE WHEN role IS NOT NULL THEN ($1::pg_catalog.text)::pg_catalog.name END"
 
-/* One statement finds out that there is no such slot, and makes it: so it can be tried again. */
+/* Query that creates a slot unless it exists: in one statement, so that a retry is safe. */
 static const char make_slot_sql[] = AS_SESSION_ROLE
     "SELECT pg_catalog.pg_create_physical_replication_slot(" SLOT_NAME ", true)::pg_catalog.text\n"
     "FROM session WHERE NOT EXISTS (SELECT 1 FROM pg_catalog.pg_replication_slots\n"
     "    WHERE slot_name::pg_catalog.text = $1::pg_catalog.text)";
 
 /*
- * Invariant 6: with --create-slot only. The function writes at once, whatever becomes of the
- * transaction, and may also be called in one that only reads, and on a standby.
+ * Invariant 6: called with --create-slot only. The server's function takes effect at once, whether
+ * the transaction commits or not; it may be called in a read-only transaction, and on a standby.
  */
 bool source_server_slot_make(Source *source, const char *name, bool *made, SourceSlot *slot,
                              Error *error)
@@ -422,7 +427,7 @@ bool source_server_slot_make(Source *source, const char *name, bool *made, Sourc
     return source_server_slot(source, name, slot, error);
 }
 
-/* Invariant 6: only a slot that source_server_slot_make has made. */
+/* Invariant 6: called only for a slot that source_server_slot_make has created. */
 bool source_server_slot_drop(Source *source, const char *name, Error *error)
 {
     AUTO_ARENA Arena *arena = arena_create();
@@ -438,11 +443,12 @@ bool source_server_slot_drop(Source *source, const char *name, Error *error)
     return server_ask(source, arena, &query, &dropped, error);
 }
 
-/* ---- Its standbys ---- */
+/* ---- Standbys ---- */
 
 /*
- * A role without pg_read_all_stats, which came with 10, sees the names of its connections, but
- * not their state; a superuser sees all. %s, four times: see ServerSql.position_column.
+ * Query for a standby by its names, $1, connected since $2; one row in any case. A role without
+ * pg_read_all_stats (10 and later) sees the names of connections, but not their state; a superuser
+ * sees all. "%s", four times: see ServerSql.position_column.
  */
 static const char standby_sql[] =
     "SELECT pg_catalog.current_setting('is_superuser') = 'on' OR EXISTS (SELECT 1\n"
@@ -494,7 +500,7 @@ bool source_server_clock(Source *source, Arena *arena, const char **now, Error *
     return server_ask(source, arena, &query, (char **) now, error);
 }
 
-/* ---- How it is opened; what it must be and allow ---- */
+/* ---- Opening a source server, and what it must allow ---- */
 
 static void server_close(Source *source)
 {
@@ -524,15 +530,16 @@ static const SourceOperations server_operations = {
     .fetch = server_fetch,
 };
 
-/* The functions that read files, as GRANT takes them: a role that is no superuser needs the right
- * to call each (docs/privileges.md). */
+/* Functions that read files, as GRANT names them. A role that is not a superuser needs EXECUTE on
+ * each (docs/privileges.md). */
 static const char *const functions_on_files[] = {
     "pg_catalog.pg_ls_dir(text, boolean, boolean)",
     "pg_catalog.pg_stat_file(text, boolean)",
     "pg_catalog.pg_read_binary_file(text, bigint, bigint, boolean)",
 };
 
-/* $1: functions; $2: settings, whose values come in this order. */
+/* Query for the role's rights and the server's settings. $1: functions; $2: names of settings;
+ * their values come in the same order. */
 #define RIGHTS_COLUMNS 5
 static const char rights_sql[] =
     "SELECT pg_catalog.quote_ident(current_user),\n"
@@ -566,14 +573,14 @@ static const char *remedy_of_wal_level(const Version *version, Arena *arena)
                         version->remedies.wal_level);
 }
 
-/* A setting of the server that a rewind or the standby after it needs. */
+/* A setting that the source server must have for a rewind, or for a standby afterwards. */
 typedef struct SettingRow
 {
     const char *name;
-    const char *id;          /* the finding of --check */
-    const char *right;       /* the value that is right; NULL: each but the wrong one */
-    const char *wrong;       /* the value that is wrong; NULL: each but the right one */
-    AdviceSeverity severity; /* of a wrong value; ADVICE_WARNING: a run tells of it as well */
+    const char *id;          /* id of --check's finding */
+    const char *right;       /* the only right value; NULL: every value but `wrong` */
+    const char *wrong;       /* the only wrong value; NULL: every value but `right` */
+    AdviceSeverity severity; /* severity of a wrong value; a run shows an ADVICE_WARNING as well */
     const char *why;         /* sentence about a wrong value, with a space in front */
     const char *(*remedy)(const Version *version, Arena *arena);
     bool (*check)(bool is_right, const Version *version, Error *error); /* a run's error, which
@@ -600,7 +607,7 @@ const char *server_advice_id(size_t index)
     return index < SETTING_COUNT ? setting_rows[index].id : NULL;
 }
 
-/* The question, and what the answer is. */
+/* Returns the query for the role's rights and the server's settings; take_rights takes its row. */
 static Query rights_query(const Version *version, Arena *arena)
 {
     AUTO_BUFFER Buffer functions = {0}, settings = {0};
@@ -666,7 +673,8 @@ void server_advise(const ServerRights *rights, const Version *version, AdviceLis
     }
 }
 
-/* Check the settings without which no rewind is right; keep the warnings about the others. */
+/* Check the settings without which a rewind would be wrong; keep warnings about other settings for
+ * the end of the run. */
 static bool check_settings(ServerSource *self, const ServerRights *rights, Error *error)
 {
     AdviceList all = {.arena = self->arena};
@@ -681,7 +689,7 @@ static bool check_settings(ServerSource *self, const ServerRights *rights, Error
     return true;
 }
 
-/* Check what the server allows and has set. */
+/* Check that the role may read files, and that the server's settings are right for a rewind. */
 static bool check_rights(ServerSource *self, ServerRights rights, Error *error)
 {
     AUTO_BUFFER Buffer lines = {0};
@@ -730,15 +738,15 @@ static void describe(ServerSource *self, Connection *connection)
     self->source.port = arena_strdup(self->arena, server.port);
 }
 
-/* The questions of the first round trip. */
+/* Queries that are sent in the first round trip. */
 typedef struct Greeting
 {
     Query rights, state, seen;
-    const Query *digest; /* NULL: not asked for */
+    const Query *digest; /* test of the preferred digest; NULL: not sent */
     DigestKind digest_kind;
 } Greeting;
 
-/* A server that fails for a file that is missing is not asked for what may be. */
+/* Send all queries. greeting->seen is left out for versions that fail for a missing file. */
 static bool send_greeting(const Greeting *greeting, const Version *version, Connection *connection,
                           Error *error)
 {
@@ -748,8 +756,8 @@ static bool send_greeting(const Greeting *greeting, const Version *version, Conn
            (greeting->digest == NULL || connection_send(connection, greeting->digest, error));
 }
 
-/* An Attempt, the first of all. It asks all that is known to be asked of each source, in one round
- * trip: the rights first, without which the others fail, and last what may fail. */
+/* The first Attempt on a source: ask in one round trip everything that every run asks. Rights come
+ * first, since the other queries fail without them; the query that may fail comes last. */
 static bool greet_server(Connection *connection, void *context, Error *error)
 {
     ServerSource *self = context;

@@ -17,7 +17,7 @@
 
 #define CONTROL_ATTEMPTS_MAX 10
 #define CONTROL_PAUSE_NANOSECONDS 20000000L
-#define CPUID_SHA (1u << 29) /* leaf 7, EBX */
+#define CPUID_SHA (1u << 29) /* bit of EBX in CPUID's leaf 7: the SHA instructions */
 
 bool source_control_read(SourceControlRead read, void *context, ControlFile file, Control *control,
                          Error *error)
@@ -28,7 +28,7 @@ bool source_control_read(SourceControlRead read, void *context, ControlFile file
 
     for (int attempt = 1; attempt <= CONTROL_ATTEMPTS_MAX && crc_wrong; attempt++)
     {
-        if (attempt > 1) /* a running server may have been writing it while it was read */
+        if (attempt > 1) /* a running server may have been writing the file */
             nanosleep(&pause, NULL);
         buffer_clear(&buffer);
         if (!read(context, &buffer, error))
@@ -41,7 +41,8 @@ bool source_control_read(SourceControlRead read, void *context, ControlFile file
     return false;
 }
 
-/* *is_on: this timeline came out of pg_control's, and begins where the standby has been. */
+/* Set *is_on if the standby may be on this timeline: it descends from pg_control's, and begins at a
+ * position that the standby has replayed. */
 static bool is_on_timeline(Source *source, const Control *control, Timeline timeline, Lsn replayed,
                            bool *is_on, Error *error)
 {
@@ -69,6 +70,7 @@ static bool is_on_timeline(Source *source, const Control *control, Timeline time
     return true;
 }
 
+/* True if a file among the names is a segment of this timeline. */
 static bool has_segment(const char *const *names, const WalShape *shape, Timeline timeline)
 {
     Timeline found;
@@ -151,11 +153,11 @@ DigestKind digest_preferred(const Version *version, bool has_instructions)
 
 /* ---- Encrypted clusters ---- */
 
-/* The files in which a program keeps the keys of a cluster that it encrypts. */
+/* A product that encrypts clusters, and the files in which it keeps its keys. */
 typedef struct KeyFiles
 {
     const char *directory;
-    const char *pattern; /* of a name in it */
+    const char *pattern; /* fnmatch pattern for a key file's name in the directory */
     const char *program;
     const char *hint;
 } KeyFiles;

@@ -1,13 +1,13 @@
 /*
- * The operations of a source: a running server (server.h; server_fetch.c, server_query.c) or a
- * stopped data directory (directory.c).
+ * The operations of a source, which is a running server (server.h; server_fetch.c, server_query.c)
+ * or a stopped data directory (directory.c).
  *
- * source.c has what both share, digests and encrypted clusters; the functions source_server_... are
- * in server_query.c, source_directory_open in directory.c.
+ * source.c has the code that both kinds share, digests, and the recognition of encrypted clusters.
+ * The functions source_server_... are in server_query.c, source_directory_open in directory.c.
  *
- * Nothing is written on the source but a replication slot that was asked for. Paths are relative to
- * the source's data directory. Functions that take a worker may be called by several workers at
- * once, each with its own number; all others only by the main thread.
+ * Nothing is written on the source, except a replication slot that was asked for. Paths are
+ * relative to the source's data directory. Functions with a worker number may be called by several
+ * workers at once, each with its own number; all others only by the main thread.
  */
 #ifndef SOURCE_SOURCE_H
 #define SOURCE_SOURCE_H
@@ -21,15 +21,16 @@
 /* ---- Digests ---- */
 
 /*
- * Digests, to compare blocks and pieces of files that the source's server does not send: the server
- * computes them there, this program here.
+ * Kinds of digests, by which blocks and pieces of files are compared without being sent: the
+ * source's server computes the digest of its bytes, this program that of the target's.
  *
- * SHA-256 is cut to the length of MD5: 128 bits of it are as good against accidents, and half the
+ * SHA-256 is cut to the length of MD5, 128 bits: they suffice against accidents, and only half the
  * bytes cross the link.
  */
 typedef enum DigestKind
 {
-    DIGEST_NONE, /* the source computes none, or its bytes are at hand */
+    DIGEST_NONE, /* no digests: the server cannot compute any, or the source is a directory, whose
+                    bytes are compared */
     DIGEST_MD5,
     DIGEST_SHA256,
     DIGEST_KINDS
@@ -37,103 +38,113 @@ typedef enum DigestKind
 
 #define DIGEST_SIZE 16
 
-/* Of local bytes. False: DIGEST_NONE, or the library refuses it (FIPS). */
+/* Compute the digest of bytes in memory. False if kind is DIGEST_NONE, or if the library refuses
+ * this kind (FIPS). */
 bool digest_bytes(DigestKind kind, const void *bytes, size_t size, uint8_t digest[DIGEST_SIZE]);
 
-/* For messages: "MD5". */
+/* Name of the kind for messages, such as "MD5"; static. */
 const char *digest_name(DigestKind kind);
 
-/*
- * The digest to be asked for first, and the other one: SHA-256 is the faster where the processor
- * has instructions for it, which that of the source's machine is taken to have as this one does.
- */
+/* True if this machine's processor has instructions for SHA-256. */
 bool digest_has_instructions(void);
+
+/* The kind of digest to ask a server of this version for first: SHA-256 if processors have
+ * instructions for it, since it is the faster then; otherwise, and before 11, MD5. The source's
+ * machine is assumed to have the same instructions as this one. */
 DigestKind digest_preferred(const Version *version, bool has_instructions);
 
-/* ---- What a source is asked, and answers ---- */
+/* ---- Questions to a source, and answers ---- */
 
 typedef enum FileType
 {
     FILE_REGULAR,
     FILE_DIRECTORY,
-    FILE_LINK, /* a symbolic link that is not walked into; a tablespace's link is one, with its
-                  content listed below it */
+    FILE_LINK, /* a symbolic link that the listing does not enter; a tablespace's link is FILE_LINK
+                  too, although its content is listed below it */
     FILE_OTHER /* socket, fifo, device: never touched */
 } FileType;
 
+/* A file as a listing shows it, of the source or, in data_directory_list, of the target. Strings
+ * are valid during the visitor's call only. */
 typedef struct SourceFile
 {
-    const char *path; /* relative, checked by the listing; valid during the call */
+    const char *path; /* relative to the data directory; a server's path is not yet checked */
     FileType type;
-    uint64_t size;           /* of a regular file */
-    const char *link_target; /* of a link; of a tablespace's link where it points to; else NULL */
-    bool unreadable; /* a directory of the target that may not be looked into; on the source, a name
-                        that its server does not take */
-    dev_t
-        device;  /* of a file on this host, where a link was followed of what it leads to; else 0 */
-    ino_t inode; /* likewise */
+    uint64_t size;           /* bytes of a regular file; otherwise 0 */
+    const char *link_target; /* target of a FILE_LINK; otherwise NULL */
+    bool unreadable; /* in the target: a directory that this user may not read; on the source: a
+                        file whose name is invalid in the server's encoding */
+    dev_t device;    /* file's device on this host, after following links that the listing enters;
+                        0 for a server's file */
+    ino_t inode;     /* file's inode number, like device */
 } SourceFile;
 
+/* Called for each listed file. False, with error, stops the listing. */
 typedef bool (*SourceFileVisitor)(void *context, const SourceFile *file, Error *error);
 
-/* A piece of a file that is wanted. */
+/* A piece of a file: bytes to fetch, or to compute digests of. */
 typedef struct FetchRequest
 {
     const char *path;
     uint64_t offset;
-    uint32_t size; /* at most FETCH_SIZE_MAX; any of a directory */
+    uint32_t size; /* bytes; a server is asked for at most FETCH_SIZE_MAX, or for digests of at most
+                      DIGEST_SIZE_MAX */
 } FetchRequest;
 #define FETCH_SIZE_MAX (1024 * 1024)
 #define FETCH_COUNT_MAX 2000
 
 /*
- * Pieces that are asked for at once, or the source's digests of them, DIGEST_SIZE bytes each. With
- * a block size: of each block of each piece, the last block's of what there is. Such pieces begin
- * at a block; no bytes come of a piece that begins after the end of its file.
+ * Pieces that a source is asked for in one call: their bytes, or digests of DIGEST_SIZE bytes.
+ *
+ * With a block size the answer about a piece is the digests of its blocks, one after the other.
+ * Such a piece begins at a block's start. If the file ends within a block, the digest of this block
+ * is that of the bytes which exist; blocks after the file's end have none. If the piece begins
+ * after the end, the answer is that of a missing file, bytes NULL.
  */
 typedef struct FetchBatch
 {
-    const FetchRequest *requests; /* with digests of at most DIGEST_SIZE_MAX */
-    size_t count;                 /* at most FETCH_COUNT_MAX */
-    bool digests;                 /* not where `digest` of the source is DIGEST_NONE */
-    uint32_t block_size;          /* of digests; 0: of the whole piece */
+    const FetchRequest *requests;
+    size_t count;        /* at most FETCH_COUNT_MAX */
+    bool digests;        /* digests are wanted, not bytes; not if Source.digest is DIGEST_NONE */
+    uint32_t block_size; /* bytes in a digest; 0: one digest for the whole piece */
 } FetchBatch;
-#define DIGEST_SIZE_MAX (4 * 1024 * 1024)
+#define DIGEST_SIZE_MAX (4 * 1024 * 1024) /* bytes in a piece whose digests are wanted */
 
 /*
- * The answer to request number `index`, in order. bytes NULL: the file is gone. Fewer bytes than
- * asked for: the file ends there. Bytes live during the call.
+ * Takes the answer to request number `index`; answers come in the order of the requests. bytes
+ * NULL: the file is gone. Fewer bytes than asked for: the file ends there. Bytes are valid during
+ * the call only. False, with error, stops the fetch.
  */
 typedef bool (*FetchDelivery)(void *context, size_t index, const uint8_t *bytes, size_t size,
                               Error *error);
 
-/* Files that the source may not read, each with the error that names it. */
+/* Files that the source's server or this user may not read: the first REFUSED_FILES_MAX of them. */
 #define REFUSED_FILES_MAX 10
 typedef struct RefusedFiles
 {
-    const char *paths[REFUSED_FILES_MAX];
-    Error errors[REFUSED_FILES_MAX];
+    const char *paths[REFUSED_FILES_MAX]; /* pointers of the caller of try_files */
+    Error errors[REFUSED_FILES_MAX];      /* error for each, which names the file */
     size_t count;
 } RefusedFiles;
 
-/* The position of the source at one moment. */
+/* WAL positions of the source at one moment. */
 typedef struct SourcePosition
 {
     bool in_recovery; /* a running standby, or a directory shut down in recovery */
 
-    /* WAL before it is on the source's disk: the flush position of a primary, what a standby has
-       received. For a directory LSN_INVALID: the caller finds it by reading. */
+    /* End of the WAL on the source's disk: a primary's flush position, or the position up to which
+       a standby has received WAL. LSN_INVALID for a directory, whose WAL the caller reads. */
     Lsn end;
 
-    /* A position that recovery must pass: how far a standby has replayed (minRecoveryPoint at
-       least), a directory's minRecoveryPoint. For a primary the same as end, for a directory that
-       was a primary LSN_INVALID. */
+    /* Position that the target's recovery must reach at least. A primary: the same as end. A
+       standby: its replay position, at least minRecoveryPoint. A directory of a standby:
+       minRecoveryPoint; of a primary: LSN_INVALID. */
     Lsn minimum;
 
-    Timeline timeline; /* the truth, not the checkpoint's */
+    Timeline timeline; /* actual timeline; that of pg_control may be older */
 
-    bool streams; /* a running standby whose `end` is known: all that it has begun to replay lies
-                     before it */
+    bool streams; /* a running standby has reported its receive position; all that it has begun to
+                     replay lies before `end` */
 } SourcePosition;
 
 typedef struct Source Source;
@@ -142,52 +153,54 @@ typedef struct SourceOperations
 {
     void (*close)(Source *source);
 
-    /* pg_control now. A torn read is tried again a few times. The first that asks for it, for the
-       position, or for names and files of which one is known to be asked for, gets what was found
-       when the source was opened. */
+    /* Read and parse pg_control. A torn read is repeated a few times.
+       Answers of a server to questions that were asked when it was opened (pg_control, position,
+       some files and names) are kept for the first caller that asks for them. */
     bool (*read_control)(Source *source, Control *control, Error *error);
 
-    /* Its position now; control as just read. */
+    /* Find the source's position; control must have been read just before. */
     bool (*position)(Source *source, const Control *control, SourcePosition *position,
                      Error *error);
 
-    /* Both now, from a server by one question. With removes (it may be NULL) it is first asked
-       whether a process of the server holds the lock under which directories of databases are
-       removed: a session, or a standby's startup process. Then pg_control is read, then the
-       position. */
+    /* Read pg_control, then the position, both now; a server is asked once for both. If removes is
+       not NULL, first set *removes if a process of the server, a session or a standby's startup
+       process, holds the lock under which directories of databases are removed. */
     bool (*state)(Source *source, Control *control, SourcePosition *position, bool *removes,
                   Error *error);
 
-    /* A whole file of at most limit bytes, appended to buffer. */
+    /* Append a whole file to buffer. *found is false if the file does not exist. A file of more
+       than limit bytes is an error. */
     bool (*read_file)(Source *source, const char *path, size_t limit, Buffer *buffer, bool *found,
                       Error *error);
 
-    /* All files of a cluster of that version, a directory before its content. A server follows
-       links to directories and hides odd files: these appear as regular files of size 0, which must
-       not be fetched (reading a fifo blocks its backend). */
+    /* Visit all files of a cluster of this version, a directory before its content. A server
+       follows links to directories, and reports a fifo, socket or device as a regular file of size
+       0: files of size 0 must not be fetched, since reading a fifo would block the server's
+       process. */
     bool (*list)(Source *source, const Version *version, SourceFileVisitor visit, void *context,
                  Error *error);
 
-    /* Read a byte of each of these files, which must be regular and not empty: of a fifo that would
-       block. Fails only where that cannot be asked. *refused: the first of those that may not be
-       read; their paths are the caller's. A file that is gone counts as read. */
+    /* Read a byte of each file, and put those that may not be read into *refused. The files must be
+       regular and not empty, since reading a fifo would block. A file that is gone counts as read.
+       Fails only if the source cannot be asked. */
     bool (*try_files)(Source *source, const char *const *paths, size_t count, RefusedFiles *refused,
                       Error *error);
 
-    /* The names in one directory as a list of the arena's, in no order, up to a NULL; it is empty
-       where there is no such directory. */
+    /* Set *names to the names in a directory, in no order, NULL after the last; in the arena. A
+       missing directory has no names. */
     bool (*names)(Source *source, const char *directory, Arena *arena, const char ***names,
                   Error *error);
 
-    /* Get ready for up to `jobs` workers, to fetch or compare so many bytes. *granted is how many
-       there can be, at least 1: for little, no connection more than there is. A server's worker
-       opens its connection itself, when it first asks; one that gets none shares the first. */
+    /* Prepare for up to `jobs` workers, which will fetch or compare `bytes` bytes. *granted, at
+       least 1, is the number of workers to start: fewer for few bytes, which are not worth another
+       connection. A server's worker opens its connection with its first request; a worker that gets
+       none shares the first connection. */
     bool (*start_workers)(Source *source, int jobs, uint64_t bytes, int *granted, Error *error);
 
-    /* Deliver pieces, or their digests. Lost connections are retried for the retry timeout on the
-       same server, which may have been restarted (check_same_server in server_connect.c; another
-       one is an error); nothing is delivered twice. All functions retry so. ERROR_RETRY: the time
-       is over. */
+    /* Deliver the bytes of pieces, or their digests; nothing is delivered twice.
+       A lost connection is retried for the retry timeout, here and in all other functions. The
+       server may have been restarted in the meantime; another server is an error (check_same_server
+       in server_connect.c). ERROR_RETRY: the retry timeout is over. */
     bool (*fetch)(Source *source, int worker, const FetchBatch *batch, FetchDelivery deliver,
                   void *context, Error *error);
 } SourceOperations;
@@ -196,155 +209,167 @@ struct Source
 {
     const SourceOperations *operations;
     bool is_server;
-    const char *directory;   /* where its files can be read and copied from; NULL: a server */
-    const char *description; /* for messages and the report; no password */
-    const char *host, *address, *port; /* of the server that answered first; NULL: a directory */
-    Rate *rate; /* of what is read from it, to be kept in every second (rate_piece); NULL: no limit.
-                   The source's own. */
-    AdviceList advice;            /* about the server's settings, warnings; in its arena */
-    DigestKind digest;            /* by which files are compared with it */
-    _Atomic uint64_t round_trips; /* of a server: how often it was asked and waited for, without
-                                     those that make connections */
+    const char *directory;   /* path of a source directory, for direct reads and copies; NULL for a
+                                server */
+    const char *description; /* text for messages and the report; no password */
+    const char *host, *address, *port; /* host, address and port of the first server that answered;
+                                          NULL for a directory */
+    Rate *rate; /* limit of the bytes read from the source per second, counted with rate_take;
+                   NULL: no limit. Owned by the source */
+    AdviceList advice;            /* warnings about the server's settings; in the source's arena */
+    DigestKind digest;            /* kind of digest by which the source's files are compared */
+    _Atomic uint64_t round_trips; /* times that a server was asked and waited for, not counting
+                                     those for making connections */
 };
 
 /*
- * Connect (--source-server). Checks the granted functions (all that are missing are named at once,
- * as GRANT statements), full_page_writes (contract's words), then is ready. retry_timeout in
- * seconds. Over all connections at most that many bytes per second are received (0: no limit).
+ * Connect to a source server (--source-server). Checks that the role may execute the functions that
+ * read files (the error names all missing grants, as GRANT statements), and that full_page_writes
+ * is on (contract's words). bytes_per_second limits the bytes received over all connections; 0: no
+ * limit.
  */
 MUST_CHECK bool source_server_open(const char *conninfo, int retry_timeout_seconds,
                                    uint64_t bytes_per_second, Source **source, Error *error);
 
 /*
- * Names, of a source that is a server: all databases (number, name, whether we are connected to
- * it, encoding), and of the one that we are connected to those relations whose storage number is
- * among filenodes (an array literal): that number, tablespace, name, and the name of the table that
- * an index or TOAST table belongs to, or NULL. After a lost connection all come again.
+ * Ask a source server for names. `database` is called with each database: OID, name, whether this
+ * connection is to it, encoding. `relation` is called with those relations of the connection's
+ * database whose relfilenode is in filenodes, an array literal: relfilenode, tablespace's OID,
+ * name, and for an index or TOAST table the name of its table, otherwise NULL. After a lost
+ * connection all rows come again, so both functions must accept repeated rows.
  */
 MUST_CHECK bool source_server_names(Source *source, const char *filenodes, ConnectionRow database,
                                     ConnectionRow relation, void *context, Error *error);
 
-/*
- * CHECKPOINT on the server (--checkpoint), on a standby a restartpoint. *may: our role may run it.
- * *buffers_bytes: size of its shared buffers, more than which no checkpoint has to write. Running
- * it may take minutes.
- */
+/* Set *may if the role may run CHECKPOINT on the server, and *buffers_bytes to the size of its
+ * shared buffers, the most that a checkpoint has to write. */
 MUST_CHECK bool source_server_may_checkpoint(Source *source, bool *may, uint64_t *buffers_bytes,
                                              Error *error);
 
+/* Run CHECKPOINT on the server (--checkpoint), which may take minutes. On a standby it is a
+ * restartpoint. */
 MUST_CHECK bool source_server_checkpoint(Source *source, Error *error);
 
-/* Our role and address as the source server sees them; a standby would stream as the same. */
+/* This connection's role and address as the source server sees them. A standby that streams from
+ * the source with the same connection string has the same. */
 typedef struct SourceRole
 {
-    bool may_replicate;  /* REPLICATION, or a superuser */
-    const char *name;    /* quoted where SQL and pg_hba.conf need that */
-    const char *address; /* where we come from, as of pg_hba.conf: "10.0.0.1/32"; NULL: a
-                            Unix-domain socket */
-    bool ssl;            /* the connection is encrypted by it */
+    bool may_replicate;  /* the role has REPLICATION or is a superuser */
+    const char *name;    /* role's name, quoted if SQL and pg_hba.conf need it */
+    const char *address; /* client's address as in pg_hba.conf, "10.0.0.1/32"; NULL: a Unix-domain
+                            socket */
+    bool ssl;            /* the connection uses SSL */
 } SourceRole;
 
-/* Strings are in the arena. Any role may ask. */
+/* Ask the server for the role; strings are in the arena. No privilege is needed. */
 MUST_CHECK bool source_server_role(Source *source, Arena *arena, SourceRole *role, Error *error);
 
 /* A replication slot of the source server. */
 typedef struct SourceSlot
 {
-    bool exists; /* then the next five are set */
-    bool physical;
-    bool active;
-    char holder[128]; /* application_name of the client that streams with it; empty: this role may
-                         not see it */
-    bool lost;        /* it does not keep, or will not keep much longer, the WAL from restart on */
-    Lsn restart;      /* WAL is kept from here on; LSN_INVALID: it reserves none yet */
-    bool none_free;   /* max_replication_slots is reached */
+    bool exists;      /* a slot of this name exists; otherwise only none_free is set */
+    bool physical;    /* the slot is physical, not logical */
+    bool active;      /* a client streams with the slot */
+    char holder[128]; /* application_name of this client; empty: no client, or the role may not see
+                         it */
+    bool lost;        /* the server no longer keeps the WAL from `restart` on, or not much longer
+                         (wal_status lost or unreserved) */
+    Lsn restart;      /* start of the WAL that the slot keeps; LSN_INVALID: it keeps none yet */
+    bool none_free;   /* all slots that max_replication_slots allows exist */
 } SourceSlot;
 
-/* The names in synchronized_standby_slots, besides `except`, of slots that the source does not
- * have, ascending, with commas between them; empty: there are none, or its version has no such
- * setting. In the arena. */
+/* Set *names to the missing slots: names in synchronized_standby_slots, other than `except`, for
+ * which the source has no slot; ascending, separated by commas, in the arena. Empty if no slot is
+ * missing, or if the server's version does not have this setting. */
 MUST_CHECK bool source_server_awaited_slots(Source *source, const char *except, Arena *arena,
                                             const char **names, Error *error);
 
-/* Look at the slot. Any role may do so. */
+/* Read the state of the slot with this name. No privilege is needed. */
 MUST_CHECK bool source_server_slot(Source *source, const char *name, SourceSlot *slot,
                                    Error *error);
 
 /*
- * Make a physical slot that reserves WAL, from the redo position of the server's last checkpoint or
- * restartpoint on. *made false: there is one of that name, which is left alone, as it also is when
- * the connection was lost while it was made. *slot is what there is now. *made is set also after a
- * failure.
+ * Create a physical slot that reserves WAL at once, from the redo position of the server's last
+ * checkpoint or restartpoint on. An existing slot of this name is left alone: *made is false.
+ *
+ * *made is false as well if the connection was lost after the server had created the slot: the
+ * retry then finds it. *slot is the slot's state afterwards. *made is set even after a failure.
  */
 MUST_CHECK bool source_server_slot_make(Source *source, const char *name, bool *made,
                                         SourceSlot *slot, Error *error);
 
-/* Drop it. The last thing that is asked of this source: a lost connection is tried only once. */
+/* Drop the slot. Must be the last request to this source: from then on a lost connection is not
+ * retried. */
 MUST_CHECK bool source_server_slot_drop(Source *source, const char *name, Error *error);
 
-/* A row of pg_stat_replication. What the role may not see is empty, or LSN_INVALID. */
+/* A standby of the source: a row of pg_stat_replication. Values that the role may not see are empty
+ * or LSN_INVALID. */
 typedef struct SourceStandby
 {
-    bool all_visible; /* the role sees all columns of all rows */
-    bool found;       /* the following are of a standby */
-    char name[128];   /* its application_name */
+    bool all_visible; /* the role may see all columns of all rows */
+    bool found;       /* a standby was found; otherwise the fields below are empty */
+    char name[128];   /* standby's application_name */
     char state[32], sync_state[32];
     Lsn sent, flushed, replayed;
 } SourceStandby;
 
 /*
- * The standby with one of these names (NULL-terminated), the furthest where there are several, that
- * has connected at or after `since`, a time of source_server_clock; "0": whenever.
+ * Find the standby with one of these names (application_name; the list ends with NULL) that has
+ * connected at or after `since`, a text of source_server_clock, or "0" for any time. Of several, a
+ * streaming one is preferred, then the one that has replayed most.
  */
 MUST_CHECK bool source_server_find_standby(Source *source, const char *const *names,
                                            const char *since, SourceStandby *standby, Error *error);
 
-/* The source's clock, in microseconds since 1970, as text. */
+/* Set *now to the time of the server's clock, in microseconds since 1970, as text that
+ * source_server_find_standby takes back. */
 MUST_CHECK bool source_server_clock(Source *source, Arena *arena, const char **now, Error *error);
 
-/* The first connection of a source that is a server, for -R; NULL for a directory. */
+/* Returns the first open connection to a source server, whose parameters -R writes; NULL for a
+ * directory. */
 Connection *source_connection(Source *source);
 
-/* Open a stopped data directory (--source-pgdata), to fetch and digest at most that number of bytes
- * per second (0: no limit). The prerequisites check that it is stopped. */
+/* Open a source directory (--source-pgdata). bytes_per_second limits the bytes read; 0: no limit.
+ * Does not check that its server is stopped: the prerequisites do. */
 MUST_CHECK bool source_directory_open(const char *path, uint64_t bytes_per_second, Source **source,
                                       Error *error);
 
 /*
- * For the implementations of a source: read pg_control by read (which appends its bytes) and parse
- * it; a wrong CRC is tried again a few times, since the server may be writing it. file has the name
- * and pg_version.
+ * For the implementations of a source: read pg_control with `read`, which appends its bytes to the
+ * buffer, and parse it. After a wrong CRC read again, a few times: the server may be writing the
+ * file. file has the name and pg_version.
  */
 typedef bool (*SourceControlRead)(void *context, Buffer *buffer, Error *error);
 MUST_CHECK bool source_control_read(SourceControlRead read, void *context, ControlFile file,
                                     Control *control, Error *error);
-#define CONTROL_READ_MAX (2 * CONTROL_FILE_SIZE) /* enough to see that it is too large */
+#define CONTROL_READ_MAX (2 * CONTROL_FILE_SIZE) /* bytes; more than a valid file has */
 
 void source_close(Source *source); /* NULL is allowed */
 
 /*
- * For the implementations of a source: the timeline that a standby is really on. Following its
- * primary to a new timeline is in pg_control only after the next restartpoint or page written. Of
- * the timelines above pg_control's of which pg_wal holds both the history file and a segment, the
- * last is taken that came out of pg_control's, and that begins at or before `replayed`
- * (LSN_INVALID: how far it has replayed is not known); else pg_control's own.
+ * For the implementations of a source: find the timeline that a standby is really on. After it has
+ * followed its primary to a new timeline, pg_control shows the old one until the next restartpoint,
+ * or until a page is written.
+ *
+ * The result is the newest timeline above pg_control's that descends from it, has a history file
+ * and a segment in pg_wal, and begins at or before `replayed` (LSN_INVALID: the replay position is
+ * not known); otherwise pg_control's.
  */
 MUST_CHECK bool source_standby_timeline(Source *source, const Control *control, Lsn replayed,
                                         Timeline *timeline, Error *error);
 
 /*
- * Recognizes a cluster whose files its server encrypts, by the files that hold the server's keys.
- * Blocks of source and target may then be encrypted with different keys (design/limits.md,
- * "Encrypted clusters"): no block of one may be written to the other, and a digest tells nothing.
+ * Fail if the server encrypts the cluster's files, which the files with its keys show. Blocks of
+ * source and target may then be encrypted with different keys (design/limits.md, "Encrypted
+ * clusters"): no block of one may be written to the other, and digests cannot compare them.
  *
- * Look in a data directory, whatever its server does; directory NULL: ask the source, a server.
- * Fails with ERROR_FAILED if there are keys, and names what encrypts and the program that can
- * rewind such a cluster. Fails as well if the source cannot be asked, or a directory cannot be
- * read.
+ * Looks into a local data directory; directory NULL: asks the source, a server. The error of found
+ * keys, ERROR_FAILED, names what encrypts the cluster and the program that can rewind it. Fails as
+ * well if the source cannot be asked or the directory cannot be read.
  */
 MUST_CHECK bool encryption_check(Source *source, const char *directory, Error *error);
 
-/* The directories that encryption_check looks into, up to a NULL. */
+/* Returns the directories that encryption_check looks into; NULL after the last. */
 const char *const *encryption_directories(void);
 
 #endif
