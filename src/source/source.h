@@ -88,7 +88,7 @@ typedef struct FetchRequest
     const char *path;
     uint64_t offset;
     uint32_t size; /* bytes; a server is asked for at most FETCH_SIZE_MAX, or for digests of at most
-                      DIGEST_SIZE_MAX */
+                      DIGEST_PIECE_SIZE_MAX */
 } FetchRequest;
 #define FETCH_SIZE_MAX (1024 * 1024)
 #define FETCH_COUNT_MAX 2000
@@ -108,7 +108,7 @@ typedef struct FetchBatch
     bool digests;        /* digests are wanted, not bytes; not if Source.digest is DIGEST_NONE */
     uint32_t block_size; /* bytes in a digest; 0: one digest for the whole piece */
 } FetchBatch;
-#define DIGEST_SIZE_MAX (4 * 1024 * 1024) /* bytes in a piece whose digests are wanted */
+#define DIGEST_PIECE_SIZE_MAX (4 * 1024 * 1024) /* bytes in a piece whose digests are wanted */
 
 /*
  * Takes the answer to request number `index`; answers come in the order of the requests. bytes

@@ -21,7 +21,7 @@
 #include <errno.h>
 #include <string.h>
 
-#define COMPARED_PIECE_SIZE (DIGEST_SIZE_MAX / 2)
+#define COMPARED_PIECE_SIZE (DIGEST_PIECE_SIZE_MAX / 2)
 #define COMPARED_BATCH_BYTES_MAX (64u * 1024 * 1024)
 #define FETCH_BATCH_BYTES_MAX (16u * 1024 * 1024)
 #define RANGE_SIZE_MAX (1024u * 1024 * 1024)

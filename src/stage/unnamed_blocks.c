@@ -11,7 +11,7 @@
 
 #define READ_SIZE (1024 * 1024) /* bytes of one read of the target's files */
 #define BATCH_PIECES_MAX 32
-#define BLOCKS_PIECE_SIZE (DIGEST_SIZE_MAX / 2)
+#define BLOCKS_PIECE_SIZE (DIGEST_PIECE_SIZE_MAX / 2)
 #define SAMPLED_PIECE_SIZE (128u * 1024)
 #define SAMPLE_STEP_MIN ((uint64_t) 2 * 1024 * 1024)
 #define SAMPLED_PIECES_MAX 32

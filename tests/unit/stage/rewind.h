@@ -213,7 +213,7 @@ static bool test_fetch(Source *source, int worker, const FetchBatch *batch, Fetc
                        void *context, Error *error)
 {
     const FetchRequest *requests = batch->requests;
-    uint8_t *bytes = malloc(DIGEST_SIZE_MAX);
+    uint8_t *bytes = malloc(DIGEST_PIECE_SIZE_MAX);
     bool ok = true;
 
     (void) worker;

@@ -133,7 +133,7 @@ static void check_staged(const Stage *stage, const Plan *plan, size_t index)
     }
 
 /* More than one piece of comparing, and they differ in the last byte only. */
-#define LARGE (3 * DIGEST_SIZE_MAX / 2 / BLOCK)
+#define LARGE (3 * DIGEST_PIECE_SIZE_MAX / 2 / BLOCK)
 
 static void compare_from(Source *source)
 {
