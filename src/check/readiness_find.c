@@ -214,7 +214,7 @@ static void look_at_source_slots(Node *node)
                        error.kind == ERROR_RETRY ? ADVICE_UNKNOWN : ADVICE_PROBLEM, &error);
     if (!node->version->synchronizes_slots)
         return;
-    if (!source_server_awaited_slots(clusters->source, name, node->arena, &awaited, &error))
+    if (!source_server_missing_slots(clusters->source, name, node->arena, &awaited, &error))
         node_add_error(node, "synchronized_slots", ADVICE_UNKNOWN, &error);
     else if (awaited[0] != '\0')
         advise_on_awaited_slots(awaited, &node->findings);

@@ -375,7 +375,7 @@ static const char awaited_sql[] =
     "    SELECT 1 FROM pg_catalog.pg_replication_slots\n"
     "    WHERE slot_name::pg_catalog.text = n.name)";
 
-bool source_server_awaited_slots(Source *source, const char *except, Arena *arena,
+bool source_server_missing_slots(Source *source, const char *except, Arena *arena,
                                  const char **names, Error *error)
 {
     const Query query = {.sql = awaited_sql, .parameters = {except}, .column_count = 1};

@@ -281,7 +281,7 @@ typedef struct SourceSlot
 /* Set *names to the missing slots: names in synchronized_standby_slots, other than `except`, for
  * which the source has no slot; ascending, separated by commas, in the arena. Empty if no slot is
  * missing, or if the server's version does not have this setting. */
-MUST_CHECK bool source_server_awaited_slots(Source *source, const char *except, Arena *arena,
+MUST_CHECK bool source_server_missing_slots(Source *source, const char *except, Arena *arena,
                                             const char **names, Error *error);
 
 /* Read the state of the slot with this name. No privilege is needed. */

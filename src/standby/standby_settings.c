@@ -401,7 +401,7 @@ bool standby_settings_make(const Options *options, const Clusters *clusters, Are
     if (!read_conninfos(options, clusters, arena, conninfos, settings, error))
         return false;
     if (options->slot != NULL &&
-        source_server_awaited_slots(clusters->source, options->slot, arena, &awaited, &problem))
+        source_server_missing_slots(clusters->source, options->slot, arena, &awaited, &problem))
         advise_on_awaited_slots(awaited, &settings->warnings);
     /* A source that does not answer counts as one that does not wait. */
     else if (options->slot != NULL && (problem.kind == ERROR_RETRY || stop_requested()))
