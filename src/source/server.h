@@ -120,14 +120,14 @@ MUST_CHECK Connection *server_connect(const char *conninfo, int retry_timeout_se
 
 /*
  * Missing files. The server's functions on files return NULL for one if their last argument,
- * missing_ok, is true. server_may_lack returns SQL text for this argument, ", true", or "" for
- * versions without it, whose functions fail.
+ * missing_ok, is true. server_missing_ok_argument returns SQL text for this argument, ", true", or
+ * "" for versions without it, whose functions fail.
  *
  * server_lacked_file: true if the last statement failed because a file was missing; the transaction
  * can then continue. False if the statement failed for another reason, which the error keeps, or if
  * the connection is lost.
  */
-const char *server_may_lack(const ServerSql *names);
+const char *server_missing_ok_argument(const ServerSql *names);
 MUST_CHECK bool server_lacked_file(Connection *connection, Error *error);
 
 /*

@@ -45,7 +45,7 @@ const Version *server_version_known(const Connection *connection, Error *error)
     return NULL;
 }
 
-const char *server_may_lack(const ServerSql *names)
+const char *server_missing_ok_argument(const ServerSql *names)
 {
     return names->missing_ok ? ", true" : "";
 }
@@ -90,7 +90,7 @@ static bool read_file_once(Connection *connection, void *context, Error *error)
     const Query query = {
         .sql = arena_printf(arena,
                             "SELECT pg_catalog.pg_read_binary_file($1::text, 0::int8, $2::int8%s)",
-                            server_may_lack(&server_version(connection)->sql)),
+                            server_missing_ok_argument(&server_version(connection)->sql)),
         .failure =
             arena_printf(arena, "could not fetch remote file \"%s\"", read->path), /* contract */
         .parameters = {read->path, arena_printf(arena, "%zu", read->limit + 1)},
@@ -171,7 +171,8 @@ bool server_note_replayed(const ServerSource *self, Connection *connection,
 /* ---- The same server ---- */
 
 /* SQL for one text: whether the server is in recovery, the identification of the data directory
- * (see ServerIdentity), flush position. "%s": twice server_may_lack, then the position's function.
+ * (see ServerIdentity), flush position. "%s": twice server_missing_ok_argument, then the position's
+ * function.
  */
 static const char identity_column[] =
     "pg_catalog.pg_is_in_recovery()::pg_catalog.text || ' ' ||\n"
@@ -217,7 +218,7 @@ static const char removes_column[] =
 Query server_state_query(const Version *version, bool asks_removal, Arena *arena)
 {
     const ServerSql *names = &version->sql;
-    const char *may_lack = server_may_lack(names);
+    const char *may_lack = server_missing_ok_argument(names);
     const char *identity =
         arena_printf(arena, identity_column, may_lack, may_lack, names->flushed_position);
     const char *position =
@@ -908,11 +909,12 @@ bool server_names(Source *source, const char *directory, Arena *arena, const cha
     ServerSource *self = (ServerSource *) source;
     const ServerSql *sql = &self->version->sql;
     const Query query = {
-        .sql = arena_printf(arena,
-                            "SELECT CASE WHEN (pg_catalog.pg_stat_file($1::text%s)).isdir THEN "
-                            "(SELECT pg_catalog.string_agg(name, '/') "
-                            "FROM pg_catalog.pg_ls_dir($1::text%s) AS name) END",
-                            server_may_lack(sql), sql->missing_ok ? ", true, false" : ""),
+        .sql =
+            arena_printf(arena,
+                         "SELECT CASE WHEN (pg_catalog.pg_stat_file($1::text%s)).isdir THEN "
+                         "(SELECT pg_catalog.string_agg(name, '/') "
+                         "FROM pg_catalog.pg_ls_dir($1::text%s) AS name) END",
+                         server_missing_ok_argument(sql), sql->missing_ok ? ", true, false" : ""),
         .parameters = {directory},
         .column_count = 1};
     SeenPath taken;

@@ -143,7 +143,7 @@ static bool fetch_row(void *context, const ConnectionValue *columns, Error *erro
 /*
  * FROM clause with a row for each request, from three arrays of the same length. (Not ROWS FROM,
  * which 9.3 lacks, nor unnest of several arrays, which cannot be qualified with a schema.) In each
- * query "%s" is server_may_lack.
+ * query "%s" is server_missing_ok_argument.
  */
 #define REQUEST_ROWS                                                                               \
     "FROM (SELECT pg_catalog.unnest($1::pg_catalog.text[]) AS path, "                              \
@@ -285,7 +285,7 @@ static bool fetch_once(Connection *connection, void *context, Error *error)
 static const char *make_fetch_sql(const ServerSource *self, const FetchBatch *batch, Arena *arena)
 {
     const ServerSql *names = &self->version->sql;
-    const char *may_lack = server_may_lack(names);
+    const char *may_lack = server_missing_ok_argument(names);
     const char *const *digest = digests[self->source.digest];
     const char *sql;
 

@@ -460,7 +460,7 @@ static bool try_once(Connection *connection, void *context, Error *error)
                             "pg_catalog.pg_read_binary_file(path, 0::pg_catalog.int8, "
                             "1::pg_catalog.int8%s))\n"
                             "FROM pg_catalog.unnest($1::pg_catalog.text[]) AS path",
-                            server_may_lack(&server_version(connection)->sql)),
+                            server_missing_ok_argument(&server_version(connection)->sql)),
         .failure = "could not fetch remote files from source server",
         .column_count = 2};
     bool ok = true;
