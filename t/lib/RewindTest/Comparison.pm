@@ -219,7 +219,8 @@ END
     $check{'heaps'} = <<"END" if $version >= 14;
 SELECT pg_class.oid::regclass, found.*
 FROM pg_class, LATERAL verify_heapam(pg_class.oid, check_toast => true) found
-WHERE relkind IN ($heap_kinds) AND relpersistence = 'p' $which;
+WHERE relkind IN ($heap_kinds) AND relpersistence = 'p' $which
+    AND (relkind = 'S' OR relam = (SELECT oid FROM pg_am WHERE amname = 'heap'));
 END
     $check{'gin indexes'} = <<"END" if $version >= 18;
 SELECT gin_index_check(indexrelid)
