@@ -8,45 +8,11 @@
 # stays until there is a newer one. A missing server is no failure: $servers/NAME.missing then says why, and tests/end_to_end.sh repeats it.
 set -euo pipefail
 . "$(dirname "$0")/environment.sh"
+. "$(dirname "$0")/debian_archive.sh"
 
 major=$1
 name=$2
 state=$servers/$name.apt
-keyring=/usr/share/keyrings/debian-archive-keyring.gpg
-export APT_CONFIG=$state/apt.conf
-
-configure_apt()
-{
-    local mirror suite
-
-    # shellcheck disable=SC2016 # apt-get knows that variable
-    # shellcheck source=/dev/null
-    mirror=$(. /etc/os-release && unset APT_CONFIG && apt-get indextargets --format '$(REPO_URI)' "Release: $VERSION_CODENAME" | head -n 1)
-    [ -n "$mirror" ] || return 1
-    mkdir -p "$state/lists/partial" "$state/archives/partial" "$state/none"
-    : >"$state/status"
-    for suite in sid experimental; do
-        echo "deb [signed-by=$keyring] $mirror $suite main"
-    done >"$state/sources.list"
-    printf 'Package: postgresql-%s postgresql-client-%s libpq5\nPin: release a=experimental\nPin-Priority: 500\n' "$major" "$major" \
-        >"$state/preferences"
-    cat >"$APT_CONFIG" <<END
-Dir::State "$state";
-Dir::State::status "$state/status";
-Dir::Cache "$state";
-Dir::Etc::sourcelist "$state/sources.list";
-Dir::Etc::sourceparts "$state/none";
-Dir::Etc::preferences "$state/preferences";
-Dir::Etc::preferencesparts "$state/none";
-Dir::Etc::parts "$state/none";
-Acquire::Languages "none";
-Acquire::Check-Valid-Until "false";
-Acquire::Retries "2";
-Acquire::http::Timeout "20";
-APT::Sandbox::User "";
-APT::Update::Error-Mode "any";
-END
-}
 
 # The libraries that the server is linked with, and those that they are.
 libraries()
@@ -97,7 +63,9 @@ fetch()
 {
     local version tree
 
-    configure_apt || { echo "where this machine has its Debian packages from is not known"; return 1; }
+    configure_archive "$state" deb sid experimental || { echo "where this machine has its Debian packages from is not known"; return 1; }
+    printf 'Package: postgresql-%s postgresql-client-%s libpq5\nPin: release a=experimental\nPin-Priority: 500\n' "$major" "$major" \
+        >"$state/preferences"
     timeout 300 apt-get -q update >&2 || { echo "Debian's archive could not be asked"; return 1; }
     version=$(apt-cache show --no-all-versions "postgresql-$major" 2>/dev/null | sed -n 's/^Version: //p')
     [ -n "$version" ] || { echo "Debian's archive has no postgresql-$major"; return 1; }

@@ -10,6 +10,7 @@
 #   fuzz        10 million executions of each fuzz target
 #   sanitizers  all tests under the address, undefined behaviour and thread sanitizers, and valgrind
 #   chaos       200 split brains thrown by dice
+#   regress     PostgreSQL's own regression tests on both sides of a split brain; 15 and 18
 #   versions    tests of which `make check` runs a sample of versions, on all of them
 #
 # Each part prints its own counts. The dice have another seed in each run, which is printed; PG_REWIND_TEST_SEED=N repeats one. (In `make check`
@@ -32,7 +33,7 @@ all_points()
         grep -E '^ *(not ok|# )|^(ok|Result|Files)'
 }
 
-[ $# -gt 0 ] || set -- kill power fail space lies flips fuzz sanitizers chaos versions
+[ $# -gt 0 ] || set -- kill power fail space lies flips fuzz sanitizers chaos regress versions
 for part in "$@"; do
     echo "==> torture: $part"
     case $part in
@@ -45,6 +46,7 @@ for part in "$@"; do
         fuzz) EXECUTIONS=10000000 tests/fuzz/run.sh ;;
         sanitizers) tests/sanitizers.sh all ;;
         chaos) RUNS=200 JOBS=2 tests/chaos.sh ;;
+        regress) tests/regress.sh ;;
         versions)
             # shellcheck disable=SC2046 # a list
             PG_REWIND_TEST_SAMPLE=all tests/end_to_end.sh $(grep -l 'sample => 1' t/*.pl)
