@@ -172,18 +172,21 @@ MUST_CHECK bool server_connect_first(ServerSource *self, Attempt attempt, Error 
  * database's directory (if asks_removal), pg_control, the identity, the position. After a torn read
  * of pg_control all is read again.
  *
- * server_state_query returns the statement; strings are in the arena. *state is in the arena, but
- * its buffer is the caller's to free.
+ * server_state_query returns the statement; strings are in the arena. A caller that has sent it
+ * together with others receives its answer with server_receive_state, then the answers of the
+ * others, before it calls server_read_state, which sends the statement again after a torn read.
+ * *state is in the arena, but its buffer is the caller's to free.
  */
 Query server_state_query(const Version *version, bool asks_removal, Arena *arena);
 typedef struct StateRead
 {
     Connection *connection;
     const Query *query;
-    bool sent; /* the caller has already sent the query for the first read */
+    bool is_received; /* *state holds an answer at which server_read_state has not looked yet */
     Arena *arena;
     ServerState *state;
 } StateRead;
+MUST_CHECK bool server_receive_state(StateRead *read, Error *error);
 MUST_CHECK bool server_read_state(StateRead *read, Control *control, Error *error);
 
 /* Set the source's identity to that of the connection's server, whose state was just read. */

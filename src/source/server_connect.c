@@ -262,20 +262,25 @@ static bool take_state_row(void *context, const ConnectionValue *columns, Error 
     return true;
 }
 
+bool server_receive_state(StateRead *read, Error *error)
+{
+    read->state->identity = NULL;
+    buffer_clear(&read->state->control);
+    read->is_received = true;
+    return connection_receive(read->connection, read->query, take_state_row, read, error) &&
+           (read->state->identity != NULL ||
+            error_set(error, ERROR_FAILED, "unexpected result set from query")); /* contract */
+}
+
 /* A SourceControlRead: read the state, and append pg_control's bytes. */
 static bool read_state_bytes(void *context, Buffer *buffer, Error *error)
 {
     StateRead *read = context;
-    const bool sent = read->sent;
 
-    read->sent = false;
-    read->state->identity = NULL;
-    buffer_clear(&read->state->control);
-    if ((!sent && !connection_send(read->connection, read->query, error)) ||
-        !connection_receive(read->connection, read->query, take_state_row, read, error))
+    if (!read->is_received && (!connection_send(read->connection, read->query, error) ||
+                               !server_receive_state(read, error)))
         return false;
-    if (read->state->identity == NULL)
-        return error_set(error, ERROR_FAILED, "unexpected result set from query"); /* contract */
+    read->is_received = false;
     buffer_append(buffer, read->state->control.bytes, read->state->control.size);
     return true;
 }

@@ -765,7 +765,7 @@ static bool greet_server(Connection *connection, void *context, Error *error)
     Control *control = arena_allocate(arena, sizeof(*control));
     char *values[RIGHTS_COLUMNS], *digest;
     ServerState state = {0};
-    StateRead read = {.connection = connection, .sent = true, .arena = arena, .state = &state};
+    StateRead read = {.connection = connection, .arena = arena, .state = &state};
     ServerRights rights;
     Greeting greeting = {0};
     bool ok;
@@ -782,16 +782,19 @@ static bool greet_server(Connection *connection, void *context, Error *error)
     ok = send_greeting(&greeting, self->version, connection, error) &&
          connection_receive_row(connection, arena, &greeting.rights, values, error) &&
          take_rights(values, &rights, error) && check_rights(self, rights, error) &&
-         server_read_state(&read, control, error) &&
-         server_identify(self, connection, &state, control, error) &&
+         server_receive_state(&read, error) &&
          (!self->version->sql.missing_ok ||
           server_take_seen(self, connection, &greeting.seen, error));
+    if (ok && greeting.digest != NULL)
+    {
+        if (connection_receive_row(connection, arena, greeting.digest, &digest, error))
+            self->source.digest = greeting.digest_kind;
+        ok = self->source.digest != DIGEST_NONE || error->kind == ERROR_FAILED;
+    }
+    ok = ok && server_read_state(&read, control, error) &&
+         server_identify(self, connection, &state, control, error);
     buffer_free(&state.control);
-    if (!ok || greeting.digest == NULL)
-        return ok;
-    if (connection_receive_row(connection, arena, greeting.digest, &digest, error))
-        self->source.digest = greeting.digest_kind;
-    return self->source.digest != DIGEST_NONE || error->kind == ERROR_FAILED;
+    return ok;
 }
 
 bool source_server_open(const char *conninfo, int retry_timeout_seconds, uint64_t bytes_per_second,
