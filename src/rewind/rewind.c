@@ -356,11 +356,9 @@ static bool prepare_standby(Run *run, Error *error)
                                error))
         return false;
     advice_add_to_problems(&settings->warnings, true, &run->session.problems);
-    if (!streaming_check(session->options, &session->clusters, settings, &session->problems,
-                         session->arena, error))
-        return false;
     run->standby_settings = settings;
-    return true;
+    return streaming_check(session->options, &session->clusters, settings, &session->problems,
+                           session->arena, error);
 }
 
 /* Find what the target changed since the last common checkpoint; for a report, read its lost
@@ -543,7 +541,7 @@ static void release_held_wal(const Session *session)
 /* Do all steps of a run. */
 static bool run_steps(Run *run, Error *error)
 {
-    bool done;
+    bool prepared, done;
 
     /* Lock the target, and first finish a rewind that was interrupted after its commit. */
     run_begin_phase(run, PHASE_IDENTIFY);
@@ -553,7 +551,11 @@ static bool run_steps(Run *run, Error *error)
         run->phase = PHASE_APPLY; /* the time since the phase's start was spent on the apply */
     if (run->session.pending)
         return true;
-    if (!prepare_rewind(run, &done, error))
+    prepared = prepare_rewind(run, &done, error);
+    if (run->standby_settings != NULL)
+        streaming_check_end(run->session.options, &run->session.clusters, run->standby_settings,
+                            &run->session.problems, run->session.arena);
+    if (!prepared)
     {
         survey_target(run, error);
         return false;

@@ -11,6 +11,8 @@
 #include "options.h"
 #include "standby/standby_limits.h"
 
+typedef struct StreamingTrial StreamingTrial;
+
 typedef struct StandbySettings
 {
     const char *conninfo;
@@ -28,6 +30,8 @@ typedef struct StandbySettings
     const Version *version; /* version of the standby */
     AdviceList warnings;    /* warnings about options that are written or not kept */
     AdviceList advice;      /* steps needed before the standby can stream; see streaming_check */
+    StreamingTrial *trial;  /* replication connection that is being tried, until
+                                streaming_check_end; NULL: none is */
     bool target_uses_slot;  /* the target's own server runs and streams with the slot, or is
                                about to */
     const char *const *slot_users; /* application names under which target_uses_slot holds; NULL

@@ -6,6 +6,8 @@
 #include "standby/target_slots.h"
 #include "target/configuration.h"
 
+#include <pthread.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define CONNECT_SECONDS 10
@@ -46,45 +48,98 @@ const char *streaming_hba_line(const SourceRole *role, const Version *version, A
                         role->name, role->address, version->remedies.password_method);
 }
 
-/* Connect as the standby will. The kind of the error says whether it lasts. */
-static bool check_connection(const SourceRole *role, const StandbySettings *settings,
-                             const Control *target, Arena *arena, Error *error)
+/* A trial of the replication connection, which goes on in a thread while the run does other work.
+ */
+struct StreamingTrial
 {
-    AUTO_BUFFER Buffer conninfo = {0}, keyword = {0}, value = {0};
-    const char *written = settings->conninfo;
-    uint64_t system_identifier;
-    Error reason;
+    SourceRole role;
+    Buffer conninfo;
+    pthread_t thread;
+    bool is_threaded; /* the thread was started, and has to be joined */
+    bool connected;
+    uint64_t system_identifier; /* of the server, if connected */
+    Error error;                /* otherwise; its kind says whether it lasts */
+};
 
+static void *run_trial(void *argument)
+{
+    StreamingTrial *trial = argument;
+
+    trial->connected = connection_try_replication(buffer_string(&trial->conninfo), CONNECT_SECONDS,
+                                                  &trial->system_identifier, &trial->error);
+    return NULL;
+}
+
+/* Begin to connect as the standby will. Returns NULL if that cannot be tried. */
+static StreamingTrial *begin_trial(const SourceRole *role, const StandbySettings *settings)
+{
+    StreamingTrial *trial = memory_allocate_zeroed(1, sizeof(*trial));
+    AUTO_BUFFER Buffer keyword = {0}, value = {0};
+    const char *written = settings->conninfo;
+
+    trial->role = *role;
     /* Our libpq may not know all that the standby's does. */
     while (conninfo_next(&written, &keyword, &value))
     {
         if (connection_knows_option(buffer_string(&keyword)))
-            conninfo_append(&conninfo, buffer_string(&keyword), buffer_string(&value));
+            conninfo_append(&trial->conninfo, buffer_string(&keyword), buffer_string(&value));
         /* Only the server looks for a relative path in its data directory: that cannot be tried. */
         if (option_names_file(buffer_string(&keyword)) && value.size > 0 && value.bytes[0] != '/' &&
             strcmp(buffer_string(&value), "system") != 0)
-            return true;
+        {
+            buffer_free(&trial->conninfo);
+            free(trial);
+            return NULL;
+        }
     }
-    if (!connection_try_replication(buffer_string(&conninfo), CONNECT_SECONDS, &system_identifier,
-                                    &reason))
+    trial->is_threaded = pthread_create(&trial->thread, NULL, run_trial, trial) == 0;
+    if (!trial->is_threaded)
+        (void) run_trial(trial); /* the system refuses to start a thread: wait here */
+    return trial;
+}
+
+/* The result of a trial that has ended. */
+static bool judge_trial(const StreamingTrial *trial, const Control *target, Arena *arena,
+                        Error *error)
+{
+    if (!trial->connected)
     {
-        const ErrorKind kind = reason.kind;
+        const ErrorKind kind = trial->error.kind;
 
         error_set(error, kind, "the source does not accept a replication connection: %s",
-                  reason.message);
+                  trial->error.message);
         error_detail(error, "It was tried with the primary_conninfo that the standby gets.");
-        if (strstr(reason.message, "pg_hba.conf") != NULL)
+        if (strstr(trial->error.message, "pg_hba.conf") != NULL)
             error_hint(error,
                        "So that the standby can stream, add a line to pg_hba.conf of the source "
                        "and reload it (SELECT pg_catalog.pg_reload_conf();): %s",
-                       streaming_hba_line(role, target->version, arena));
+                       streaming_hba_line(&trial->role, target->version, arena));
         return false;
     }
-    if (system_identifier == target->system_identifier)
+    if (trial->system_identifier == target->system_identifier)
         return true;
     error_set(error, ERROR_FAILED, "a replication connection leads to a different system");
     return error_hint(error, "So that the standby can stream, name the source server itself in "
                              "--source-server, not a pooler or proxy.");
+}
+
+void streaming_check_end(const Options *options, const Clusters *clusters,
+                         StandbySettings *settings, Problems *problems, Arena *arena)
+{
+    StreamingTrial *trial = settings->trial;
+    Error problem;
+
+    if (trial == NULL)
+        return;
+    settings->trial = NULL;
+    if (trial->is_threaded)
+        pthread_join(trial->thread, NULL);
+    /* A role that may not replicate is refused for that, unless a hint names another reason. */
+    if (!judge_trial(trial, &clusters->target.control, arena, &problem) && stop_check(NULL) &&
+        (trial->role.may_replicate || problem.hint[0] != '\0'))
+        complain(options, &problem, problems, settings, arena);
+    buffer_free(&trial->conninfo);
+    free(trial);
 }
 
 /* ---- the slot ---- */
@@ -173,7 +228,6 @@ bool streaming_check_slot(const Options *options, const Clusters *clusters,
 bool streaming_check(const Options *options, const Clusters *clusters, StandbySettings *settings,
                      Problems *problems, Arena *arena, Error *error)
 {
-    bool connects;
     SourceRole role;
     Error problem;
 
@@ -193,12 +247,13 @@ bool streaming_check(const Options *options, const Clusters *clusters, StandbySe
                    streaming_grant(&role, arena));
         complain(options, &problem, problems, settings, arena);
     }
-    connects = check_connection(&role, settings, &clusters->target.control, arena, &problem);
+    settings->trial = begin_trial(&role, settings);
+    /* A standby that streams was asked for: an obstacle is one of the problems that are told
+     * together. */
+    if (options->slot != NULL || options->rejoin)
+        streaming_check_end(options, clusters, settings, problems, arena);
     if (!stop_check(error))
         return false;
-    /* A role that may not replicate is refused for that, unless a hint names another reason. */
-    if (!connects && (role.may_replicate || problem.hint[0] != '\0'))
-        complain(options, &problem, problems, settings, arena);
     if (options->slot == NULL ||
         streaming_check_slot(options, clusters, settings, RELEASE_SECONDS, &problem))
         return true;

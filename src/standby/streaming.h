@@ -15,10 +15,17 @@
  * --slot look at the slot, which the target's own server may hold (settings->target_uses_slot). An
  * obstacle is a warning, with the remedy in settings->advice; with --slot or --rejoin, which ask
  * for a standby that streams, the obstacle is a problem. Fails only if the source cannot be asked.
+ *
+ * Without --slot and --rejoin the connection is tried in a thread, while the caller goes on: on a
+ * line with delay it takes as long as several questions. The caller calls streaming_check_end, on
+ * success and on failure, before anything is changed: that waits for the result, and warns.
  */
 MUST_CHECK bool streaming_check(const Options *options, const Clusters *clusters,
                                 StandbySettings *settings, Problems *problems, Arena *arena,
                                 Error *error);
+
+void streaming_check_end(const Options *options, const Clusters *clusters,
+                         StandbySettings *settings, Problems *problems, Arena *arena);
 
 /* The statement that lets the role replicate, and the line of pg_hba.conf that admits a standby
  * with this role and address; in the arena. */
