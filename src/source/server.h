@@ -182,7 +182,7 @@ typedef struct StateRead
 {
     Connection *connection;
     const Query *query;
-    bool is_received; /* *state holds an answer at which server_read_state has not looked yet */
+    bool is_received; /* *state already holds an answer, not yet used by server_read_state */
     Arena *arena;
     ServerState *state;
 } StateRead;

@@ -48,17 +48,16 @@ const char *streaming_hba_line(const SourceRole *role, const Version *version, A
                         role->name, role->address, version->remedies.password_method);
 }
 
-/* A trial of the replication connection, which goes on in a thread while the run does other work.
- */
+/* A trial of the replication connection, made in a thread while the run does other work. */
 struct StreamingTrial
 {
     SourceRole role;
     Buffer conninfo;
     pthread_t thread;
-    bool is_threaded; /* the thread was started, and has to be joined */
+    bool is_threaded; /* the thread was started, and must be joined */
     bool connected;
-    uint64_t system_identifier; /* of the server, if connected */
-    Error error;                /* otherwise; its kind says whether it lasts */
+    uint64_t system_identifier; /* server's system identifier, if connected */
+    Error error;                /* reason if not connected; ERROR_RETRY if it may pass */
 };
 
 static void *run_trial(void *argument)
@@ -70,7 +69,7 @@ static void *run_trial(void *argument)
     return NULL;
 }
 
-/* Begin to connect as the standby will. Returns NULL if that cannot be tried. */
+/* Begin to connect as the standby will. Returns NULL if the connection cannot be tried. */
 static StreamingTrial *begin_trial(const SourceRole *role, const StandbySettings *settings)
 {
     StreamingTrial *trial = memory_allocate_zeroed(1, sizeof(*trial));
@@ -94,11 +93,11 @@ static StreamingTrial *begin_trial(const SourceRole *role, const StandbySettings
     }
     trial->is_threaded = pthread_create(&trial->thread, NULL, run_trial, trial) == 0;
     if (!trial->is_threaded)
-        (void) run_trial(trial); /* the system refuses to start a thread: wait here */
+        (void) run_trial(trial); /* no thread can be started: connect in this one */
     return trial;
 }
 
-/* The result of a trial that has ended. */
+/* True if the finished trial has connected to the target's system; otherwise sets the error. */
 static bool judge_trial(const StreamingTrial *trial, const Control *target, Arena *arena,
                         Error *error)
 {
@@ -248,8 +247,8 @@ bool streaming_check(const Options *options, const Clusters *clusters, StandbySe
         complain(options, &problem, problems, settings, arena);
     }
     settings->trial = begin_trial(&role, settings);
-    /* A standby that streams was asked for: an obstacle is one of the problems that are told
-     * together. */
+    /* --slot and --rejoin demand a standby that streams: wait for the result now, so that an
+     * obstacle is printed together with all other problems. */
     if (options->slot != NULL || options->rejoin)
         streaming_check_end(options, clusters, settings, problems, arena);
     if (!stop_check(error))

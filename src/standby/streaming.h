@@ -16,14 +16,15 @@
  * obstacle is a warning, with the remedy in settings->advice; with --slot or --rejoin, which ask
  * for a standby that streams, the obstacle is a problem. Fails only if the source cannot be asked.
  *
- * Without --slot and --rejoin the connection is tried in a thread, while the caller goes on: on a
- * line with delay it takes as long as several questions. The caller calls streaming_check_end, on
- * success and on failure, before anything is changed: that waits for the result, and warns.
+ * Without --slot and --rejoin the connection is tried in a thread while the caller works: with a
+ * slow link it takes as long as several questions. Before anything is changed, and even after a
+ * failure, the caller must call streaming_check_end.
  */
 MUST_CHECK bool streaming_check(const Options *options, const Clusters *clusters,
                                 StandbySettings *settings, Problems *problems, Arena *arena,
                                 Error *error);
 
+/* Wait for the replication connection that streaming_check has begun, and warn of an obstacle. */
 void streaming_check_end(const Options *options, const Clusters *clusters,
                          StandbySettings *settings, Problems *problems, Arena *arena);
 

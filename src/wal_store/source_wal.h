@@ -35,8 +35,8 @@ typedef struct SourceWal
     ListedWal listed; /* the source's segments; listed when one is first asked for */
     Lsn fetched_from; /* start of the range fetched so far; LSN_INVALID: none yet */
     Lsn fetched_end;  /* end of that range, fetched if the source had it */
-    WalStore *target_wal;   /* where source_wal_take_own's bytes are read */
-    Lsn own_end;            /* source_wal_take_own's `end`; LSN_INVALID: there are no such bytes */
+    WalStore *target_wal;   /* store from which source_wal_take_own lets bytes be read */
+    Lsn own_end;            /* `end` of source_wal_take_own; LSN_INVALID: no bytes are taken */
     uint64_t part_segment;  /* number of the last segment that was fetched in part */
     uint32_t part_size;     /* bytes of that segment, from its first; 0: none was fetched in part */
     bool dropped_read_wal;  /* a dry run lacked space and removed WAL that a rewind keeps */
