@@ -74,7 +74,8 @@ typedef struct ServerSource
     /* Answers to questions that were asked when the source was opened, for the first caller. */
     Control opened_control;
     char *opened_position[3];
-    bool has_opened_control, has_opened_position;
+    SourceRole opened_role; /* kept for every caller */
+    bool has_opened_control, has_opened_position, has_opened_role;
     SeenPath seen_files[SEEN_MAX], seen_names[SEEN_MAX];
     double seen_at; /* time of clock_seconds when they were read */
     ServerConnection connections[SERVER_CONNECTIONS_MAX]; /* one for each worker */

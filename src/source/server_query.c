@@ -318,9 +318,15 @@ bool server_role(Connection *connection, Arena *arena, SourceRole *role, Error *
 
 bool source_server_role(Source *source, Arena *arena, SourceRole *role, Error *error)
 {
-    const Query query = role_query(((const ServerSource *) source)->version, arena);
+    const ServerSource *self = (const ServerSource *) source;
+    const Query query = role_query(self->version, arena);
     char *values[4];
 
+    if (self->has_opened_role)
+    {
+        *role = self->opened_role;
+        return true;
+    }
     return server_ask(source, arena, &query, values, error) && take_role(values, role, error);
 }
 
@@ -741,7 +747,7 @@ static void describe(ServerSource *self, Connection *connection)
 /* Queries that are sent in the first round trip. */
 typedef struct Greeting
 {
-    Query rights, state, seen;
+    Query rights, state, seen, role;
     const Query *digest; /* test of the preferred digest; NULL: not sent */
     DigestKind digest_kind;
 } Greeting;
@@ -753,17 +759,37 @@ static bool send_greeting(const Greeting *greeting, const Version *version, Conn
     return connection_send(connection, &greeting->rights, error) &&
            connection_send(connection, &greeting->state, error) &&
            (!version->sql.missing_ok || connection_send(connection, &greeting->seen, error)) &&
-           (greeting->digest == NULL || connection_send(connection, greeting->digest, error));
+           (greeting->digest == NULL || connection_send(connection, greeting->digest, error)) &&
+           connection_send(connection, &greeting->role, error);
+}
+
+/* Receive the answers of the two queries that may fail: what a failed one would tell is asked again
+ * when it is needed. After a failed digest the role is not received: the connection then counts as
+ * lost, and another one is opened. Fails if the connection is lost otherwise. */
+static bool receive_what_may_fail(ServerSource *self, Connection *connection,
+                                  const Greeting *greeting, Error *error)
+{
+    char *digest, *role[4];
+
+    if (greeting->digest != NULL &&
+        !connection_receive_row(connection, self->arena, greeting->digest, &digest, error))
+        return error->kind == ERROR_FAILED;
+    if (greeting->digest != NULL)
+        self->source.digest = greeting->digest_kind;
+    self->has_opened_role =
+        connection_receive_row(connection, self->arena, &greeting->role, role, error) &&
+        take_role(role, &self->opened_role, error);
+    return self->has_opened_role || error->kind == ERROR_FAILED;
 }
 
 /* The first Attempt on a source: ask in one round trip everything that every run asks. Rights come
- * first, since the other queries fail without them; the query that may fail comes last. */
+ * first, since the other queries fail without them; the queries that may fail come last. */
 static bool greet_server(Connection *connection, void *context, Error *error)
 {
     ServerSource *self = context;
     Arena *arena = self->arena;
     Control *control = arena_allocate(arena, sizeof(*control));
-    char *values[RIGHTS_COLUMNS], *digest;
+    char *values[RIGHTS_COLUMNS];
     ServerState state = {0};
     StateRead read = {.connection = connection, .arena = arena, .state = &state};
     ServerRights rights;
@@ -778,20 +804,16 @@ static bool greet_server(Connection *connection, void *context, Error *error)
     greeting.state = server_state_query(self->version, false, arena);
     greeting.seen = server_seen_query(self->version, arena);
     greeting.digest = server_digest_query(self, &greeting.digest_kind);
+    greeting.role = role_query(self->version, arena);
     read.query = &greeting.state;
     ok = send_greeting(&greeting, self->version, connection, error) &&
          connection_receive_row(connection, arena, &greeting.rights, values, error) &&
          take_rights(values, &rights, error) && check_rights(self, rights, error) &&
          server_receive_state(&read, error) &&
          (!self->version->sql.missing_ok ||
-          server_take_seen(self, connection, &greeting.seen, error));
-    if (ok && greeting.digest != NULL)
-    {
-        if (connection_receive_row(connection, arena, greeting.digest, &digest, error))
-            self->source.digest = greeting.digest_kind;
-        ok = self->source.digest != DIGEST_NONE || error->kind == ERROR_FAILED;
-    }
-    ok = ok && server_read_state(&read, control, error) &&
+          server_take_seen(self, connection, &greeting.seen, error)) &&
+         receive_what_may_fail(self, connection, &greeting, error) &&
+         server_read_state(&read, control, error) &&
          server_identify(self, connection, &state, control, error);
     buffer_free(&state.control);
     return ok;
