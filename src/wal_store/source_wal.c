@@ -103,6 +103,7 @@ typedef struct SegmentFetch
     uint64_t number;            /* segment's number; set only by list_fetches */
     uint32_t begin, size;       /* offsets of the bytes to fetch, [begin, size); earlier bytes are
                                    already in the file */
+    bool continues;             /* earlier bytes are in whole_path, from a fetch in part */
     atomic_bool missing;        /* the source lacks the segment, or a part of it */
     atomic_uint_least64_t left; /* bytes not yet fetched */
 } SegmentFetch;
@@ -498,7 +499,8 @@ static bool list_fetches(SourceWal *wal, WalFetch *fetch, Lsn from, Lsn end, Err
 
             added->number = segment;
             added->begin = sent;
-            if (sent == 0)
+            added->continues = sent > 0;
+            if (!added->continues)
                 begin_with_own(wal, added);
             added->left -= added->begin;
             fetch->bytes -= added->begin;
@@ -529,7 +531,7 @@ static bool continue_part(SourceWal *wal, const WalFetch *fetch, Error *error)
         if (wal->part_size == 0 || segment->number != wal->part_segment)
             continue;
         wal->part_size = 0;
-        return segment->begin == 0 || file_rename(segment->whole_path, segment->path, error);
+        return !segment->continues || file_rename(segment->whole_path, segment->path, error);
     }
     return true;
 }
