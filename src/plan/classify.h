@@ -10,9 +10,11 @@
 typedef enum PathClass
 {
     PATH_ORDINARY,  /* copied from the source, removed where the source lacks it */
-    PATH_RELATION,  /* main fork of a permanent relation: by blocks */
-    PATH_FORK,      /* another fork of it: like an ordinary file */
-    PATH_EXCLUDED,  /* never copied, and removed on the target: the server creates it again */
+    PATH_RELATION,  /* main fork of a relation, even an unlogged one, but not a temporary one: by
+                       blocks */
+    PATH_FORK,      /* another fork of such a relation: like an ordinary file */
+    PATH_EXCLUDED,  /* never copied, and removed on the target: a temporary file, or one that the
+                        server creates again */
     PATH_LEFT,      /* neither copied nor removed by the plan: no file of the server, or one that
                        pg_rewind writes at the commit or the end, such as pg_control */
     PATH_WAL,       /* a WAL segment: kept or removed on the target, staged apart */

@@ -16,7 +16,8 @@ typedef struct FilePair
     const ListedFile *target;         /* the target's file; NULL if the path does not exist there */
     const Foreign *foreign_on_source; /* foreign directories in the source's whole listing */
     const Foreign *foreign_on_target;
-    const char *link_target; /* where the source's link points; NULL if it is no link */
+    const char *link_target; /* where the source's link points; NULL if the source's file is not a
+                                link, or the source does not report where it points */
     PathClass class;
     RelationFile file;        /* relation, fork and segment; set for PATH_RELATION and PATH_FORK */
     bool database_is_targets; /* the target's WAL created or dropped the database of this relation,

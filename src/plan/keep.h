@@ -22,8 +22,8 @@ typedef struct Keep
 
 /*
  * Add a shell pattern for paths in the data directory: a wildcard does not match a slash, but it
- * does a dot at the beginning; what matches a directory keeps all below it. An error unless it is
- * relative and not empty. text must live as long as keep.
+ * does a dot at the beginning; what matches a directory keeps all below it. An error if the pattern
+ * is absolute, empty or longer than PATH_LENGTH_MAX. text must live as long as keep.
  */
 MUST_CHECK bool keep_add(Keep *keep, const char *text, Error *error);
 
@@ -35,7 +35,8 @@ void keep_add_file(Keep *keep, const Version *version, const char *text);
 /*
  * True if the target keeps its own file at this path, or remains without a file there. The caller
  * asks for a directory before its files, and skips the files of a directory that is kept. *kept_by:
- * the pattern that matched, or "the configuration" for --keep-config, for messages.
+ * the pattern that matched, or "the configuration" for --keep-config, for messages. keep may be
+ * NULL: nothing is kept.
  */
 bool keep_matches(const Keep *keep, const char *path, const char **kept_by);
 

@@ -14,7 +14,8 @@
 #include "target/tablespace_mapping.h"
 #include "target/target.h"
 
-/* Bytes of one file, and of all together: no sum of them wraps. */
+/* Largest size in bytes of one file, and of all files of a listing together. Sums of such sizes do
+ * not wrap. */
 #define LISTED_SIZE_MAX (((uint64_t) 1 << 58) - 1)
 
 typedef struct ListedFile
@@ -57,14 +58,15 @@ typedef struct SecondName
 
 typedef struct Listing
 {
-    Arena *strings;
+    Arena *strings;    /* owns all strings; listing_free destroys it */
     ListedFile *files; /* ascending by strcmp of path, each path once */
     size_t count;
     /* ascending by path; without links whose target the source does not report */
     ListedLink *links;
     size_t link_count;
     uint64_t total_size;            /* bytes of all regular files */
-    ListedFileSystem *file_systems; /* every file system that holds a part of the target */
+    ListedFileSystem *file_systems; /* every file system of this host that holds a part of the
+                                       data directory; none for a server's listing */
     size_t file_system_count;
     SecondName *seconds; /* second names of directories that are listed below a link, ascending by
                             path; one may be below another */
@@ -77,8 +79,8 @@ typedef struct Listing
 /*
  * List the files of the source or the target. The caller frees the listing with listing_free, even
  * after an error. Both functions may run at the same time. Each fails on a path that is not
- * path_is_safe, on a duplicate, on a file whose directory is neither listed nor a tablespace, on a
- * total above LISTED_SIZE_MAX, and on two followed links that lead to one directory.
+ * path_is_safe, on a duplicate, on a file whose directory is neither listed nor a tablespace's
+ * link, on a total above LISTED_SIZE_MAX, and on two followed links that lead to one directory.
  */
 MUST_CHECK bool listing_of_source(Source *source, const Version *version, Listing *listing,
                                   Error *error);
@@ -95,6 +97,7 @@ const ListedLink *listing_missing_tablespace(const Listing *listing);
 MUST_CHECK bool listing_check_complete(const Listing *listing, const Version *version,
                                        Error *error);
 void listing_free(Listing *listing);
+/* The listed file with this path; NULL if the listing lacks the path. */
 const ListedFile *listing_find(const Listing *listing, const char *path);
 /* The target of the link at this path; NULL if the path is not a link, or the source does not
  * report where the link points. */

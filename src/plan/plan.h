@@ -38,23 +38,27 @@ typedef enum Reason
     REASON_UNLOGGED,          /* the server creates the main fork from the init fork */
     REASON_COMMON_WAL, /* WAL from before the divergence, its markers in archive_status and its
                           summaries */
-    REASON_OTHER_WAL,
-    REASON_HOLDS_WHAT_STAYS, /* a directory that only the target has */
+    REASON_OTHER_WAL,  /* WAL, a marker or a history file that the rewound target must not have: the
+                          target's is removed, the source's not copied */
+    REASON_HOLDS_WHAT_STAYS, /* a directory that only the target has, and that stays because a file
+                                below it stays */
     REASON_LEADS_TO_LOGS, /* a directory or link of the target's server logs, or on the way there */
     REASON_LEADS_TO_TABLESPACE, /* a directory or link on the way of pg_wal's link, or of that of a
                                    tablespace */
     REASON_MAY_BE_ODD, /* an empty file, or a fifo, socket or device: this source reports all of
-                          them as empty files */
+                          them as empty files. An empty file is copied, with a warning */
     REASON_STANDBY,    /* pg_rewind writes the file itself, or it must not be there (-R) */
     REASON_MOUNTED,    /* a mount of the target that no server needs */
     REASON_EXCLUDED,   /* the server creates it again; an entry only if the target has it */
-    /* Reasons why a file is left alone: */
-    REASON_NOT_THE_SERVERS, /* logs, and the files that commit and apply write in their order */
+    /* Reasons why a file is left alone, or is a conflict (OUTCOME_CONFLICT): */
+    REASON_NOT_THE_SERVERS, /* PATH_LEFT: logs, and pg_control and other files that commit and apply
+                               write, in their own order */
     REASON_STAGED_APART,    /* WAL of the source, and pg_wal itself */
     REASON_ODD,             /* a fifo, socket or device */
     REASON_ODD_ON_SOURCE,
-    REASON_TYPES_DIFFER,
-    REASON_SECOND_NAME,       /* the second name of a directory that is listed below a link */
+    REASON_TYPES_DIFFER, /* a file of one type in the source, of another in the target: a conflict
+                            if the server reads the path (path_is_servers), else left alone */
+    REASON_SECOND_NAME,  /* the second name of a directory that is listed below a link */
     REASON_FOREIGN_TO_SOURCE, /* another cluster, or a part of one, below its data directory */
     REASON_FOREIGN, /* the target's file is in a ForeignTree; an entry may have this reason, too */
     REASON_LINK_OF_SOURCE, /* a link among the source server's files whose content is not listed */
@@ -70,8 +74,8 @@ typedef struct PlanEntry
 {
     const char *path;
     const char *link_target; /* ACTION_CREATE of a link */
-    uint64_t source_size;    /* planned size of the file after the rewind: the source's; 0 for
-                                ACTION_REMOVE */
+    uint64_t source_size;    /* planned size of the file after the rewind: the source's, for
+                                REASON_UNLOGGED the target's; 0 for ACTION_REMOVE */
     uint64_t target_size;
     const BlockMapRelation *blocks; /* named blocks of the relation, or NULL */
     /* blocks that recovery writes whole: they are not fetched; or NULL */
@@ -89,12 +93,13 @@ typedef struct PlanEntry
     uint8_t type;
     uint8_t kind;
     bool on_target : 1;
-    bool compare : 1; /* ACTION_COPY of a file that may be equal: digest first */
-    bool wal : 1;     /* a WAL segment or below pg_wal: staged by stage_wal, not by stage_fetch */
-    bool twophase : 1;
-    bool clusters : 1;           /* path_is_clusters of the path */
-    bool has_other_segments : 1; /* a segment of a relation that has, or may have, other segments;
-                                    source_size is the listed size */
+    bool compare : 1;  /* ACTION_COPY of a file that may be equal: digest first */
+    bool wal : 1;      /* a WAL segment (PATH_WAL): staged_wal_add stages it, not stage_fetch */
+    bool twophase : 1; /* a file of pg_twophase */
+    bool clusters : 1; /* path_is_clusters of the path */
+    bool has_other_segments : 1; /* a segment of a relation that has, or may have, other segments:
+                                    the file gets source_size even if the source has cut it since
+                                    the listing (stage_final_size) */
 } PlanEntry;
 
 /* A path that --keep names: the target keeps its own file, or none if only the source has one. */
@@ -141,7 +146,7 @@ typedef struct Plan
     PlanRemark *remarks; /* in the order of the decisions */
     size_t remark_count;
     size_t hash_index_count;               /* hash indexes on both sides, before 10 */
-    const Listing *target;                 /* the files that the target has; or NULL */
+    const Listing *target;                 /* the files that the target has; PlanInput's */
     const TablespaceMappings *tablespaces; /* mappings of new tablespaces' links; PlanInput's */
     const Version *version;
     const char *wal_directory; /* pg_wal, or pg_xlog */
@@ -222,15 +227,16 @@ bool plan_next_range(const Plan *plan, const PlanEntry *entry, uint64_t *offset,
 /* Set the entry's range_count, fetch_bytes and overwrite_bytes. */
 void plan_measure_ranges(const Plan *plan, PlanEntry *entry);
 
-/* Bytes, from its start, that both sides have of a file that has block numbers: the part that
- * --compare compares. The last block may be incomplete. */
+/* Bytes, from the file's start, that --compare compares: those that both sides have. 0 unless the
+ * entry's reason is REASON_BLOCKS_NAMED. The last block may be incomplete. */
 uint64_t plan_compared_size(const Plan *plan, const PlanEntry *entry);
 
-/* A smaller file of a relation of both sides is patched, however much of it has changed. */
+/* Least size in bytes of a relation's file that plan_replaces replaces: a smaller file that both
+ * sides have is patched, however much of it has changed. */
 #define PLAN_REPLACED_SIZE_MIN ((uint64_t) 16 * 1024 * 1024)
 
-/* True if a file of `size` bytes is replaced rather than patched, because at least seven eighths of
- * it, changed_bytes, have changed. */
+/* True if a file of `size` bytes is replaced rather than patched: it has at least
+ * PLAN_REPLACED_SIZE_MIN bytes, and at least seven eighths of them, changed_bytes, have changed. */
 bool plan_replaces(uint64_t size, uint64_t changed_bytes);
 
 /* plan_replaces, estimated from a sample of the blocks that plan_compared_size covers: `sampled`
@@ -279,9 +285,9 @@ bool plan_keeps_wal_file(const PlanInput *input, const ListedFile *file);
  */
 bool plan_is_later_history(const PlanInput *input, const char *path);
 
-/* The name, in the target's listing, of the newest segment that stays before a gap in the WAL,
- * where the summarizer of a server (17 and later) would wait indefinitely; NULL if no segment does.
- */
+/* The name of the newest segment of the target that stays before a gap in the WAL; NULL if no
+ * segment does, or there is no gap. At the gap the summarizer of a server (17 and later) would wait
+ * indefinitely. The string is the target's listing's. */
 const char *plan_wal_before_gap(const PlanInput *input);
 
 /* True if the summarizer of the rewound target (17 and later) will read segments of this timeline:
@@ -299,15 +305,15 @@ const char *const *plan_archived_lost(const PlanInput *input, Arena *arena, size
 
 typedef struct PlanPreparedList
 {
-    const ScanPrepared *entries; /* gid NULL: only the number is known */
+    const ScanPrepared *entries; /* transactions, with xid and gid alone; gid NULL: only the number
+ is known */
     size_t count;
 } PlanPreparedList;
 
 typedef struct PlanPrepared
 {
     PlanPreparedList stay; /* the source's, which the rewound target has */
-    PlanPreparedList go; /* the target's alone, which the rewind removes; of each entry only xid and
-                            gid are set */
+    PlanPreparedList go;   /* the target's alone, which the rewind removes */
 } PlanPrepared;
 
 /* List the prepared transactions that are not finished, from their WAL and the files of both sides.

@@ -41,7 +41,8 @@ Start start_of_source(const Control *source);
  */
 bool start_late(const Control *source, Lsn divergence, Lsn after, Start *start);
 
-/* True if the cost of a late start is worth estimating: there is enough WAL before it. Before 12 a
+/* True if the cost of a late start is worth estimating: at least ESTIMATE_WAL_MIN bytes of WAL lie
+ * between both starts. Before 12 a
  * standby that starts at a shutdown checkpoint (whose record lies at its redo position) takes
  * subtransactions of prepared transactions for aborted: false then. */
 bool start_may_be_cheaper(const Version *version, const Start *early, const Start *late);
@@ -122,8 +123,9 @@ MUST_CHECK bool replay_hazard_find(const Clusters *clusters, const SourceState *
                                    const Options *options, const WalStream *stream,
                                    const ScanResult *chain, ReplayHazard *hazard, Error *error);
 
-/* Add a hazard by the record at lsn (LSN_INVALID if unknown), from which replay is wrong. Clears
- * copies_are_identical and checkpoint_follows; the caller sets the error. */
+/* Add a hazard by the record at lsn (LSN_INVALID if unknown), from which replay is wrong:
+ * hazard->lsn becomes lsn if that is later. Clears copies_are_identical and checkpoint_follows; the
+ * caller sets the error. */
 void replay_hazard_add(ReplayHazard *hazard, Lsn lsn);
 
 /* Add warnings of WAL that may only be replayed with higher settings than the source has now:
@@ -148,6 +150,8 @@ typedef struct StartChoice
                                       made; replay_seconds is 0 if no estimate was made */
 } StartChoice;
 
+/* The start that was chosen. recovery_start_free destroys the maps `rebuilt`, `made`, `made_before`
+ * and `owned_blocks`; strings and lists are the arena's. */
 typedef struct RecoveryStart
 {
     SourceState source; /* the source as it was when this was decided */
@@ -222,7 +226,7 @@ typedef struct StartForetold
 {
     ReplayedWal replayed;
     uint64_t segment; /* first segment from the early start on that is gone from the source, or if
-                         none is, the first one that the target does not keep */
+                         none is, the first one that the target does not keep; 0: not looked for */
     bool lacks_room;  /* no room for the source's WAL from the start on */
 } StartForetold;
 

@@ -16,7 +16,8 @@
  *     ROOM          room for the WAL from the early start on
  *     -> LATE       with --late-start; or WAL is gone from the source, but summaries replace it
  *     WAL           whether WAL from the early start on is missing; if so: -> MISSING
- *     no room       -> LATE if a late start may be cheaper; else refused
+ *     no room       -> LATE if a late start may be cheaper; refused otherwise, and with
+ *                   --early-start
  *     -> EARLY      no late start, or next to no WAL before it; --early-start; or an archive of
  *                   the rewound standby needs all WAL
  *     -> LATE       otherwise, weighed: the early start is taken if it is better
@@ -188,11 +189,12 @@ typedef enum StartUnknown
     START_DECIDED,
     START_UNKNOWN_LATER,     /* a late start at or after `from` */
     START_UNKNOWN_SUMMARIES, /* the source's summaries of WAL before the late start */
-    START_UNKNOWN_ROOM,      /* room for the WAL from the start on */
+    START_UNKNOWN_ROOM,      /* room for the WAL from the start that StartDecision.late names on */
     START_UNKNOWN_WAL,       /* gaps in the WAL from the early start on */
     /* recovery_start_foretell stops here: each fact below needs WAL to be read or the source's
      * files to be listed. */
-    START_UNKNOWN_REPLAY,       /* hazards in the WAL that is replayed from the start */
+    START_UNKNOWN_REPLAY,       /* hazards in the WAL that is replayed from the start that
+                                   StartDecision.late names */
     START_UNKNOWN_CHECKPOINT,   /* what a checkpoint would cost, and whether the role may run it */
     START_UNKNOWN_RELATIONS,    /* size of the relations to compare */
     START_UNKNOWN_ROOM_TO_READ, /* room for the WAL before the late start */

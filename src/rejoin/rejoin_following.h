@@ -45,8 +45,9 @@ typedef struct Rejoin
     Source *source;       /* connection to the source; NULL: not connected */
     SourceState state;    /* state of the source when it was asked last */
     TargetServer *server; /* access to the target's server; NULL until rejoin_server */
-    const char *since;    /* start of the server by the source's clock, as text in microseconds;
-                             "0" if not known */
+    const char *since;    /* start of the target's server by the source's clock, in microseconds
+                             since 1970, as text; "0" if not known. A connection to the source
+                             from before is not that server's */
     const char *names[STREAMING_NAMES_MAX + 1]; /* application names under which the source may
                                                    list the standby; NULL after the last */
     StandbySettings settings; /* settings that the rewind will write; made before the stop */
@@ -55,7 +56,8 @@ typedef struct Rejoin
     LostCount lost_count;     /* lost transactions as counted before the stop */
 } Rejoin;
 
-/* Ask the source for its position. Connects if there is no connection. */
+/* Read the source's pg_control and position into rejoin->state. Connects if there is no
+ * connection. */
 MUST_CHECK bool rejoin_ask_source(Rejoin *rejoin, Error *error);
 
 /* Close the connection to the target's server, if there is one: a smart stop of the server would
@@ -67,7 +69,7 @@ void rejoin_forget_source(Rejoin *rejoin);
 
 /* Set *follows if the server that runs is a standby that streams from the source. A standby that
  * does not stream yet, for example one that an earlier run has just started, is watched as long as
- * replay makes progress. */
+ * replay makes progress, at most --rejoin-timeout. */
 MUST_CHECK bool rejoin_find_whether_it_follows(Rejoin *rejoin, bool *follows, Error *error);
 
 /* Access to the target's server, opened by the first call. */

@@ -75,11 +75,11 @@ RejoinStep rejoin_decide(const RejoinFacts *facts);
 typedef enum RejoinDemotion
 {
     REJOIN_DEMOTE,
-    REJOIN_ASK_USE, /* undecided: find out who uses the server, then decide again */
-    REJOIN_OTHER_TIMELINE,
-    REJOIN_WRONG_DIRECTION,
-    REJOIN_IN_USE,
-    REJOIN_USE_UNKNOWN
+    REJOIN_ASK_USE,         /* undecided: find out who uses the server, then decide again */
+    REJOIN_OTHER_TIMELINE,  /* refused: --demote names another timeline than the target's */
+    REJOIN_WRONG_DIRECTION, /* refused: the primary was promoted after the source */
+    REJOIN_IN_USE,          /* refused: clients or standbys use the primary */
+    REJOIN_USE_UNKNOWN      /* refused: the primary could not be asked who uses it */
 } RejoinDemotion;
 
 /*

@@ -34,7 +34,8 @@ bool report_compares(const Report *report);
 /* The last common checkpoint; NULL if it is not known or not used. */
 const ScanCheckpoint *report_common_checkpoint(const Report *report);
 /* The LSN at which recovery would start from the last common checkpoint: the redo position of that
- * checkpoint, or of the source's last checkpoint if that is older. */
+ * checkpoint, or of the source's last checkpoint if that is older. Requires
+ * report_common_checkpoint. */
 Lsn report_common_redo(const Report *report);
 /* The end of the target's WAL; LSN_INVALID if it is not known. */
 Lsn report_target_end(const Report *report);

@@ -66,16 +66,16 @@ void report_picture(const Report *report, bool utf8, Buffer *text);
  */
 typedef struct ReportFile
 {
-    FILE *stream;      /* where the report is written; NULL if no report is requested */
+    FILE *stream;      /* where the report is written; NULL unless report_file_open has opened it */
     bool is_temporary; /* stream is the temporary file, which closing renames to path */
     char path[PATH_SIZE], temporary[PATH_SIZE];
 } ReportFile;
 
 /*
  * Open the output. Call this first, so that a wrong name is found before anything else is done.
- * path NULL means standard output. Fails, without a change, if the file cannot be created, or if
- * its directory belongs to a server: a data directory, or the WAL or a tablespace of the target or
- * source directory that options name.
+ * path NULL means standard output. Fails, without a change, if the file cannot be created, if other
+ * users can write to its directory, or if the directory belongs to a server: a data directory, or
+ * the WAL or a tablespace of the target or source directory that options name.
  */
 MUST_CHECK bool report_file_open(ReportFile *file, const char *path, const Options *options,
                                  Error *error);

@@ -30,7 +30,8 @@ typedef enum RunPhase
     PHASE_COUNT
 } RunPhase;
 
-/* Copy of what identifies the source; stays valid after the connection is closed. */
+/* Copy of what identifies the source, with strings in the session's arena; stays valid after the
+ * connection is closed. */
 typedef struct SourceAddress
 {
     const char *description;    /* text that names the source; NULL if it was not reached */
@@ -63,11 +64,12 @@ typedef struct Staged
     Stage *stage;       /* the stage; NULL: nothing was staged. Pass it to stage_abandon or apply,
                            then to stage_free */
     bool obsolete;      /* the source's WAL since the plan has records that recovery from this start
-                           would replay wrongly: throw the stage away and plan again */
+                           would replay wrongly, or replication origins that a later start avoids:
+                           throw the stage away and plan again */
     SourceState source; /* state of the source when everything was fetched */
     Lsn source_end;     /* the source's WAL is staged up to here */
-    Lsn min_recovery_point;
-    Timeline min_recovery_timeline;
+    Lsn min_recovery_point;         /* minRecoveryPoint that the rewound target's pg_control gets */
+    Timeline min_recovery_timeline; /* timeline of min_recovery_point; 0 until both are known */
     AdviceList advice; /* warnings of what was found when all was staged; they were printed */
 } Staged;
 
@@ -179,9 +181,9 @@ void planned_free(Planned *planned);
 /*
  * Claim the pid file. Stage the files and the source's WAL, up to a position past everything that
  * was fetched. Prove that WAL with the files that the rewound target will have. archives_always:
- * the rewound standby archives what it receives. `final`: no attempt follows, so records that would
- * set staged->obsolete are an error instead. *staged is set even after a failure; it points to the
- * plan and to the start.
+ * the rewound standby archives what it receives. `final`: no attempt follows, so staged->obsolete
+ * is not set: records that would be replayed wrongly are an error, origins a warning. *staged is
+ * set even after a failure; it points to the plan and to the start.
  */
 MUST_CHECK bool transfer_make(const Session *session, const Planned *planned,
                               const RecoveryStart *start, bool archives_always, bool final,

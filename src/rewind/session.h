@@ -15,7 +15,7 @@
 /* Outcome of a run, for the exit status and the last line. */
 typedef enum RewindOutcome
 {
-    REWIND_UNTOUCHED, /* failed or nothing to do: the target is as it was */
+    REWIND_UNTOUCHED, /* failed, or no rewind was needed: the target is as it was */
     REWIND_BUSY,      /* failed: another pg_rewind holds the target's lock, and may be changing the
                          target */
     REWIND_UNCERTAIN, /* failed: an earlier run may have left the target half rewound */
@@ -23,7 +23,7 @@ typedef enum RewindOutcome
     REWIND_SET_UP_IN_PART, /* no rewind was needed; failed halfway through what -R or --drop-slots
                               asks for */
     REWIND_NOT_JOINED, /* --rejoin: the rewind is done, but the server does not follow the source */
-    REWIND_DONE
+    REWIND_DONE        /* the rewind is complete, and with --rejoin the server follows the source */
 } RewindOutcome;
 
 typedef struct Session
@@ -47,8 +47,8 @@ typedef struct Session
     bool running;     /* the target's server runs; only without `locks` */
     bool waited_for_lock; /* another pg_rewind held the lock, which this run waited for */
     bool resumed;         /* an interrupted rewind was finished first */
-    bool pending; /* dry run: an interrupted rewind was found and not finished; nothing more can be
-                     looked at */
+    bool pending; /* a dry run or a look: an interrupted rewind was found and not finished; nothing
+                     more can be looked at */
 
     /* Set by session_identify_target and session_identify_pair. */
     Clusters clusters; /* both clusters, with the connection to the source */

@@ -72,7 +72,7 @@ typedef struct Roots
 MUST_CHECK bool roots_find(Arena *arena, const char *target_directory, const Plan *plan,
                            Roots *roots, Error *error);
 
-/* Index of the root where path is staged. */
+/* Index, in roots->roots, of the root where a file for this path is staged. */
 size_t roots_of(const Roots *roots, const char *path);
 
 /*

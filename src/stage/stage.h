@@ -21,8 +21,10 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
+/* Name of a root's data file, in the root's work directory. */
 #define DATA_NAME "data"
 
+/* Values of FoundFile.actual_size and FoundFile.data_offset. */
 #define SIZE_AS_PLANNED UINT64_MAX
 #define DATA_OFFSET_NONE UINT64_MAX
 
@@ -34,8 +36,8 @@ typedef struct StageStatistics
     uint64_t compared_bytes;
 } StageStatistics;
 
-/* Staging notes here how it finds the file of an entry. Threads set `left_out`, `differs`, and the
- * size under the stage's lock, under which places are given out, too. */
+/* State of staging the file of an entry: how the source's file was found, and where its bytes are.
+ * Threads set `left_out`, `differs`, `actual_size` and `data_offset` under the stage's lock. */
 typedef struct FoundFile
 {
     /* bytes of the source's file if it became shorter, else SIZE_AS_PLANNED */
@@ -135,6 +137,7 @@ MUST_CHECK bool stage_remove_stale(const char *target_directory, Error *error);
 
 /* ---- stage.c: entries of the plan ---- */
 
+/* The state of staging this entry, which must be one of the plan's; owned by the stage. */
 FoundFile *stage_found_file(const Stage *stage, const PlanEntry *entry);
 
 /* True if the file of this entry is staged whole, as f1, f2, ...: the source has the file, and a
@@ -161,9 +164,9 @@ uint64_t stage_final_size(const Stage *stage, const PlanEntry *entry);
 
 /*
  * Names of staged files; each function sets the buffer and returns its string. stage_name:
- * WORK/NAME, as the journal names it, on the root that path belongs to. stage_local: the path for
- * opening a file of the journal's name `staged`. stage_entry_name, stage_entry_local: both names of
- * the file that is staged for an entry.
+ * WORK/NAME, as the journal names it, in the work directory of the root that path belongs to.
+ * stage_local: the path for opening a file of the journal's name `staged`. stage_entry_name,
+ * stage_entry_local: both names of the file that is staged for an entry.
  */
 const char *stage_name(const Stage *stage, const char *path, const char *name, Buffer *out);
 const char *stage_local(const Stage *stage, const char *staged, Buffer *out);
@@ -172,7 +175,8 @@ const char *stage_entry_local(const Stage *stage, const PlanEntry *entry, Buffer
 
 /*
  * Open the root's data file, which holds the bytes for files that stay in place, at offset `place`.
- * The first call creates the data file. Any thread may call this, without holding the stage's lock.
+ * The first call creates the data file. The descriptor stays the root's: stage_free closes it. Any
+ * thread may call this, without holding the stage's lock.
  */
 MUST_CHECK bool stage_data_open(Stage *stage, Root *root, uint64_t place, FileRange *range,
                                 Error *error);
@@ -181,6 +185,7 @@ MUST_CHECK bool stage_data_open(Stage *stage, Root *root, uint64_t place, FileRa
 
 /* Add a staged file for path; a second one for the same path replaces the first. */
 void stage_add_extra(Stage *stage, const char *path, const char *staged);
+/* The staged file that stage_add_extra has added for path; NULL if none was added. */
 const ExtraFile *stage_find_extra(const Stage *stage, const char *path);
 
 /*
@@ -188,8 +193,9 @@ const ExtraFile *stage_find_extra(const Stage *stage, const char *path);
  * replaced file; a new file gets the mode of the cluster's files. A file with clusters false
  * (path_is_clusters) may be a private key, which a server refuses if its group may read it: its
  * mode has no bit that the file at source_path lacks, and a new file without a known source file is
- * for its owner alone. If the staged file's owner or group will differ from the old file's, group
- * and others get no more than the cluster's files give.
+ * for its owner alone. source_path: path of the source's file on this machine; NULL: not known. If
+ * the staged file's owner or group will differ from the old file's, group and others get no more
+ * than the cluster's files give.
  */
 MUST_CHECK bool stage_mode(const Stage *stage, const char *path, bool clusters,
                            const char *source_path, mode_t *mode, Error *error);

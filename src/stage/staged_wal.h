@@ -38,10 +38,10 @@ typedef struct StagedWal
 WalSpace staged_wal_space(const SourceWal *source_wal, const PlanInput *input, Lsn end);
 
 /*
- * Stage the segments from number *next up to the segment that contains `end`. The WAL of this last
- * segment is incomplete: it is staged only if `last` is set. *next becomes the number of the first
- * segment that is not staged. The error names all segments that neither the source nor an archive
- * has.
+ * Stage the segments from number *next up to the segment that contains `end`, each whole one with
+ * its marker in archive_status. The WAL of the last segment is incomplete: it is staged only if
+ * `last` is set, without a marker. *next becomes the number of the first segment that is not
+ * staged. The error names all segments that neither the source nor an archive has.
  */
 MUST_CHECK bool staged_wal_add(const StagedWal *wal, uint64_t *next, Lsn end, bool last,
                                Error *error);
@@ -56,8 +56,9 @@ MUST_CHECK bool staged_wal_add(const StagedWal *wal, uint64_t *next, Lsn end, bo
  */
 MUST_CHECK bool staged_wal_add_left(const StagedWal *wal, Lsn end, Error *error);
 
-/* Stage .ready markers for history files that are new to the target, so that its server archives
- * them: recovery cannot find a timeline in an archive without the timeline's history file. */
+/* With archives_always, stage .ready markers for history files that are new to the target, so that
+ * its server archives them: recovery cannot find a timeline in an archive without the timeline's
+ * history file. */
 MUST_CHECK bool staged_wal_mark_histories(const StagedWal *wal, Error *error);
 
 /* A WalOpen, whose context is a StagedWal: opens a segment of the source's WAL as the rewound

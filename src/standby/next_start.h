@@ -25,15 +25,16 @@ typedef struct AffectedSlot
     const char *state; /* one of: "removed" from the target; "kept": the slot is from the
                           target's time as a primary, and no rewind was required; "copied" with
                           the source's files (before 11); and for the slot that the target will
-                          use: "missing" on the source; "made" by --create-slot, else missing;
-                          "unknown" if the source could not be asked */
+                          use: "missing" on the source, or a logical one there; "made" by
+                          --create-slot, else missing; "unknown" if the source could not be asked */
 } AffectedSlot;
 
 typedef struct NextStart
 {
-    bool settings_known; /* settings and files were compared: only if this run rewound the
-                            target, not if it finished an interrupted rewind */
-    bool settings_complete;
+    bool settings_known;      /* settings and files were compared: only if this run rewound the
+                                 target, not if it finished an interrupted rewind */
+    bool settings_complete;   /* every configuration file could be read, so the list has every
+                                 changed setting */
     ChangedSetting *settings; /* changed settings, the most important first */
     size_t setting_count;
     const char **files; /* configuration files that differ and will be the source's */
@@ -93,7 +94,8 @@ MUST_CHECK bool next_start_find(const NextStartInput *input, Arena *arena, NextS
  * whether it starts the server as primary or standby. */
 const char *next_start_manager(const Target *target);
 
-/* recovery_min_apply_delay in the target's present configuration, in the arena; NULL if not set. */
+/* recovery_min_apply_delay in the target's present configuration, in the arena; NULL if it is 0 or
+ * not set. */
 const char *next_start_apply_delay(const Target *target, Arena *arena);
 
 /* Expectations of the server's next start, before a plan is made. */

@@ -15,7 +15,7 @@ typedef struct StreamingTrial StreamingTrial;
 
 typedef struct StandbySettings
 {
-    const char *conninfo;
+    const char *conninfo; /* value of primary_conninfo */
     const char *slot;  /* primary_slot_name, from --slot; NULL: primary_slot_name stays as it is */
     bool slot_is_made; /* --create-slot creates the slot if it does not exist */
     const char **kept; /* keywords of options that the source's string does not set and that

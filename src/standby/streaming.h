@@ -8,6 +8,7 @@
 #include "standby/standby_settings.h"
 #include "target/target_server.h"
 
+/* Most application names in the lists of streaming_names and streaming_shown_names. */
 #define STREAMING_NAMES_MAX 4
 
 /*
@@ -58,10 +59,10 @@ void streaming_find_slot_user(const Options *options, const Target *target, Targ
                               Arena *arena, StandbySettings *settings);
 
 /*
- * Create the slot for --create-slot, or use an existing one. *made: this call has created the slot;
- * set even after a failure. Warns if an existing slot reserves no WAL from needed_from on
- * (LSN_INVALID: not known, so without this warning). Does nothing without --create-slot; in a dry
- * run only logs what it would do.
+ * Create the slot for --create-slot, or use an existing one; fails if the standby cannot use that
+ * one. *made: this call has created the slot; set even after a failure. Warns if the slot reserves
+ * no WAL, or only later WAL than from needed_from on (LSN_INVALID: not known). Does nothing without
+ * --create-slot; in a dry run only logs what it would do.
  */
 MUST_CHECK bool streaming_make_slot(const Options *options, const Clusters *clusters,
                                     Lsn needed_from, bool *made, Error *error);
@@ -71,7 +72,7 @@ MUST_CHECK bool streaming_make_slot(const Options *options, const Clusters *clus
 void streaming_check_slot_again(const Options *options, const Clusters *clusters);
 
 /* Drop the slot that this run has created, after the run has failed. What prevents the drop is a
- * warning. Requests to stop pg_rewind are held off from here on. */
+ * warning. From here on, until pg_rewind exits, requests to stop it are held off. */
 void streaming_drop_slot(const Options *options, const Clusters *clusters);
 
 #endif

@@ -25,10 +25,11 @@ typedef struct Configuration
 Configuration target_configuration(const Target *target, Arena *arena);
 
 /*
- * Find the one cluster of Debian's postgresql-common whose setting data_directory is exactly this
- * data directory. Returns the directory of its configuration, /etc/postgresql/MAJOR/NAME, which
- * holds CONFIGURATION_PATH; NULL unless exactly one cluster has this setting. The environment
- * variable PG_CLUSTER_CONF_ROOT, if set, replaces /etc/postgresql, as it does in postgresql-common.
+ * Find the one cluster of Debian's postgresql-common whose setting data_directory leads to this
+ * data directory, by whatever path. Returns the directory of its configuration,
+ * /etc/postgresql/MAJOR/NAME, which holds CONFIGURATION_PATH; NULL unless exactly one cluster has
+ * this setting. The environment variable PG_CLUSTER_CONF_ROOT, if set, replaces /etc/postgresql, as
+ * it does in postgresql-common.
  */
 const char *configuration_find_debian(const Configuration *configuration, const Version *version);
 

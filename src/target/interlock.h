@@ -20,10 +20,11 @@ MUST_CHECK bool interlock_acquire(const char *directory, Interlock **interlock, 
 
 /*
  * Create our postmaster.pid (seven lines, negative pid, true start time) as a link to a complete
- * file. A live server is an error. A stale file is replaced: its process is dead, or it is a
- * pg_rewind's (negative pid, or our text), which the holder of the lock may replace. A crashed
- * server's file is kept under another name beside postmaster.pid until the rewind commits (the new
- * pg_control). May be called again: it creates the file again if somebody removed it. (Rule I10.)
+ * file. A live server is an error, and so is an empty file, since a server may be starting. A stale
+ * file is replaced: its process is dead, or it is a pg_rewind's (negative pid, or our text), which
+ * the holder of the lock may replace. A crashed server's file is kept under another name beside
+ * postmaster.pid until the rewind commits (the new pg_control). May be called again: it creates the
+ * file again if somebody removed it. (Rule I10.)
  */
 MUST_CHECK bool interlock_claim_pid_file(Interlock *interlock, Error *error);
 

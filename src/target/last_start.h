@@ -45,6 +45,8 @@ void last_start_append_changes(long pid, const LastStart *start, Buffer *text);
  * any more once the server is stopped. */
 MUST_CHECK bool last_start_save(const char *directory, const LastStart *start, const char *command,
                                 Error *error);
+
+/* Remove the file of last_start_save, if there is one. An error is ignored. */
 void last_start_forget(const char *directory);
 
 /* The start command that last_start_save kept, in the arena. NULL: none was kept for this

@@ -16,6 +16,7 @@
  */
 #define PID_FILE_NOBODY "-2147483648"
 
+/* Most bytes of postmaster.pid that are read; a larger file is an error. */
 #define PID_FILE_SIZE_MAX (64 * 1024)
 
 /* The lines of postmaster.pid (utils/pidfile.h) as text; a line that is missing is empty. */
@@ -31,6 +32,7 @@ typedef struct PidFileServer
 /* Read postmaster.pid of the directory. False if the file cannot be read; then all lines are empty.
  */
 bool pid_file_read(const char *directory, PidFileServer *server);
+/* Set *server from the text of a postmaster.pid. */
 void pid_file_parse(const Buffer *text, PidFileServer *server);
 
 /* True if both files name one server process: pid, directory, start time and shared memory key are

@@ -51,19 +51,21 @@ void blockmap_merge(BlockMap *map, const BlockMap *from);
 /* Remove the changed blocks of `other` from map. Truncations and storage changes stay in map. */
 void blockmap_subtract(BlockMap *map, const BlockMap *other);
 
-/* The relation's entry, owned by the map; NULL: the map has no change of that relation. */
+/* The relation's entry, owned by the map and valid until the map is destroyed; NULL: the map has no
+ * change of that relation. */
 const BlockMapRelation *blockmap_find(const BlockMap *map, RelationId relation);
 
 /* Iterate over the relations, in no order; NULL after the last. *position is 0 at first. */
 const BlockMapRelation *blockmap_next(const BlockMap *map, size_t *position);
 
 /* Find the first run of changed blocks within [from, end): it begins at *first and has *count
- * blocks. Returns false without such a run. Blocks past a truncation are not added. */
+ * blocks. Returns false without such a run. Blocks past a truncation count only if they were added
+ * by blockmap_add. */
 bool blockmap_next_run(const BlockMapRelation *relation, BlockNumber from, BlockNumber end,
                        BlockNumber *first, BlockNumber *count);
 
-/* The number of changed blocks, without those past a truncation. Slow: looks at all of the map's
- * memory. */
+/* The number of blocks that blockmap_add has added; a truncation adds none. Slow: looks at all of
+ * the map's memory. */
 uint64_t blockmap_block_count(const BlockMap *map);
 
 /* The bytes of memory that the map takes. */

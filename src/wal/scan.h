@@ -22,9 +22,9 @@
 
 typedef struct ScanCheckpoint
 {
-    Lsn lsn;
-    Lsn end;
-    bool online;
+    Lsn lsn;     /* start of the checkpoint record */
+    Lsn end;     /* end of the record */
+    bool online; /* an online checkpoint; false: one at a shutdown or at the end of recovery */
     CheckPoint checkpoint;
 } ScanCheckpoint;
 
@@ -143,8 +143,8 @@ typedef struct WalScan
 {
     const WalStream *stream;
     int jobs;
-    Lsn floor_at_most;
-    bool begun;
+    Lsn floor_at_most;         /* see scan_create */
+    bool begun;                /* `lowest` is set: reading has begun */
     SegmentContent **segments; /* ascending */
     size_t segment_count;
     uint64_t lowest; /* number of the lowest segment that was read; while none was read, one more
@@ -191,8 +191,8 @@ size_t scan_forward_window(const WalShape *shape, int jobs);
  * reaches past the limit. */
 bool scan_ended_at_limit(const WalStream *stream, const WalSegmentFacts *end);
 
-/* Read at most `jobs` segments before the lowest one. If the lowest one was read from its middle,
- * its first part is read first. */
+/* Read at most `jobs` segments before the lowest one. But if the lowest one was read from its
+ * middle on, read only the whole of that segment. */
 MUST_CHECK bool scan_back(WalScan *scan, Error *error);
 
 /* True if the lowest segment was read from its middle on. */

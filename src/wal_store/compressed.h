@@ -21,9 +21,9 @@ typedef enum Compression
 const char *compression_suffix(Compression compression);
 
 /*
- * Write the content of one file, from its offset, to the start of another: *size bytes. Bytes that
- * are damaged, that end early, or that are more than limit are errors with the file's name; not
- * more than limit is written.
+ * Write the uncompressed content of one file, from its offset, to the start of another: *size
+ * bytes; with COMPRESSION_NONE copy it. Bytes that are damaged, that end early, or that are more
+ * than limit are errors with the file's name; not more than limit is written.
  */
 MUST_CHECK bool compressed_expand(Compression compression, const FileRange *from,
                                   const FileRange *to, uint64_t limit, uint64_t *size,

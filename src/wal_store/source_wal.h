@@ -58,8 +58,8 @@ SourceWal *source_wal_create(const Options *options, const Clusters *clusters,
 
 /* ---- Fetching ---- */
 
-/* A WalStoreFetch: fetch the source's pg_wal/NAME to the file path; the context is the SourceWal.
- */
+/* A WalStoreFetch, whose context is the SourceWal: fetch the source's pg_wal/NAME to the file path;
+ * path NULL: only look whether the source has the file. */
 MUST_CHECK bool source_wal_fetch_segment(void *wal, const char *name, const char *path, bool *found,
                                          Error *error);
 
@@ -71,6 +71,7 @@ MUST_CHECK bool source_wal_fetch(SourceWal *wal, Lsn from, Lsn end, Error *error
 /*
  * Take the bytes before `end`, from the start of its segment on, from the target's own WAL instead
  * of fetching them: they were compared and are identical to the source's. LSN_INVALID: take none.
+ * Does nothing if the source is a directory.
  * target_wal must live as long as wal.
  */
 void source_wal_take_own(SourceWal *wal, WalStore *target_wal, Lsn end);

@@ -36,7 +36,8 @@ typedef struct WalLimits
  *
  * segments                                        is_common  asks_archives
  * that end at or before a proven divergence       yes        yes
- * that end at or before one that is not proven    no         no
+ * that end at or before one that is not proven    no         no: an archive may hold another
+ *                                                            server's WAL there
  * between this and known_end                      no         yes
  * that begin at or after known_end                as above   no: an archive may hold WAL that this
  *                                                            cluster, if it was lagging, never had

@@ -110,9 +110,11 @@ bool wal_store_keeps(const WalStore *store, uint64_t segment);
 
 /*
  * Open a segment in the first place that has it: a WalOpen whose context is the store. A file whose
- * first page is not the segment's (a recycled file) counts as missing in that place. A file of an
- * archive whose size is not a segment's, or that is damaged as a compressed file, is an error
- * (contract: `unexpected file size for "%s": ...`). For the restore command see restore.h.
+ * first page is not the segment's (a recycled file) counts as missing in that place. Not so in the
+ * places "source" and "kept pg_wal", whose files are opened unchecked: if such a file is damaged,
+ * the reader must report that rather than read another place's file. A file of an archive whose
+ * size is not a segment's, or that is damaged as a compressed file, is an error (contract:
+ * `unexpected file size for "%s": ...`). For the restore command see restore.h.
  *
  * A .partial file holds the start of a segment, and does not show how much of it: pg_receivewal
  * writes one, and a server that is promoted leaves the last segment of its old timeline as one. It
@@ -135,9 +137,9 @@ MUST_CHECK bool wal_store_open_archived(void *store, uint64_t segment, int *fd, 
 MUST_CHECK bool wal_store_find(WalStore *store, uint64_t segment, Buffer *path, bool *found,
                                Error *error);
 
-/* True if a place has the segment. *how, in the arena, is a sentence about that answer: which place
- * has the segment, or that none has it; if places could not be asked, the error of the last of
- * them. */
+/* For a store of archives alone: true if a place has the segment. *how, in the arena, is a sentence
+ * about that answer: which place has the segment, or that none has it; if places could not be
+ * asked, the error of the last of them. */
 bool wal_store_has(WalStore *store, uint64_t segment, Arena *arena, const char **how);
 
 /* Read a file of another kind (a history file) from --wal-archive or by the restore command. */
