@@ -305,8 +305,8 @@ const char *const *plan_archived_lost(const PlanInput *input, Arena *arena, size
 
 typedef struct PlanPreparedList
 {
-    const ScanPrepared *entries; /* transactions, with xid and gid alone; gid NULL: only the number
- is known */
+    const ScanPrepared *entries; /* transactions, with xid and gid alone; gid NULL: only the
+                                    number is known */
     size_t count;
 } PlanPreparedList;
 

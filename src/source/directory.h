@@ -7,8 +7,8 @@
 #include "source/source.h"
 #include "io/dir.h"
 
-/* Read and parse pg_control. If pg_control cannot be parsed because the cluster is encrypted, the
- * error says that the cluster is encrypted. */
+/* Read and parse pg_control. An error if PG_VERSION is of another version. If pg_control cannot
+ * be parsed because the cluster is encrypted, the error says that the cluster is encrypted. */
 MUST_CHECK bool directory_control_read(const char *directory, Control *control, Error *error);
 
 /* The same as source_standby_timeline, for the data directory of a stopped standby. */
@@ -17,9 +17,9 @@ MUST_CHECK bool directory_standby_timeline(const char *directory, const Control 
 
 /*
  * Visit all files of a data directory, as SourceOperations' list does. The walk enters the links at
- * pg_wal (pg_xlog, by version) and pg_tblspc/N. A directory that this user may not read is an
- * error; if tolerant, the directory is visited with `unreadable` set, and the walk does not enter
- * it.
+ * pg_wal (pg_xlog, by version) and pg_tblspc/N, and enters no directory lost+found. A directory
+ * that this user may not read is an error; if tolerant, the directory is visited with `unreadable`
+ * set, and the walk does not enter it.
  */
 MUST_CHECK bool data_directory_list(const char *directory, const Version *version, bool tolerant,
                                     SourceFileVisitor visit, void *context, Error *error);

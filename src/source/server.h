@@ -37,9 +37,11 @@ typedef struct ServerState
     bool removes;      /* a process removes a database's directory; false if that was not asked */
 } ServerState;
 
-/* A file, or the names in a directory, that was read before a caller asked for it. The first caller
- * that asks within SEEN_SECONDS gets the copy. */
+/* Most files, and most directories, that are read while the source is opened. */
 #define SEEN_MAX 8
+
+/* A file, or the names in a directory, that was read before a caller asked for it. The first caller
+ * that asks within SEEN_SECONDS (server_connect.c) gets the copy. */
 typedef struct SeenPath
 {
     const char *path;  /* path of the file or directory; NULL: already given to a caller */
@@ -207,13 +209,14 @@ MUST_CHECK bool server_take_seen(ServerSource *self, Connection *connection, con
  */
 MUST_CHECK bool server_check_position(ServerSource *self, Lsn seen, Lsn position, Error *error);
 
-/* SourceOperations' read_control, read_file, names and start_workers. */
+/* SourceOperations' read_control and names. */
 bool server_read_control(Source *source, Control *control, Error *error);
 bool server_names(Source *source, const char *directory, Arena *arena, const char ***names,
                   Error *error);
 
 /* Raise redo_seen to the redo position in pg_control, which never goes back on the same server. */
 void server_note_redo(ServerSource *self, const Control *control);
+/* SourceOperations' read_file and start_workers. */
 bool server_read_file(Source *source, const char *path, size_t limit, Buffer *buffer, bool *found,
                       Error *error);
 bool server_start_workers(Source *source, int jobs, uint64_t bytes, int *granted, Error *error);

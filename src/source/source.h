@@ -90,8 +90,8 @@ typedef struct FetchRequest
     uint32_t size; /* bytes; a server is asked for at most FETCH_SIZE_MAX, or for digests of at most
                       DIGEST_PIECE_SIZE_MAX */
 } FetchRequest;
-#define FETCH_SIZE_MAX (1024 * 1024)
-#define FETCH_COUNT_MAX 2000
+#define FETCH_SIZE_MAX (1024 * 1024) /* bytes in a piece that is fetched */
+#define FETCH_COUNT_MAX 2000         /* pieces in a FetchBatch */
 
 /*
  * Pieces that a source is asked for in one call: their bytes, or digests of DIGEST_SIZE bytes.
@@ -133,7 +133,8 @@ typedef struct SourcePosition
     bool in_recovery; /* a running standby, or a directory shut down in recovery */
 
     /* End of the WAL on the source's disk: a primary's flush position, or the position up to which
-       a standby has received WAL. LSN_INVALID for a directory, whose WAL the caller reads. */
+       a standby has received WAL, at least `minimum`. LSN_INVALID for a directory, whose WAL the
+       caller reads. */
     Lsn end;
 
     /* Position that the target's recovery must reach at least. A primary: the same as end. A

@@ -77,7 +77,8 @@ size_t roots_of(const Roots *roots, const char *path);
 
 /*
  * The location of each new tablespace must be absent below a directory where it can be made, or a
- * directory that no other cluster uses.
+ * directory that no other cluster uses, and apart from the other new locations. Unless -T names the
+ * location, it must lie outside of data directories and of the target's pg_wal.
  */
 void roots_check_locations(const Roots *roots, const Plan *plan, Problems *problems);
 

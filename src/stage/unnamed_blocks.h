@@ -10,8 +10,9 @@
 
 /*
  * Find index entries that the target marked as dead without WAL, on pages that none of its WAL
- * names (design/unlogged-changes.md). Read the index files that the plan patches, in every database
- * of which `blocks` names a relation, and add each page that may hold such an entry to `blocks`.
+ * names (design/unlogged-changes.md). Read each relation's file that the plan leaves in place
+ * (REASON_BLOCKS_NAMED; only its pages show whether it is an index), in every database of which
+ * `blocks` names a relation, and add each page that may hold such an entry to `blocks`.
  * (Rule U5.)
  */
 MUST_CHECK bool dead_entries_find(const Target *target, const Plan *plan, int jobs,

@@ -29,7 +29,8 @@ MUST_CHECK bool standby_files_stage(Stage *stage, const Plan *plan, const Cluste
                                     const StandbySettings *settings, Error *error);
 
 /* Write the files of -R directly into a target that needed no rewind: the settings first, each file
- * whole by rename. keep may be NULL. */
+ * whole by rename; then remove standby_unwanted_file, unless `keep`, which may be NULL, keeps it.
+ */
 MUST_CHECK bool standby_files_write(const Clusters *clusters, const StandbySettings *settings,
                                     const Keep *keep, Error *error);
 

@@ -20,10 +20,9 @@ typedef struct Target
     bool group_access; /* PGDATA has mode 0750: so do files and directories that are created */
     Control control;
     Timeline timeline; /* timeline of pg_control, or a later one of which this standby has WAL */
-    bool has_backup_label; /* backup_label exists and is valid; the next four fields are set from it
-                            */
-    Lsn label_redo;        /* START WAL LOCATION of backup_label: where recovery starts */
-    Lsn label_checkpoint;  /* CHECKPOINT LOCATION: start of the checkpoint record */
+    bool has_backup_label;     /* backup_label exists and is valid: the next four fields are set */
+    Lsn label_redo;            /* START WAL LOCATION of backup_label: where recovery starts */
+    Lsn label_checkpoint;      /* CHECKPOINT LOCATION: start of the checkpoint record */
     bool label_of_base_backup; /* backup_label is of any base backup, exclusive or not, rather than
                                   of a rewind: the WAL alone knows where the backup ends */
     bool label_is_exclusive; /* label_of_base_backup, and the backup is an exclusive one: a primary

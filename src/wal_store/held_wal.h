@@ -16,7 +16,8 @@ typedef struct HeldWal
     WalShape shape;
     const char *wal_directory; /* PGDATA/pg_wal */
     Lsn needed_from;           /* start of the WAL that a rewind needs: links to segments from
-           here on are replaced by copies, while space suffices; older segments are only linked */
+                                  here on are replaced by copies, while space suffices; older
+                                  segments are only linked */
 } HeldWal;
 
 /* Hold the segments in pg_wal of a server that runs. May be repeated, including after a kill.

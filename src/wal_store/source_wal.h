@@ -175,9 +175,9 @@ typedef struct SourceWalReading
 /*
  * Read WAL of the range, and check each record. Segments that are not on this machine are fetched,
  * some at a time, when reading reaches them. *result has the findings, including the blocks that
- * recovery rebuilds. A gap or damage before the end, or a segment that no place has, is an error.
- * *scan is the caller's to destroy on success; the strings of *result live as long as the
- * SourceWal's arena.
+ * recovery rebuilds. Errors are a gap or damage before the end, a segment that no place has, and
+ * WAL that the source wrote with wal_level = minimal. *scan is the caller's to destroy on success;
+ * the strings of *result live as long as the SourceWal's arena.
  */
 MUST_CHECK bool source_wal_read(SourceWal *wal, SourceWalReading *reading, WalScan **scan,
                                 ScanResult *result, Error *error);
