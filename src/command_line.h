@@ -29,14 +29,15 @@ typedef struct Command
     bool unasked_failed;            /* options.unasked_failed */
     bool no_sync;
     bool debug;
-    bool verbose;
+    bool verbose; /* with --check: print findings that are ok, too; otherwise the same as debug */
     bool timestamps;
-    bool help; /* print_help, then exit */
+    bool help; /* print the help and exit */
     bool version;
-    int retries;
+    int retries; /* number of times that a killed or unfinished run is run again; 0: do all work in
+                    this process */
     ReportFormat report_format;
     const char *report_file; /* path for the report; NULL: standard output */
-    uint64_t given;          /* a bit for each row of the table of options */
+    uint64_t given;          /* a bit for each row of the table of options: the option is given */
     Buffer decided;          /* options.decided */
     Arena *environment; /* arena with the words of PG_REWIND_OPTIONS; NULL if the variable is not
                            set */
@@ -47,13 +48,14 @@ typedef struct Command
  * --help or --version. Check that the options go together and that the caller may run the program.
  * Call this once: *command points into argv, into itself, into command->environment and into static
  * memory. After a failure *command has at least the options of the report. If getopt has already
- * printed the problem, the kind is ERROR_REPORTED, and the worst kind in the chain is ERROR_USAGE.
+ * printed the problem, error->kind is ERROR_REPORTED and error->worst is ERROR_USAGE.
  */
 MUST_CHECK bool command_line_read(int argc, char **argv, Command *command, Error *error);
 
 /*
- * Append the table of options: of each one a line with letter, name, argument, what is asked of the
- * option and the text of the help, with tabs between them. A line without a name is a heading.
+ * Append the table of options, for tests that compare it with the documents. Each option is a line:
+ * letter, name, argument, conditions (range, "not empty", "only with ..."), help, with tabs between
+ * them. A line without a name is a heading.
  */
 void command_line_describe(Buffer *text);
 

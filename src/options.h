@@ -43,9 +43,9 @@ typedef struct Options
     const char *target;           /* -D, as given: only for target_open, see Target */
     const char *source_directory; /* --source-pgdata, or NULL */
     const char *source_server;    /* --source-server, or NULL */
-    const char *bindir;           /* -B, or NULL */
+    const char *bindir;           /* -B, directory of server programs; or NULL */
     const char *config_file;      /* --config-file, or NULL */
-    const char *wal_archive;      /* --wal-archive, or NULL */
+    const char *wal_archive;      /* --wal-archive, a directory; or NULL */
     const char *restore_command;  /* --restore-command, or NULL */
     bool restore_target_wal;      /* -c */
     bool dry_run;                 /* -n */

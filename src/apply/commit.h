@@ -53,7 +53,7 @@ PendingSight apply_look_for_pending(const char *target_directory, bool suspected
  * The commit: check that pg_control is the plan's and that the pid file is still ours, install the
  * blocker by rename, and check both again. If the second check fails, the blocker is removed again
  * and the target is unchanged. *committed says whether the rewind must now be finished, even if an
- * error is returned.
+ * error is returned. After a success stops are held off (signals_hold_off).
  */
 MUST_CHECK bool apply_commit(const char *target_directory, Interlock *interlock, bool *committed,
                              Error *error);

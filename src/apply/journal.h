@@ -35,7 +35,7 @@
 #define JOURNAL_NAME "journal"
 #define BALLAST_NAME "ballast" /* reserves the space that the apply will allocate */
 #define JOURNAL_PATH WORK_DIRECTORY "/" JOURNAL_NAME
-#define RUN_ID_SIZE 33
+#define RUN_ID_SIZE 33 /* 32 digits and a NUL */
 
 typedef struct JournalHead
 {
@@ -47,7 +47,7 @@ typedef struct JournalHead
     uint8_t new_control[CONTROL_FILE_SIZE];
     const char *backup_label; /* text of the rewound target's backup_label */
     const char *options;      /* Options.decided of the run; NULL in journals of earlier releases */
-    bool group_access;
+    bool group_access;        /* argument of file_set_modes for the run that finishes the rewind */
 } JournalHead;
 
 typedef enum JournalKind
@@ -91,6 +91,7 @@ MUST_CHECK bool journal_add(JournalWriter *writer, const JournalEntry *entry, Er
 /* Write the trailer with the CRC, sync, rename journal.new to journal, sync the directory, and read
  * the journal back. Frees the writer. */
 MUST_CHECK bool journal_close(JournalWriter *writer, Error *error);
+/* Free the writer. journal.new stays; the next journal_create overwrites it. */
 void journal_discard(JournalWriter *writer);
 
 typedef struct JournalReader JournalReader;

@@ -45,8 +45,8 @@ typedef struct AdviceList
     size_t count;
 } AdviceList;
 
-/* Add a copy of advice, with the formatted text as its text. The remedy is copied too; an empty one
- * becomes NULL. */
+/* Add a copy of advice, with the formatted text as its text; control characters are replaced
+ * (SHOWN_OWN_LINES). The remedy is copied too; an empty one becomes NULL. */
 void advice_add(AdviceList *list, Advice advice, const char *format, ...) PRINTF_LIKE(3, 4);
 
 /* Add a copy of advice with a copy of the error: its message and detail become the text, its hint
@@ -84,7 +84,7 @@ MUST_CHECK bool problems_check(const Problems *problems, Error *error);
 void advice_add_to_problems(const AdviceList *list, bool warns, Problems *problems);
 
 /* Append advice as one line without a newline, for a list of next steps: "Before the server starts:
- * TEXT. REMEDY". */
+ * TEXT. REMEDY". Without a remedy the text alone is appended, unchanged. */
 void advice_append_step(const Advice *advice, Buffer *text);
 
 #endif

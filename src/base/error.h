@@ -54,8 +54,9 @@ typedef struct Error
 } Error;
 
 /*
- * Functions that set an Error accept NULL, for callers that do not use it. Text that is too long is
- * cut off between two characters and ends with "...".
+ * Functions that set an Error accept NULL, for callers that do not use it. Control characters in
+ * arguments are replaced (shown_vprintf, SHOWN_OWN_LINES). Text that is too long is cut off between
+ * two characters and ends with "...".
  */
 
 /* Set kind and message; drop detail, hint and remedy. Newlines at the end of the message, such as

@@ -1,8 +1,9 @@
 /*
  * Lines on stderr in the form of PostgreSQL's programs (15 and later), and the progress line.
  *
- * All functions may be called from several threads at once: a line is written by one write(). A
- * closed stderr is ignored.
+ * All functions may be called from several threads at once. A line of at most PIPE_BUF bytes is
+ * written by one write(), so other processes' lines do not mix with it. A closed stderr is ignored.
+ * A line is dropped if stderr takes no bytes and a stop signal has come.
  */
 #ifndef BASE_LOG_H
 #define BASE_LOG_H
@@ -76,12 +77,12 @@ typedef enum ProgressPhase
     PROGRESS_IDENTIFY, /* read facts about both clusters */
     PROGRESS_SCAN_TARGET,
     PROGRESS_SCAN_LOST, /* the target's WAL again, for the list of lost transactions or rows */
-    PROGRESS_FETCH_WAL,
+    PROGRESS_FETCH_WAL, /* fetch WAL of the source, to read it */
     PROGRESS_SCAN_SOURCE,
-    PROGRESS_LIST,
+    PROGRESS_LIST,           /* list the files of both clusters */
     PROGRESS_READ_INDEXES,   /* find index entries marked as dead without WAL */
     PROGRESS_COMPARE_BLOCKS, /* with --compare */
-    PROGRESS_COMPARE_FILES,
+    PROGRESS_COMPARE_FILES,  /* find whole files that are equal on both sides */
     PROGRESS_FETCH,
     PROGRESS_STAGE_WAL,     /* fetch the source's WAL into the work directory */
     PROGRESS_STAGE_NEW_WAL, /* fetch WAL that the source wrote during PROGRESS_STAGE_WAL */
@@ -104,7 +105,7 @@ typedef enum ProgressPhase
  * pg_rewind and then the phase, "%*s/%s kB (%d%%) copied (fetch)", or "scanned", "compared",
  * "applied" in other phases. On a pipe each ends with a newline. On a terminal one line is
  * rewritten in place, with rate and time left; a log line first ends it with a newline. A phase
- * without a total prints nothing.
+ * without a total prints nothing, except PROGRESS_FETCH.
  *
  * PROGRESS_JSON prints one object a line, once a second, and at the beginning and end of each
  * phase; see the manual page.

@@ -42,11 +42,11 @@ bool text_take_hex(TextCursor *text, int digits_max, uint32_t *number);
 #define UPPER_HEX_DIGITS "0123456789ABCDEF"
 
 /*
- * Split a text into words like a shell; nothing is expanded. The list and the words are in the
- * arena. Blanks are space, tab and newline. In single quotes every character stands for itself. In
- * double quotes a backslash escapes one of \ " $ ` or a newline, outside of quotes any character;
- * an escaped newline is removed. NULL if a quote is not closed, or a backslash is last; *wrong then
- * names that (static).
+ * Split a text into words like a shell; nothing is expanded. The list of *count words, which no
+ * NULL ends, and the words are in the arena. Blanks are space, tab and newline. In single quotes
+ * every character stands for itself. In double quotes a backslash escapes one of \ " $ ` or a
+ * newline, outside of quotes any character; an escaped newline is removed. NULL if a quote is not
+ * closed, or a backslash is last; *wrong then names that (static).
  */
 char **words_split(Arena *arena, const char *text, size_t *count, const char **wrong);
 

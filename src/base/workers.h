@@ -73,14 +73,15 @@ void signals_set_parent(pid_t parent);
 /* True if a stop signal has come, even if stops are held off. */
 bool stop_signalled(void);
 
-/* The number of a stop signal that came while stops were held off; 0 if none has come since the
- * last call. */
+/* The number of a stop signal that came while stops were held off, or that came before and was not
+ * acted on; 0 if none has come since the last call. */
 int stop_take_held_off(void);
 
 /* Hold off stops from now on, because the rewind is committed: stop_requested stays false. */
 void signals_hold_off(void);
 
-/* End holding off stops: an interrupted rewind was finished, and a new one begins. */
+/* End holding off stops: an interrupted rewind was finished, and a new one begins. A stop signal
+ * that has come in the meantime stops the new one. */
 void signals_heed_again(void);
 
 #endif

@@ -10,7 +10,8 @@ typedef struct Divergence
 {
     bool needed;           /* the target has WAL after the divergence, so a rewind is needed */
     Lsn lsn;               /* where the histories diverge; LSN_INVALID if not known (--compare) */
-    Lsn target_end;        /* end of the target's valid WAL */
+    Lsn target_end;        /* end of the target's valid WAL. If its server runs, or with --compare:
+                              an LSN that the WAL has reached, not its end */
     bool rests_on_archive; /* with input->is_preview: equality with an archive was accepted without
                               reading whether the source's WAL continues where the archive's ends */
     bool rests_on_histories; /* only the history files prove the divergence: too little WAL before
@@ -62,8 +63,9 @@ bool divergence_is_certain(const Clusters *clusters);
  * Always false. */
 bool error_no_proof_before(const Clusters *clusters, Lsn lsn, Error *error);
 
-/* Set *divergence for --compare, which reads none of the target's WAL: everything is unknown except
- * what was printed, or can be printed from the histories. */
+/* Set *divergence for --compare, which reads none of the target's WAL: needed is true, target_end
+ * is the end that pg_control knows, `printed` is kept or set from the histories; the rest is zero.
+ * Log that all blocks are compared. */
 void divergence_leave_unknown(const Clusters *clusters, Divergence *divergence);
 
 #endif

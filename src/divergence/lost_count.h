@@ -9,8 +9,9 @@
 
 typedef struct LostCount
 {
-    bool counted;        /* the other members are set */
-    const char *unknown; /* part of a sentence: why the number is not known; NULL if known */
+    bool counted;        /* the other members are set; false before counting was tried */
+    const char *unknown; /* part of a sentence: why the number is not known, so transactions is 0;
+                            NULL if it is known */
     bool so_far;         /* the target's server runs and may commit more */
     bool can_save_rows;  /* the divergence is proved, which --save-lost-rows requires */
     uint64_t transactions;

@@ -32,8 +32,8 @@ typedef struct WalSides
 typedef struct WalComparison
 {
     bool differs;
-    bool differs_in_archive; /* the difference is in a segment of `archive`: since it differs, the
-                                target has not archived it */
+    bool differs_in_archive; /* the difference is in a segment of `archive` that the target could
+                                have archived; since it differs, the target has not */
     bool target_lacks;       /* the target lacks some of the compared WAL */
     Lsn lsn; /* LSN of the first different byte; the end of the comparison if none differs */
     /* All bytes from equal_from to lsn are equal, without a gap; equal_from is lsn if none are. */

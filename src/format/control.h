@@ -35,14 +35,15 @@ typedef struct CheckPoint
     uint64_t next_xid; /* with the epoch in the upper 32 bits */
     Oid next_oid; /* OIDs below it were assigned, or can be before the next XLOG_NEXTOID record */
     uint32_t oldest_xid;
-    uint32_t oldest_active_xid;
-    bool commit_timestamps; /* commit times are recorded in pg_commit_ts */
+    uint32_t oldest_active_xid; /* 0 at a shutdown checkpoint, or if wal_level allows no standby */
+    bool commit_timestamps; /* commit times were recorded in pg_commit_ts at this checkpoint; false
+                               in versions that cannot (before 9.5) */
     int64_t time;           /* seconds since 1970 */
 } CheckPoint;
 
 typedef struct Control
 {
-    const Version *version;
+    const Version *version; /* row of the version; NULL if control_parse knew none */
     uint64_t system_identifier;
     uint32_t control_version;
     uint32_t catalog_version; /* number in the file: version->catalog_version, or that of a fork */

@@ -32,7 +32,8 @@ typedef struct Attribute
     Storage storage;
     Slice missing;  /* value, as stored, of rows without this column: it was added later, and the
                        table was not rewritten (attmissingval, 11+); bytes NULL for NULL */
-    bool generated; /* computed by the server from other columns (attgenerated, 12+) */
+    bool generated; /* stored or virtual column that the server computes from others
+                       (attgenerated, 12+) */
     bool identity_always; /* GENERATED ALWAYS AS IDENTITY (attidentity, 10+): UPDATE can only set it
                              to DEFAULT */
     bool nondeterministic; /* texts with different bytes can be equal by the collation (12+) */

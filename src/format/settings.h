@@ -54,9 +54,10 @@ typedef struct SettingsReader
     /* The names of the files in a directory, ascending by bytes, ended by a NULL; the list may be
      * in the arena. NULL if the directory cannot be read or does not exist. */
     const char *const *(*list)(void *context, const char *directory, Arena *arena);
-    /* The rest of an absolute path below the data directory, or NULL (place_below). */
+    /* The rest of an absolute path below the data directory, or NULL (place_below). Without this
+     * function absolute paths are passed to read and list as they are. */
     const char *(*below)(const char *path, const char *directory);
-    const char *directory;
+    const char *directory; /* the data directory, for `below`; NULL: not known */
     void *context;
 } SettingsReader;
 
@@ -81,8 +82,9 @@ const char *settings_value(const Settings *settings, const char *name);
  */
 const char *setting_masked(Arena *arena, const char *name, const char *value);
 
-/* A command to be printed: only its program, quoted, since its arguments may contain passwords. The
- * result is in the arena. */
+/* A command to be printed: only its program, quoted, since its arguments may contain passwords;
+ * "not shown" if the command does not begin with a plain program name. The result is in the arena
+ * or static. */
 const char *setting_command_shown(Arena *arena, const char *command);
 
 /*

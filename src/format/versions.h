@@ -44,7 +44,8 @@ typedef enum RecoverySettings
 } RecoverySettings;
 
 /* Resource managers, access/rmgrlist.h, in the order of their ids, which never changed. Each has
- * the server's name and the first version that has it. */
+ * the server's name and the first version that has it. EACH is a macro of the caller, v an argument
+ * that is handed to it. */
 /* clang-format off */
 #define RESOURCE_MANAGERS(EACH, v)                                                                 \
     EACH(v, RM_XLOG, "XLOG", 903)                                                                  \
@@ -105,7 +106,8 @@ typedef struct ServerSql
                                      handed to the kernel */
     const char *received_position, *replayed_position; /* give LSNs of a standby */
     const char *segment_name;    /* gives the name of the segment that holds an LSN */
-    const char *position_column; /* end of names of pg_stat_replication's columns: sent_lsn, ... */
+    const char *position_column; /* end of names of pg_stat_replication's columns: "lsn" as in
+                                    sent_lsn, or "location" (before 10) */
     bool missing_ok;             /* functions on files have the parameter missing_ok (9.5+) */
     bool replication_slots;      /* 9.4+ */
     bool slot_reserves;          /* a new slot can reserve WAL before its first use (9.6+) */
@@ -186,11 +188,11 @@ typedef struct Version
                                         twophase.c) */
     bool hot_standby_by_default;     /* default of hot_standby is on (10+) */
     uint16_t locks_by_default;       /* default of max_locks_per_transaction: 64, or 128 (19) */
-    bool has_jit;                    /* 11+ */
+    bool has_jit;                    /* the setting jit exists (11+) */
     bool keeps_two_checkpoints;      /* a checkpoint keeps the WAL since the previous one (to 10) */
     bool has_sha256;                 /* sha256(bytea) (11+) */
-    bool has_transaction_timeout;    /* 17+ */
-    bool infinite_intervals;         /* 17+ */
+    bool has_transaction_timeout;    /* the setting transaction_timeout exists (17+) */
+    bool infinite_intervals;         /* the type interval has infinity (17+) */
     bool char_escapes;               /* the type "char" prints bytes from 0x80 on as \ooo (15+) */
     bool has_wal_summaries;          /* pg_wal/summaries, common/blkreftable.h (17+) */
     uint16_t sequence_value;         /* offset of last_value in the data of a sequence's row */

@@ -18,10 +18,11 @@ typedef enum WalEventKind
     WAL_EVENT_END_OF_RECOVERY,  /* timeline: the new one; time */
     WAL_EVENT_FPW_CHANGE,       /* flag: the new full_page_writes */
     WAL_EVENT_PARAMETER_CHANGE, /* wal_level; flag: wal_log_hints; list: limits (version_limit) */
-    WAL_EVENT_COMMIT,  /* xid (of the prepared transaction if prepared), time; subxids; dropped
-                          relations */
-    WAL_EVENT_ABORT,   /* likewise */
-    WAL_EVENT_PREPARE, /* xid, time, gid */
+    WAL_EVENT_COMMIT,  /* prepared; xid (of the prepared transaction if prepared); time; subxids;
+                          dropped; database and tablespace of the session, 0 if not in the record;
+                          gid, NULL if not in the record */
+    WAL_EVENT_ABORT,   /* members of WAL_EVENT_COMMIT */
+    WAL_EVENT_PREPARE, /* xid, database, time, gid */
     WAL_EVENT_RELATION_CREATE,    /* relation, fork */
     WAL_EVENT_RELATION_TRUNCATE,  /* relation; block: the first one cut off; flags: 1 heap, 2 vm, 4
                                      fsm */

@@ -4,8 +4,9 @@
  *
  * Works through poolers, including those where each transaction may meet another server connection:
  * only unnamed statements, no session state, and every setting is local to its transaction. A lost
- * connection is ERROR_RETRY, an SQL error ERROR_FAILED. A server that sends nothing for half of the
- * retry timeout (--retry-timeout) counts as lost.
+ * connection is ERROR_RETRY, and so is an SQL error that is transient
+ * (connect_sqlstate_is_transient) or FATAL; any other SQL error is ERROR_FAILED. A server that
+ * sends nothing for half of the retry timeout (--retry-timeout) counts as lost.
  */
 #ifndef IO_CONNECTION_H
 #define IO_CONNECTION_H
@@ -72,8 +73,8 @@ void connection_begin_with(Connection *connection, const char *settings, bool sa
  * the connection. */
 void connection_limit_rate(Connection *connection, Rate *rate);
 
-/* From now on count how often something is sent and waited for while no other answer is; the number
- * must outlive the connection. */
+/* Count round trips from now on: each statement that is sent while no other one waits for its
+ * answer adds 1 to *round_trips, which must outlive the connection. */
 void connection_count_round_trips(Connection *connection, _Atomic uint64_t *round_trips);
 
 /* The seconds for which the server had sent nothing when the last wait for it ended. */
@@ -129,8 +130,9 @@ typedef struct Query
                          expected one */
 } Query;
 
-/* Run a statement that returns at most one row, and copy its columns to values[0 .. column_count -
- * 1] as text in the arena; NULL for SQL NULL, and for all columns if there is no row. */
+/* Run a statement that returns at most one row (more are an error), and copy its columns to
+ * values[0 .. column_count - 1] as text in the arena; NULL for SQL NULL, and for all columns if
+ * there is no row. */
 MUST_CHECK bool connection_row(Connection *connection, Arena *arena, const Query *query,
                                char **values, Error *error);
 
@@ -159,7 +161,8 @@ MUST_CHECK bool connection_rows(Connection *connection, const Query *query, Conn
  * Return to the transaction's savepoint if the statement that failed last had this SQLSTATE; then
  * the transaction can continue, and the result is true. No other statement may have been under way,
  * and the transaction must have made the savepoint (connection_begin_with). After a failure of
- * another SQLSTATE nothing is done, and the result is false.
+ * another SQLSTATE nothing is done, the result is false, and error keeps what it has: pass the
+ * error of the failed statement.
  */
 #define CONNECTION_SAVEPOINT "pg_rewind"
 #define NO_SUCH_FILE "58P01"           /* ERRCODE_UNDEFINED_FILE, utils/errcodes.txt */

@@ -21,7 +21,7 @@
 MUST_CHECK bool file_open_standard(void);
 
 /* Modes for new files and directories, from the permissions of the target (0600/0700 or 0640/0750).
- */
+ * file_set_modes sets the umask, too. Before its first call files are private. */
 void file_set_modes(bool group_access);
 mode_t file_mode(void);
 mode_t directory_mode(void);

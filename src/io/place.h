@@ -112,8 +112,8 @@ const char *obstacle_text(Obstacle obstacle);
  * reason. */
 bool place_can_change_names(const char *directory);
 
-/* True if the effective user can read a file, or list a directory and go into it; else errno has
- * the reason. */
+/* True if the effective user can read a file, or list a directory and go into it, and if nothing
+ * exists at the path; otherwise errno has the reason. */
 bool place_can_be_read(const char *path);
 
 #endif

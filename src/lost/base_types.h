@@ -8,7 +8,7 @@
 
 typedef enum BaseKind
 {
-    BASE_OTHER,
+    BASE_OTHER, /* values cannot be compared by =, or base_type_find does not know the type */
     BASE_EQUAL, /* the type's operator = compares values; not so for box, whose = compares
                    areas, and interval, in which a month equals 30 days */
     BASE_NUMBER /* like BASE_EQUAL, and the value is a number in JSON */

@@ -135,8 +135,8 @@ bool catalog_row(CatalogLook *look, Oid catalog, Slice tuple, CatalogTuple *row)
 /* A column as stored; bytes are NULL for NULL, and if the catalog lacks the column. */
 Slice row_column(const CatalogTuple *row, const char *column);
 
-/* Value of an integer, OID, boolean or "char" column; 0 for NULL. Negative values shorter than 32
- * bits are sign-extended to 32 bits. */
+/* Value of an integer, OID, boolean or "char" column; 0 for NULL. A value of 16 bits is
+ * sign-extended to 32 bits, a "char" is not. Column "oid" before 12: the OID of the row. */
 uint32_t row_number(const CatalogTuple *row, const char *column);
 
 /* Value of a name column, converted by encoding_name; NULL for NULL. */

@@ -26,12 +26,12 @@ typedef struct MapChange
     Oid catalog;    /* rewritten catalog; 0 if several catalogs with rows were rewritten, or none */
     size_t made;    /* number of relfilenodes in the new map that were created in this WAL */
     bool committed; /* the transaction committed, so `dropped` and the fields below are valid */
-    size_t dropped;
-    Oid former;    /* dropped relfilenode whose changes are rows of the catalog; 0: none found
-                      yet */
-    bool several;  /* several dropped relfilenodes have such changes */
-    bool unproved; /* a change of dropped storage came without its row, so it may be the
-                      catalog's */
+    size_t dropped; /* number of relfilenodes of the database that the transaction dropped */
+    Oid former;     /* dropped relfilenode whose changes are rows of the catalog; 0: none found
+                       yet */
+    bool several;   /* several dropped relfilenodes have such changes */
+    bool unproved;  /* a change of dropped storage came without its row, so it may be the
+                       catalog's */
 } MapChange;
 
 /* Must be zero at first. */

@@ -16,8 +16,8 @@ typedef struct LostRoom
     uint64_t left;   /* bytes of `free` that are not used yet */
 } LostRoom;
 
-/* Set `free` and `left` from the file system's free space, without the rewind_bytes that the rewind
- * needs itself if the target is on the same file system. */
+/* Set `free` and `left` from the file system's free space, without 64 MB that stay free and, if the
+ * target is on the same file system, without the rewind_bytes that the rewind needs itself. */
 MUST_CHECK bool lost_room_find(LostRoom *room, const char *target, uint64_t rewind_bytes,
                                Error *error);
 
@@ -29,8 +29,9 @@ typedef struct LostFile
 {
     LostRoom *room;
     SavedFile made;
-    uint64_t size; /* bytes in the file so far; `text` is appended after them */
-    uint64_t first_line_size;
+    uint64_t size;            /* bytes in the file so far; `text` is appended after them */
+    uint64_t first_line_size; /* bytes before the first newline, which lost_file_finish does not
+                                 compare; set by the caller */
     Buffer text;
     bool is_other; /* a file with the final name exists and has other content */
 } LostFile;

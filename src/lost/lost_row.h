@@ -17,7 +17,7 @@ typedef enum RowValueState
                             UTF-8 */
     ROW_VALUE_STORED,    /* stored bytes only: the text would be too long */
     ROW_VALUE_UNCHANGED, /* TOASTed value that the change leaves as it was */
-    ROW_VALUE_UNTOLD
+    ROW_VALUE_UNTOLD     /* the value is not known: RowValue.reason */
 } RowValueState;
 
 typedef struct RowValue

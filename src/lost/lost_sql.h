@@ -20,7 +20,8 @@ void lost_script_begin(Buffer *text);
 
 /*
  * Append the \connect to a database, with its name as stored, and the checks and functions that the
- * statements for it call. `number`: OID of the database; 0 if it did not exist at the divergence.
+ * statements for it call. `number`: OID of the database, by which the script checks that it is
+ * still the same one; 0 if it did not exist at the divergence: no check.
  */
 void lost_script_connect(const char *name, Oid number, const Version *version, Buffer *text);
 

@@ -10,10 +10,11 @@
 
 /*
  * Wait until the target's server has stopped: a manager may call pg_rewind while the server is
- * still stopping, or before its processes have noticed a crash. Waits a few seconds, and up to
- * *patience_seconds while the server says that it is stopping; *patience_seconds is reduced by the
- * time waited. Call this before pg_control is read, which must not change afterwards.
- * prerequisites_check finds a server that still runs. Fails only if a signal stops the run.
+ * still stopping, or before its processes have noticed a crash. Waits up to *patience_seconds while
+ * the server says that it is stopping, otherwise up to 5 seconds, even if *patience_seconds is 0;
+ * then up to 5 seconds for its last processes. *patience_seconds is reduced by the time waited.
+ * Call this before pg_control is read, which must not change afterwards. prerequisites_check finds
+ * a server that still runs. Fails only if a signal stops the run.
  */
 MUST_CHECK bool target_wait_for_stop(const Target *target, double *patience_seconds, Error *error);
 

@@ -9,9 +9,10 @@
 #include "io/file.h"
 
 /*
- * Check without writing that the directory lies outside of both clusters and can be written to.
- * `option` names the option in messages. *existing becomes the directory, or its parent if the
- * directory does not exist; the text is in `memory`.
+ * Check without writing that the directory lies outside of both clusters, can be written to, and
+ * that no other account can replace it (trust_check). `option` names the option in messages.
+ * *existing becomes `directory`, or its parent, a text in `memory`, if the directory does not
+ * exist.
  */
 MUST_CHECK bool saved_directory_check(const char *option, const char *directory,
                                       const Clusters *clusters, Buffer *memory,
@@ -37,8 +38,8 @@ typedef struct SavedFile
     int fd;
 } SavedFile;
 
-/* Create the file under its temporary name, for writing and reading; saved_file_finish renames it
- * to path. */
+/* Create the file under its temporary name, for writing and reading. saved_file_finish syncs the
+ * file and renames it to path, where it replaces another file; the directory is not synced. */
 MUST_CHECK bool saved_file_create(SavedFile *file, const char *path, Error *error);
 MUST_CHECK bool saved_file_finish(SavedFile *file, Error *error);
 
