@@ -83,10 +83,11 @@ typedef enum RejoinDemotion
 } RejoinDemotion;
 
 /*
- * Decide whether the server may become a standby. was_primary: the target is a primary; named: the
- * timeline of --demote, or 0; doubtful: the target was promoted after the source, so the direction
- * may be wrong; use: who uses the server, NULL if not asked yet. A primary whose users cannot be
- * found out counts as used.
+ * Decide whether the server may become a standby: a standby may, and so may a primary whose
+ * timeline is `named`, whoever uses it. was_primary: the target is a primary; named: the timeline
+ * of --demote, or 0; doubtful: the target was promoted after the source, so the direction may be
+ * wrong; use: who uses the server, NULL if not asked yet. A primary whose users cannot be found out
+ * counts as used.
  */
 RejoinDemotion rejoin_decide_demotion(bool was_primary, Timeline timeline, Timeline named,
                                       bool doubtful, const TargetUse *use);

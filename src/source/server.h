@@ -37,7 +37,7 @@ typedef struct ServerState
     bool removes;      /* a process removes a database's directory; false if that was not asked */
 } ServerState;
 
-/* Most files, and most directories, that are read while the source is opened. */
+/* Most files, and most directories, of which content or names are kept as a SeenPath. */
 #define SEEN_MAX 8
 
 /* A file, or the names in a directory, that was read before a caller asked for it. The first caller
@@ -45,7 +45,8 @@ typedef struct ServerState
 typedef struct SeenPath
 {
     const char *path;  /* path of the file or directory; NULL: already given to a caller */
-    const char *bytes; /* file's content, or names separated by slashes; NULL: it is missing */
+    const char *bytes; /* file's content, or names separated by slashes; NULL: the directory is
+                          missing. A missing file is not kept, so it is asked for once more */
     size_t size;
 } SeenPath;
 

@@ -37,7 +37,8 @@ typedef struct StageStatistics
 } StageStatistics;
 
 /* State of staging the file of an entry: how the source's file was found, and where its bytes are.
- * Threads set `left_out`, `differs`, `actual_size` and `data_offset` under the stage's lock. */
+ * Threads set `actual_size` and `data_offset` under the stage's lock, the atomic `left_out` and
+ * `differs` without it. */
 typedef struct FoundFile
 {
     /* bytes of the source's file if it became shorter, else SIZE_AS_PLANNED */

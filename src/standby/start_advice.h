@@ -28,8 +28,9 @@ typedef struct StartSettings
  * timeline than the source's. */
 void start_advise_on_stop_setting(const StartSettings *start, AdviceList *list);
 
-/* Advise on recovery settings on the server's command line, which from 12 on override those in
- * files, including those that -R writes. slot: --slot, or NULL. */
+/* Advise on primary_conninfo on the server's command line, or on a primary_slot_name there other
+ * than slot: from 12 on they override those in files, including those that -R writes. slot: --slot,
+ * or NULL. */
 void start_advise_on_command_line(const StartSettings *start, const char *slot, AdviceList *list);
 
 /* Advise on configuration files that cannot be read, since they may have a setting that stops

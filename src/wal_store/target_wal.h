@@ -20,8 +20,9 @@ MUST_CHECK bool target_wal_open(const Options *options, const Clusters *clusters
 /* ---- Histories ---- */
 
 /* Read the target's timeline history into clusters->target_history. Its file is looked for wherever
- * missing WAL of the target is (target_wal). With --compare the history need not be known: it then
- * has no entries. Otherwise a file that is missing or wrong is an error. */
+ * missing WAL of the target is (target_wal), and last in the source's pg_wal. With --compare the
+ * history need not be known: it then has no entries. Otherwise a file that is missing or wrong is
+ * an error. */
 MUST_CHECK bool target_history_read(const Options *options, WalStore *target_wal, Arena *arena,
                                     Clusters *clusters, Error *error);
 

@@ -168,7 +168,8 @@ bool error_missing_in_wal_store(void *store, uint64_t segment, Error *error);
 /* Add a hint to the error: how to provide missing WAL and history files. Returns false. */
 bool error_hint_missing_files(const WalStore *store, Error *error);
 
-/* Append a segment's name to a list of missing ones. Returns false if the list is long enough. */
+/* Append a segment's name to a list of missing ones. Returns false, with "..." appended instead, if
+ * the list is long enough. */
 bool wal_missing_add(Buffer *names, const char *name);
 
 #endif
