@@ -69,7 +69,7 @@ typedef struct Listing
                                        data directory; none for a server's listing */
     size_t file_system_count;
     SecondName *seconds; /* second names of directories that are listed below a link, ascending by
-                            path; one may be below another */
+                            path; one may be below another. None for a source server */
     size_t second_count;
     SecondName *passed; /* directories and links that a followed link passes through before its end;
                            only for a data directory on this machine */

@@ -51,9 +51,10 @@ typedef struct PieceWorker
 typedef struct FilePieces
 {
     Source *source;
-    bool digests;             /* a server is asked for digests; if false, for bytes */
-    uint32_t block_size;      /* bytes in a digest, see FetchBatch; without digests unused */
-    uint32_t piece_size;      /* largest size of a piece, bytes */
+    bool digests;        /* a server is asked for digests; if false, for bytes. A directory gives
+                            bytes in any case */
+    uint32_t block_size; /* bytes in a digest, see FetchBatch; without digests unused */
+    uint32_t piece_size; /* largest size of a piece, bytes */
     size_t batch_pieces_max;  /* largest number of pieces in a batch, up to FETCH_COUNT_MAX */
     uint64_t batch_bytes_max; /* a batch that has reached this size takes no further piece */
     size_t bytes_size;        /* size of PieceWorker.bytes; 0: no memory is wanted */

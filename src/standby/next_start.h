@@ -67,12 +67,13 @@ typedef struct NextStart
 /* Input of next_start_find. */
 typedef struct NextStartInput
 {
-    const Clusters *clusters;    /* both clusters; the source may not have been reached */
-    const Control *control;      /* target's pg_control now, or as the rewind will write it */
-    const uint32_t *limits;      /* limits that a hot standby needs to replay the WAL; NULL if
-                                    not known */
-    const Plan *plan;            /* plan of the rewind; NULL: no rewind, the target keeps its
-                                    files */
+    const Clusters *clusters; /* both clusters; the source may not have been reached */
+    const Control *control;   /* without a plan the target's pg_control; with a plan the source's,
+                                 from which the rewind makes the target's new one */
+    const uint32_t *limits;   /* limits that a hot standby needs to replay the WAL; NULL if
+                                 not known */
+    const Plan *plan;         /* plan of the rewind; NULL: no rewind, the target keeps its
+                                 files */
     const Listing *source_files; /* files from which the plan was made; NULL without a plan */
     const StandbySettings *standby_settings; /* settings that -R writes; NULL: no -R, or not
                                                 known */
