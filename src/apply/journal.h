@@ -96,9 +96,9 @@ void journal_discard(JournalWriter *writer);
 
 typedef struct JournalReader JournalReader;
 
-/* Read the head and check the whole file. A missing journal sets *found to false, and is an error
- * if found is NULL. A damaged journal is an error. Memory is bounded. With reader NULL only the
- * head is read. */
+/* Read the head, into the arena, and check the whole file. A missing journal sets *found to false,
+ * and is an error if found is NULL. A damaged journal is an error. Memory is bounded. reader NULL:
+ * the caller needs no entries. */
 MUST_CHECK bool journal_open(const char *target_directory, Arena *arena, JournalReader **reader,
                              JournalHead *head, bool *found, Error *error);
 /* Read the next entry; *end is true after the last one. Strings live until the next call. */

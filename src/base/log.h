@@ -21,12 +21,12 @@ bool log_debug_on(void);
 void log_set_timestamps(bool on);
 
 /* The amount of lines that are printed: all in a rewind, few in steps that only examine the two
- * clusters. */
+ * clusters. log_debug and log_progress_message are not affected. */
 typedef enum LogAmount
 {
     LOG_ALL,
-    LOG_WARNINGS,   /* warnings and errors; no log_info, no progress */
-    LOG_ERRORS_ONLY /* no warnings either */
+    LOG_WARNINGS,   /* no log_info, no progress of phases */
+    LOG_ERRORS_ONLY /* no warnings, details and hints either, except those of log_error */
 } LogAmount;
 void log_set_amount(LogAmount amount);
 

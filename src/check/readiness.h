@@ -16,7 +16,8 @@
 
 typedef enum VerdictState
 {
-    VERDICT_NONE, /* no verdict: the target's server runs, or no source is named */
+    VERDICT_NONE, /* no verdict: no source is named, or the target's server runs (then the findings
+                     tell what would stop a rewind) */
     VERDICT_NEEDED,
     VERDICT_NOT_NEEDED,
     VERDICT_NOT_POSSIBLE,
@@ -39,16 +40,16 @@ typedef struct Node
     const Options *options; /* copy of the options, with limits on all waits and without those
                                that write */
     Look look;
-    const Clusters *clusters; /* clusters of look.session */
-    const Version *version;   /* version of both clusters; NULL if not known */
-    Configuration configuration;
-    SettingsReader reader;
-    Settings settings;
-    WalStore *archive;   /* archives and the restore command as a WAL store, without the
-                            target's pg_wal: for questions about older WAL */
-    bool role_is_enough; /* the role may read the source's files */
-    bool lacks_wal;      /* look_at_pair lacked a segment of the target's WAL */
-    Lsn needed_from;     /* start of the WAL that a rewind now would need */
+    const Clusters *clusters;    /* clusters of look.session */
+    const Version *version;      /* version of both clusters; NULL if not known */
+    Configuration configuration; /* files with which the server was last started */
+    SettingsReader reader;       /* reads these files */
+    Settings settings;           /* what these files set */
+    WalStore *archive;           /* archives and the restore command as a WAL store, without the
+                                    target's pg_wal: for questions about older WAL */
+    bool role_is_enough;         /* the role may read the source's files */
+    bool lacks_wal;              /* look_at_pair lacked a segment of the target's WAL */
+    Lsn needed_from;             /* start of the WAL that a rewind now would need */
 
     /* The fields from here on are printed. */
     const char *target; /* target's directory; NULL: the command line names none */

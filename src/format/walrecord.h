@@ -141,8 +141,9 @@ MUST_CHECK bool walrecord_decode(const Version *version, uint32_t block_size, co
  * The part of walrecord_decode for 9.3 and 9.4, whose records have no block references: the blocks
  * are found in each kind's data, as the redo routines read it. A record of another kind, or with
  * other data, gets XLR_SPECIAL_REL_UPDATE, so that it counts as an unknown change of a relation.
- * The lower half of info, which has the flags of backup blocks, is cleared first. Returns what is
- * wrong with the record, a static string; NULL if nothing is.
+ * The lower half of info, which has the flags of backup blocks, is cleared first. The data of a
+ * multi-insert begins after relation and block, as in later versions. Returns what is wrong with
+ * the record, a static string; NULL if nothing is.
  */
 const char *old_record_take_blocks(const Version *version, uint32_t block_size,
                                    const uint8_t *bytes, WalRecord *record);

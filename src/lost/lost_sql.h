@@ -34,8 +34,9 @@ void lost_sql_table_arguments(const Table *table, Buffer *text);
  * variable `changed`. */
 void lost_sql_check(const Table *table, const TableBefore *before, Buffer *text);
 
-/* Append the statement that repeats a row's change, in the SQL of the version. False if the row is
- * not known well enough; *reason says why. */
+/* Append the statement that repeats a row's change, in the SQL of the version; nothing for an
+ * update that gives no column another value. False if the row is not known well enough; *reason
+ * says why. */
 bool lost_sql_row(const LostRow *row, const char *lsn, Buffer *text, const char **reason);
 
 #endif

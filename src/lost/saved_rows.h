@@ -8,9 +8,13 @@
 #include "rewind/run.h"
 
 /*
- * Write both files; a RowSaver. When this returns true, both files are on disk, or there was
- * nothing to save, which is logged. A file gets its name only when complete. An existing file with
- * other content is an error.
+ * Write both files; a RowSaver. A file gets its name only when it is complete and synced. Also true
+ * without both files, which is logged or a warning: no transaction is lost; the divergence is not
+ * known; or writing has failed, and what could be written is kept (saved->incomplete).
+ *
+ * With --require-lost-rows the last two are errors; in a dry run a failure to write is. Always
+ * errors: a file of that name with other content, a target of a fork of PostgreSQL, a directory
+ * that saved_directory_check refuses, a request to stop.
  */
 MUST_CHECK bool saved_rows_write(const Options *options, const Clusters *clusters,
                                  const Divergence *divergence, Arena *arena, SavedRows *saved,

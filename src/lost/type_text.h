@@ -31,8 +31,8 @@ TextFunction numeric_text, money_text, points_text, bytea_text, bit_text, inet_t
 TextFunction date_text, clock_text, timetz_text, timestamp_text, interval_text;
 TextFunction char_text, text_text, name_text, xml_text, jsonb_text, tsvector_text;
 
-/* Append a timestamp in microseconds since 2000, followed by zone. False if the date does not
- * exist. */
+/* Append a timestamp in microseconds since 2000, followed by zone; INT64_MAX and INT64_MIN are
+ * infinity and -infinity. False if the date does not exist. */
 bool append_timestamp(int64_t usecs, const char *zone, Buffer *text);
 
 /* Append bytes in lower-case hexadecimal. */
