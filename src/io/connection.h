@@ -38,7 +38,7 @@ typedef enum ConnectionRefusal
  */
 MUST_CHECK Connection *connection_open(const char *conninfo, int retry_timeout_seconds,
                                        double seconds, ConnectionRefusal *refusal, Error *error);
-void connection_close(Connection *connection);
+void connection_close(Connection *connection); /* NULL is allowed */
 
 /* Append a message, without a final newline, that names environment variables which are set but
  * which only a newer libpq obeys: what they demand, such as safety, is not done. Appends nothing if
@@ -112,7 +112,8 @@ bool connection_met_other(const Connection *connection);
 /* The instance that answered last; the text lives as long as the connection. */
 const char *connection_instance(const Connection *connection);
 
-/* End the transaction, even after an error in it. The answer is not waited for. */
+/* End the transaction, even after an error in it. The answer is not waited for. If a statement is
+ * not yet answered, the connection counts as lost afterwards. */
 void connection_end(Connection *connection);
 
 /* An SQL statement, its parameters, and what its result must look like. */

@@ -53,8 +53,8 @@ typedef struct CatalogView
 typedef struct Schema
 {
     const RowChanges *row_changes;
-    CatalogChange *changes; /* all changes of catalogs, ordered by commit and LSN, including
-                               those of common history */
+    CatalogChange *changes; /* all changes of catalogs (tells_schema) by transactions that
+                               committed, lost or in common history, ordered by commit and LSN */
     size_t change_count;
     const Clusters *clusters;
     Arena *arena;
