@@ -38,7 +38,7 @@ typedef struct ServerState
 } ServerState;
 
 /* Most files, and most directories, of which content or names are kept as a SeenPath. */
-#define SEEN_MAX 8
+#define SEEN_MAX 16
 
 /* A file, or the names in a directory, that was read before a caller asked for it. The first caller
  * that asks within SEEN_SECONDS (server_connect.c) gets the copy. */
@@ -202,6 +202,12 @@ MUST_CHECK bool server_identify(ServerSource *self, Connection *connection,
 Query server_seen_query(const Version *version, Arena *arena);
 MUST_CHECK bool server_take_seen(ServerSource *self, Connection *connection, const Query *query,
                                  Error *error);
+
+/* The same for the files of the configuration, of servers that know the argument for missing files.
+ * The query fails if the server cannot read one of them. */
+Query server_config_query(Arena *arena);
+MUST_CHECK bool server_take_config(ServerSource *self, Connection *connection, const Query *query,
+                                   Error *error);
 
 /*
  * Check that a primary's flush position is not less than `seen`, a flush position that was known

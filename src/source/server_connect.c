@@ -15,7 +15,8 @@
 #define PAUSE_MILLISECONDS_MAX 1000
 #define RECONNECT_SECONDS 30
 #define SEEN_SECONDS 10 /* an answer that no caller has asked for yet is current for so long */
-#define TOGETHER_SIZE_MAX (1024 * 1024) /* bytes of each of the files read_together */
+#define CONFIG_SIZE_MAX (1024 * 1024)  /* bytes of each of config_files that are read at once */
+#define CONFIG_FIRST "postgresql.conf" /* the file of config_files that callers ask for first */
 
 /* Bytes to fetch or compare for which another connection is worth its round trip: at 100 Mbit/s
  * they take as long as a round trip of 80 ms. */
@@ -797,72 +798,107 @@ Query server_seen_query(const Version *version, Arena *arena)
                    .binary = true};
 }
 
+/* Keep what was read of the path; value->bytes is NULL if it is missing. */
+static void keep_seen(const ServerSource *self, SeenPath paths[SEEN_MAX], const char *path,
+                      const ConnectionValue *value)
+{
+    char *bytes = NULL;
+    size_t i = 0;
+
+    while (i < SEEN_MAX && paths[i].path != NULL)
+        i++;
+    if (i == SEEN_MAX || path == NULL)
+        return;
+    if (value->bytes != NULL)
+    {
+        bytes = arena_allocate(self->arena, value->size + 1);
+        memcpy(bytes, value->bytes, value->size);
+        bytes[value->size] = '\0';
+    }
+    paths[i] = (SeenPath){arena_strdup(self->arena, path), bytes, value->size};
+}
+
 /* A ConnectionRow: keep a file's bytes, or the names in a directory. */
 static bool take_seen_path(void *context, const ConnectionValue *columns, Error *error)
 {
     ServerSource *self = context;
     const bool is_file = columns[2].bytes == NULL && columns[1].bytes != NULL;
-    const ConnectionValue *value = &columns[is_file ? 1 : 2];
-    char *bytes;
-    size_t i = 0;
 
     (void) error;
-    if (columns[0].bytes == NULL)
-        return true;
     /* A missing file is kept among the names, since both columns are NULL. */
-    for (SeenPath *seen = is_file ? self->seen_files : self->seen_names; i < SEEN_MAX; i++)
-    {
-        if (seen[i].path != NULL)
-            continue;
-        bytes = arena_allocate(self->arena, value->size + 1);
-        if (value->size > 0)
-            memcpy(bytes, value->bytes, value->size);
-        bytes[value->size] = '\0';
-        seen[i] = (SeenPath){arena_strdup(self->arena, columns[0].bytes),
-                             value->bytes != NULL ? bytes : NULL, value->size};
-        return true;
-    }
+    keep_seen(self, is_file ? self->seen_files : self->seen_names, columns[0].bytes,
+              &columns[is_file ? 1 : 2]);
     return true;
 }
 
-bool server_take_seen(ServerSource *self, Connection *connection, const Query *query, Error *error)
+static void forget_seen(ServerSource *self)
 {
     self->seen_at = clock_seconds();
     memset(self->seen_files, 0, sizeof(self->seen_files));
     memset(self->seen_names, 0, sizeof(self->seen_names));
+}
+
+bool server_take_seen(ServerSource *self, Connection *connection, const Query *query, Error *error)
+{
+    forget_seen(self);
     return connection_receive(connection, query, take_seen_path, self, error);
 }
 
-/* Files that are all read when a caller asks for the first of them; the others will be asked next.
- */
-static const char *const read_together[] = {"postgresql.conf", "postgresql.auto.conf",
-                                            "pg_hba.conf", "pg_ident.conf", NULL};
+/* Files of the configuration. They are read together, since a caller asks for all of them. */
+static const char *const config_files[] = {CONFIG_FIRST, "postgresql.auto.conf", "pg_hba.conf",
+                                           "pg_ident.conf"};
 
-/* Query for the files read_together. A file of size 0 is not read: it may be a fifo, whose reading
- * would not end. */
-static const char together_sql[] =
-    "SELECT path, CASE WHEN (pg_catalog.pg_stat_file(path, true)).size > 0 THEN\n"
+/* Query for config_files: path, bytes, size. A file of size 0 is not read: it may be a fifo, whose
+ * reading would not end. */
+static const char config_sql[] =
+    "SELECT path, CASE WHEN size > 0 THEN\n"
     "    pg_catalog.pg_read_binary_file(path, 0::pg_catalog.int8, $2::pg_catalog.int8, true) END,\n"
-    "  NULL::pg_catalog.text\n"
-    "FROM pg_catalog.unnest($1::pg_catalog.text[]) AS path";
+    "  size::pg_catalog.text\n"
+    "FROM (SELECT path, (pg_catalog.pg_stat_file(path, true)).size\n"
+    "  FROM pg_catalog.unnest($1::pg_catalog.text[]) AS path OFFSET 0) AS files";
 
-/* An Attempt: read the files read_together, and keep them. */
-static bool read_together_once(Connection *connection, void *context, Error *error)
+Query server_config_query(Arena *arena)
+{
+    AUTO_BUFFER Buffer files = {0};
+
+    for (size_t i = 0; i < sizeof(config_files) / sizeof(config_files[0]); i++)
+        array_append(&files, config_files[i]);
+    return (Query){.sql = config_sql,
+                   .parameters = {arena_strdup(arena, array_literal(&files)),
+                                  arena_printf(arena, "%d", CONFIG_SIZE_MAX + 1)},
+                   .column_count = 3,
+                   .binary = true};
+}
+
+/* A ConnectionRow: keep the file's bytes, or that it is missing. What may be empty is not kept: it
+ * is read alone when a caller asks for it. */
+static bool take_config_file(void *context, const ConnectionValue *columns, Error *error)
 {
     ServerSource *self = context;
-    AUTO_BUFFER Buffer files = {0};
-    AUTO_ARENA Arena *arena = arena_create();
-    Query query = {.sql = together_sql,
-                   .parameters = {NULL, arena_printf(arena, "%d", TOGETHER_SIZE_MAX + 1)},
-                   .column_count = 3,
-                   .binary = true,
-                   .ends = true};
 
-    for (const char *const *path = read_together; *path != NULL; path++)
-        array_append(&files, *path);
-    query.parameters[0] = array_literal(&files);
+    (void) error;
+    if (columns[1].bytes != NULL || columns[2].bytes == NULL)
+        keep_seen(self, self->seen_files, columns[0].bytes, &columns[1]);
+    return true;
+}
+
+bool server_take_config(ServerSource *self, Connection *connection, const Query *query,
+                        Error *error)
+{
+    return connection_receive(connection, query, take_config_file, self, error);
+}
+
+/* An Attempt: read config_files, and keep them. */
+static bool read_config_once(Connection *connection, void *context, Error *error)
+{
+    ServerSource *self = context;
+    AUTO_ARENA Arena *arena = arena_create();
+    Query query = server_config_query(arena);
+
+    query.ends = true;
+    forget_seen(self);
     return connection_send(connection, &query, error) &&
-           server_take_seen(self, connection, &query, error);
+           server_take_config(self, connection, &query, error);
 }
 
 /* Takes out what was kept about the path; NULL if nothing was kept, or not recently. */
@@ -889,13 +925,16 @@ bool server_read_file(Source *source, const char *path, size_t limit, Buffer *bu
     const SeenPath *seen;
     bool success;
 
-    /* If one of the files cannot be read, the query fails, and each is read alone when asked for.
-     */
-    if (self->version->sql.missing_ok && strcmp(path, read_together[0]) == 0 &&
-        !server_attempt(self, 0, read_together_once, self, NULL, error) &&
-        error_worst_kind(error) == ERROR_RETRY)
-        return false;
     seen = take_seen(self, self->seen_files, path, &taken);
+    if (seen == NULL && self->version->sql.missing_ok && strcmp(path, CONFIG_FIRST) == 0)
+    {
+        /* If one of the files cannot be read, the query fails, and each is read alone when asked
+         * for. */
+        if (!server_attempt(self, 0, read_config_once, self, NULL, error) &&
+            error_worst_kind(error) == ERROR_RETRY)
+            return false;
+        seen = take_seen(self, self->seen_files, path, &taken);
+    }
     if (seen != NULL)
     {
         const ConnectionValue value = {seen->bytes, seen->size};

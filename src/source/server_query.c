@@ -747,7 +747,7 @@ static void describe(ServerSource *self, Connection *connection)
 /* Queries that are sent in the first round trip. */
 typedef struct Greeting
 {
-    Query rights, state, seen, role;
+    Query rights, state, seen, role, config;
     const Query *digest; /* test of the preferred digest; NULL: not sent */
     DigestKind digest_kind;
 } Greeting;
@@ -760,12 +760,13 @@ static bool send_greeting(const Greeting *greeting, const Version *version, Conn
            connection_send(connection, &greeting->state, error) &&
            (!version->sql.missing_ok || connection_send(connection, &greeting->seen, error)) &&
            (greeting->digest == NULL || connection_send(connection, greeting->digest, error)) &&
-           connection_send(connection, &greeting->role, error);
+           connection_send(connection, &greeting->role, error) &&
+           (!version->sql.missing_ok || connection_send(connection, &greeting->config, error));
 }
 
-/* Receive the answers of the two queries that may fail: what a failed one would tell is asked again
- * when it is needed. After a failed digest the role is not received: the connection then counts as
- * lost, and another one is opened. Fails if the connection is lost otherwise. */
+/* Receive the answers of the queries that may fail; what one of them would tell is asked again when
+ * it is needed. After a failure the answers behind it are not received: the connection then counts
+ * as lost, and another one is opened. Fails if the connection is lost otherwise. */
 static bool receive_what_may_fail(ServerSource *self, Connection *connection,
                                   const Greeting *greeting, Error *error)
 {
@@ -779,7 +780,10 @@ static bool receive_what_may_fail(ServerSource *self, Connection *connection,
     self->has_opened_role =
         connection_receive_row(connection, self->arena, &greeting->role, role, error) &&
         take_role(role, &self->opened_role, error);
-    return self->has_opened_role || error->kind == ERROR_FAILED;
+    return (self->has_opened_role &&
+            (!self->version->sql.missing_ok ||
+             server_take_config(self, connection, &greeting->config, error))) ||
+           error->kind == ERROR_FAILED;
 }
 
 /* The first Attempt on a source: ask in one round trip everything that every run asks. Rights come
@@ -805,6 +809,7 @@ static bool greet_server(Connection *connection, void *context, Error *error)
     greeting.seen = server_seen_query(self->version, arena);
     greeting.digest = server_digest_query(self, &greeting.digest_kind);
     greeting.role = role_query(self->version, arena);
+    greeting.config = server_config_query(arena);
     read.query = &greeting.state;
     ok = send_greeting(&greeting, self->version, connection, error) &&
          connection_receive_row(connection, arena, &greeting.rights, values, error) &&
