@@ -333,7 +333,7 @@ static const OptionRow option_rows[] = {
     {'P', "progress", "[FORMAT]", take_progress, 0,
      .help = "write progress messages (as text or json)"},
     {'v', "verbose", NULL, take_flag, COMMAND(verbose),
-     .help = "print also what is in order\n"
+     .help = "print all findings, including what is in order\n"
              "(with --check; in a rewind like --debug)"},
     {.help = "Options for a target that becomes a standby"},
     {'R', "write-recovery-conf", NULL, take_flag, OPTION(write_recovery_conf),
@@ -344,7 +344,8 @@ static const OptionRow option_rows[] = {
      .help = "the replication slot on the source that the standby will use (requires -R)",
      .needs = NEEDS_STANDBY, .is_decided = true},
     {0, "create-slot", NULL, take_flag, OPTION(create_slot),
-     .help = "make that slot on the source, with its WAL reserved, before anything is copied",
+     .help = "create the slot that --slot names on the source, with its WAL reserved, before "
+             "anything is copied",
      .needs = NEEDS_SLOT, .is_change = true},
     {0, "drop-slots", NULL, take_flag, OPTION(drop_slots),
      .help = "drop the replication slots of a former primary that needs no rewind; a rewind "
@@ -355,17 +356,17 @@ static const OptionRow option_rows[] = {
              "source",
      .needs = NEEDS_SERVER, .is_change = true},
     {0, "demote", "TIMELINE", take_whole_number, OPTION(demote),
-     .help = "stop a primary on this timeline though it was promoted after the source, or has "
-             "clients or "
-             "standbys",
+     .help = "stop a primary on this timeline even if it was promoted after the source, or has "
+             "clients or standbys (with --rejoin)",
      .needs = NEEDS_REJOIN, .minimum = 1, .maximum = INT_MAX},
     {0, "rejoin-timeout", "SECONDS", take_whole_number, OPTION(rejoin_timeout_seconds),
-     .help = "how long to wait for that (default: 300)"},
+     .help = "how long --rejoin waits until the target follows the source (default: 300)"},
     {0, "start-command", "COMMAND", take_nonempty, OPTION(start_command),
-     .help = "starts the server that rejoins (default: pg_ctl, pg_ctlcluster or systemctl)",
+     .help = "command with which --rejoin starts the target's server (default: pg_ctl, "
+             "pg_ctlcluster or systemctl)",
      .needs = NEEDS_REJOIN},
     {0, "stop-command", "COMMAND", take_nonempty, OPTION(stop_command),
-     .help = "stops the server that rejoins", .needs = NEEDS_REJOIN},
+     .help = "command with which --rejoin stops the target's server", .needs = NEEDS_REJOIN},
     {.help = "Options for missing WAL and the target's configuration"},
     {'c', "restore-target-wal", NULL, take_flag, OPTION(restore_target_wal),
      .help = "use restore_command in target configuration to retrieve WAL files from archives"},
@@ -391,10 +392,9 @@ static const OptionRow option_rows[] = {
      .help = "recover from the last common checkpoint if possible: less is copied, more replayed",
      .is_decided = true},
     {0, "checkpoint", "[WHEN]", take_checkpoint, 0,
-     .help = "run CHECKPOINT on the source if recovery must start later than at its last "
-             "checkpoint, or is "
-             "over sooner if it does\n"
-             "(auto: if it clearly pays and the role may; yes, no)",
+     .help = "run CHECKPOINT on the source if recovery must start after the source's last "
+             "checkpoint, or takes less time from a new one\n"
+             "(auto: only if that clearly saves time and the role may run it; yes, no)",
      .needs = NEEDS_SERVER, .is_change = true, .is_decided = true},
     {'T', "tablespace-mapping", "OLD=NEW", take_mapping, 0,
      .help = "put a tablespace that the target does not have yet into NEW, if it is in OLD on the "
@@ -408,24 +408,26 @@ static const OptionRow option_rows[] = {
     {0, "keep-config", NULL, take_flag, COMMAND(keep.configuration),
      .help = "keep the target's configuration files, certificates and keys", .is_decided = true},
     {0, "save-diverged-wal", "DIR", take_nonempty, OPTION(save_diverged_wal),
-     .help = "keep the WAL that the target has written after the divergence, for pg_waldump",
+     .help = "copy the WAL that the target wrote after the divergence into DIR, for pg_waldump",
      .is_change = true, .is_decided = true},
     {0, "save-lost-rows", "DIR", take_nonempty, OPTION(save_lost_rows),
      .help =
          "write the rows that lost transactions inserted, updated or deleted, as JSON and as SQL",
      .is_change = true, .is_decided = true},
     {0, "require-lost-rows", NULL, take_flag, OPTION(require_lost_rows),
-     .help = "change nothing if not all lost rows can be saved; by default, warn and go on",
+     .help = "change nothing if not all lost rows can be saved (default: warn, and rewind "
+             "nevertheless)",
      .needs = NEEDS_LOST_ROWS, .is_decided = true},
     {0, "max-lost-transactions", "NUMBER", take_whole_number, OPTION(max_lost_transactions),
-     .help = "change nothing if more committed transactions would be discarded",
+     .help = "change nothing if more than NUMBER committed transactions of the target would be "
+             "discarded",
      .maximum = INT_MAX},
     {.help = "Report options"},
     {0, "report", "FORMAT", take_report, 0,
      .help =
          "write what diverged, what is lost and what was done to standard output, as text or json"},
     {0, "report-file", "FILENAME", take_argument, COMMAND(report_file),
-     .help = "write that report to a file instead\n"
+     .help = "write the report to a file instead\n"
              "(as text, unless --report says otherwise)"},
     {0, "report-transactions", "WHICH", take_transactions, 0,
      .help = "lost transactions that the report lists: none, summary or all (default)"},
@@ -456,7 +458,7 @@ static const OptionRow option_rows[] = {
     {.help = "Other options"},
     {0, "debug", NULL, take_flag, COMMAND(debug), .help = "write a lot of debug messages"},
     {0, "timestamps", NULL, take_flag, COMMAND(timestamps),
-     .help = "begin messages with the time, except on a terminal and in the journal"},
+     .help = "begin messages with the time, except on a terminal and in the journal of systemd"},
     {'V', "version", NULL, take_flag, COMMAND(version),
      .help = "output version information, then exit"},
     {'?', "help", NULL, take_flag, COMMAND(help), .help = "show this help, then exit"},
