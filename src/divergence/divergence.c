@@ -156,7 +156,7 @@ static bool find_divergence(Search *search, bool archive_of_source_only, Error *
                       .archive = &archive,
                       .archive_of_source_only = archive_of_source_only,
                       .workers = 1,
-                      .is_no_content = scan_is_behind_switch,
+                      .is_no_content = scan_is_after_switch,
                       .context = divergence->scan};
     WalComparison *comparison = &search->comparison;
 

@@ -70,13 +70,13 @@ static size_t changes_before(const Schema *schema, Lsn commit, Lsn lsn)
 }
 
 /* Returns a look at the catalogs after all lost transactions. */
-static CatalogLook look_at_end(Schema *schema, Oid database)
+static CatalogSnapshot snapshot_at_end(Schema *schema, Oid database)
 {
-    return (CatalogLook){.schema = schema,
-                         .database = database,
-                         .view.committed = schema->change_count,
-                         .conversion = NO_CONVERSION,
-                         .arena = schema->arena};
+    return (CatalogSnapshot){.schema = schema,
+                             .database = database,
+                             .view.committed = schema->change_count,
+                             .conversion = NO_CONVERSION,
+                             .arena = schema->arena};
 }
 
 /* ---- Rows ---- */
@@ -119,7 +119,7 @@ uint32_t row_number(const CatalogTuple *row, const char *column)
     return value.size == 4 ? load_u32(value.bytes) : 0;
 }
 
-const char *row_name(CatalogLook *look, const CatalogTuple *row, const char *column)
+const char *row_name(CatalogSnapshot *look, const CatalogTuple *row, const char *column)
 {
     const Slice value = row_column(row, column);
     const char *name = (const char *) value.bytes;
@@ -149,7 +149,7 @@ static Slice visible_tuple(const Catalog *catalog, const CatalogView *view, size
     return tuple;
 }
 
-bool catalog_next(CatalogLook *look, Oid oid, uint64_t key, size_t *position, CatalogTuple *row)
+bool catalog_next(CatalogSnapshot *look, Oid oid, uint64_t key, size_t *position, CatalogTuple *row)
 {
     const Catalog *catalog = open_catalog(look->schema, look->database, oid, true);
     bool found = false;
@@ -167,28 +167,28 @@ bool catalog_next(CatalogLook *look, Oid oid, uint64_t key, size_t *position, Ca
     return true;
 }
 
-bool catalog_find(CatalogLook *look, Oid catalog, uint64_t key, CatalogTuple *row)
+bool catalog_find(CatalogSnapshot *look, Oid catalog, uint64_t key, CatalogTuple *row)
 {
     size_t position = 0;
 
     return catalog_next(look, catalog, key, &position, row);
 }
 
-const char *catalog_name(CatalogLook *look, Oid catalog, uint64_t key, const char *column)
+const char *catalog_name(CatalogSnapshot *look, Oid catalog, uint64_t key, const char *column)
 {
     CatalogTuple row;
 
     return catalog_find(look, catalog, key, &row) ? row_name(look, &row, column) : NULL;
 }
 
-uint32_t catalog_number(CatalogLook *look, Oid catalog, uint64_t key, const char *column)
+uint32_t catalog_number(CatalogSnapshot *look, Oid catalog, uint64_t key, const char *column)
 {
     CatalogTuple row;
 
     return catalog_find(look, catalog, key, &row) ? row_number(&row, column) : 0;
 }
 
-bool catalog_row(CatalogLook *look, Oid catalog, Slice tuple, CatalogTuple *row)
+bool catalog_row(CatalogSnapshot *look, Oid catalog, Slice tuple, CatalogTuple *row)
 {
     return split_row(open_catalog(look->schema, look->database, catalog, false), tuple, row);
 }
@@ -385,7 +385,7 @@ static Oid map_storage(const Schema *schema, Oid database, Oid oid)
  * Shared catalogs, pg_class and pg_attribute are in a map. */
 static RelationId find_storage(Schema *schema, Oid database, Oid oid)
 {
-    CatalogLook look = look_at_end(schema, database);
+    CatalogSnapshot look = snapshot_at_end(schema, database);
     RelationId storage = {TABLESPACE_GLOBAL, database, 0};
 
     if (database != 0)
@@ -437,7 +437,7 @@ static bool visit_catalog(Schema *schema, Catalog *catalog, TupleVisitor visit)
     return good;
 }
 
-bool catalog_gives_storage(CatalogLook *look, Oid filenode, bool made)
+bool catalog_gives_storage(CatalogSnapshot *look, Oid filenode, bool made)
 {
     const Catalog *pg_class = open_catalog(look->schema, look->database, PG_CLASS, true);
     const uint64_t key = OTHER_KEY(filenode);
@@ -477,7 +477,7 @@ static const Catalog *open_catalog(Schema *schema, Oid database, Oid oid, bool w
         catalog->database = map_storage(schema, 0, oid) != 0 ? 0 : database;
         catalog->oid = oid;
         ARRAY_ADD(schema->catalogs, schema->catalog_count, catalog);
-        CatalogLook look = look_at_end(schema, catalog->database);
+        CatalogSnapshot look = snapshot_at_end(schema, catalog->database);
         if (oid == PG_ATTRIBUTE) /* after a failure, do not read the file again for its rows */
             catalog->has_rows = !visit_catalog(schema, catalog, add_attribute);
         else
@@ -546,7 +546,7 @@ void schema_free(Schema *schema)
 
 /* Returns the conversion to UTF-8 of the database's text; for shared catalogs, of names in the
  * encoding that all databases share. */
-static iconv_t find_conversion(CatalogLook *look)
+static iconv_t find_conversion(CatalogSnapshot *look)
 {
     const uint64_t wanted = look->database != 0 ? look->database : KEY_ANY;
     Schema *schema = look->schema;
@@ -566,10 +566,10 @@ static iconv_t find_conversion(CatalogLook *look)
     return schema->encodings[schema->encoding_count - 1].conversion;
 }
 
-CatalogLook schema_look(Schema *schema, Oid database, Moment moment)
+CatalogSnapshot schema_snapshot(Schema *schema, Oid database, Moment moment)
 {
     const LostCommit *own = moment.commit;
-    CatalogLook look = look_at_end(schema, database);
+    CatalogSnapshot look = snapshot_at_end(schema, database);
 
     look.view = (CatalogView){.committed = changes_before(schema, moment.lsn, LSN_INVALID)};
     if (own != NULL && own->lsn >= moment.lsn)

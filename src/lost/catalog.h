@@ -71,7 +71,7 @@ typedef struct Schema
 } Schema;
 
 /* A view of one database's catalogs at a moment. */
-typedef struct CatalogLook
+typedef struct CatalogSnapshot
 {
     Schema *schema;
     Oid database; /* database; 0: only shared catalogs are read */
@@ -80,7 +80,7 @@ typedef struct CatalogLook
     Arena *arena;       /* arena for results */
     uint64_t seen;      /* hash over the rows found with this view; shows whether a cached table
                            or type is still current */
-} CatalogLook;
+} CatalogSnapshot;
 
 #define CATALOG_COLUMNS_MAX 64
 
@@ -101,7 +101,7 @@ void schema_free(Schema *schema); /* NULL is allowed */
 
 /* View of a database's catalogs at a moment. The view's conversion, for names and the text of
  * values, belongs to the schema. */
-CatalogLook schema_look(Schema *schema, Oid database, Moment moment);
+CatalogSnapshot schema_snapshot(Schema *schema, Oid database, Moment moment);
 
 /*
  * Get the next row with that key; the first one for a *position of 0. False: the catalog has no
@@ -115,22 +115,22 @@ CatalogLook schema_look(Schema *schema, Oid database, Moment moment);
  */
 #define KEY_ANY UINT64_MAX
 #define OTHER_KEY(number) ((uint64_t) 1 << 32 | (number))
-bool catalog_next(CatalogLook *look, Oid catalog, uint64_t key, size_t *position,
+bool catalog_next(CatalogSnapshot *look, Oid catalog, uint64_t key, size_t *position,
                   CatalogTuple *row);
 
 /* Get the first row with that key; see catalog_next. */
-bool catalog_find(CatalogLook *look, Oid catalog, uint64_t key, CatalogTuple *row);
+bool catalog_find(CatalogSnapshot *look, Oid catalog, uint64_t key, CatalogTuple *row);
 
 /* A column of the first row with that key; NULL or 0 if no row has the key. */
-const char *catalog_name(CatalogLook *look, Oid catalog, uint64_t key, const char *column);
-uint32_t catalog_number(CatalogLook *look, Oid catalog, uint64_t key, const char *column);
+const char *catalog_name(CatalogSnapshot *look, Oid catalog, uint64_t key, const char *column);
+uint32_t catalog_number(CatalogSnapshot *look, Oid catalog, uint64_t key, const char *column);
 
 /* True if the view's own transaction wrote the row of pg_class that has this relfilenode; with
  * `made`, if that row was an insert, so that the transaction created the relation. */
-bool catalog_gives_storage(CatalogLook *look, Oid filenode, bool made);
+bool catalog_gives_storage(CatalogSnapshot *look, Oid filenode, bool made);
 
 /* Split a tuple of a catalog into columns. False if the tuple is damaged, or its bytes are NULL. */
-bool catalog_row(CatalogLook *look, Oid catalog, Slice tuple, CatalogTuple *row);
+bool catalog_row(CatalogSnapshot *look, Oid catalog, Slice tuple, CatalogTuple *row);
 
 /* A column as stored; bytes are NULL for NULL, and if the catalog lacks the column. */
 Slice row_column(const CatalogTuple *row, const char *column);
@@ -140,7 +140,7 @@ Slice row_column(const CatalogTuple *row, const char *column);
 uint32_t row_number(const CatalogTuple *row, const char *column);
 
 /* Value of a name column, converted by encoding_name; NULL for NULL. */
-const char *row_name(CatalogLook *look, const CatalogTuple *row, const char *column);
+const char *row_name(CatalogSnapshot *look, const CatalogTuple *row, const char *column);
 
 /* OID of the table that a command rewrites, from the name of its temporary table, pg_temp_OID; 0
  * for other names. */

@@ -57,7 +57,7 @@ static const char *qualified_name(const NameReader *reader, Oid database, const 
     return arena_strdup(reader->arena, buffer_string(&text));
 }
 
-static const char *name_class(const NameReader *reader, CatalogLook *look,
+static const char *name_class(const NameReader *reader, CatalogSnapshot *look,
                               const CatalogTuple *class)
 {
     const char *name = row_name(look, class, "relname");
@@ -70,7 +70,7 @@ static const char *name_class(const NameReader *reader, CatalogLook *look,
 
 static bool name_at(NameReader *reader, Moment moment, LostRelation *relation)
 {
-    CatalogLook look = schema_look(reader->schema, relation->id.database, moment);
+    CatalogSnapshot look = schema_snapshot(reader->schema, relation->id.database, moment);
     CatalogTuple class, table;
     TextCursor text;
     Oid owner;

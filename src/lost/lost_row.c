@@ -175,7 +175,8 @@ const LostRow *row_reader_read(RowReader *reader, const RowChange *change, const
 
     reader->moment.lsn = change->lsn;
     reader->database = table->database;
-    reader->conversion = schema_look(reader->schema, table->database, reader->moment).conversion;
+    reader->conversion =
+        schema_snapshot(reader->schema, table->database, reader->moment).conversion;
     row->change = change;
     row->table = table;
     row->untold = change->unknown;

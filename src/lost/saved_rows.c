@@ -149,8 +149,8 @@ static void tell_transaction(Saver *saver)
         saver->connected = 0;
         if (name != NULL && utf8_is_valid(name))
         {
-            CatalogLook look =
-                schema_look(saver->schema, 0, (Moment){saver->divergence->lsn, NULL});
+            CatalogSnapshot look =
+                schema_snapshot(saver->schema, 0, (Moment){saver->divergence->lsn, NULL});
             CatalogTuple row;
 
             lost_script_connect(
@@ -331,8 +331,8 @@ static void write_events(Saver *saver, Lsn before)
  * transaction that gave the table its storage. */
 static void write_truncation(Saver *saver, const RowChange *change, const Table *table)
 {
-    CatalogLook look =
-        schema_look(saver->schema, change->relation.database, (Moment){change->lsn, saver->commit});
+    CatalogSnapshot look = schema_snapshot(saver->schema, change->relation.database,
+                                           (Moment){change->lsn, saver->commit});
 
     if (table == NULL || table->kind == 't' ||
         !catalog_gives_storage(&look, change->relation.relation, false))

@@ -133,7 +133,7 @@ static Oid array_element(const CatalogTuple *row)
     return row_number(row, "typelem");
 }
 
-static const char *type_name(CatalogLook *look, Oid type, int32_t modifier)
+static const char *type_name(CatalogSnapshot *look, Oid type, int32_t modifier)
 {
     const char *brackets = "", *name, *schema;
     CatalogTuple row;
@@ -171,7 +171,7 @@ static const char *type_name(CatalogLook *look, Oid type, int32_t modifier)
 
 /* Returns the only element of the array attmissingval, in the form in which a row would store it.
  */
-static Slice missing_value(CatalogLook *look, const CatalogTuple *row, const Storage *storage)
+static Slice missing_value(CatalogSnapshot *look, const CatalogTuple *row, const Storage *storage)
 {
     AUTO_BUFFER Buffer room = {0};
     const ToastReader none = {0};
@@ -197,7 +197,7 @@ static Slice missing_value(CatalogLook *look, const CatalogTuple *row, const Sto
  * Read the columns of a relation. type_names and not_null are set for tables; both are NULL if the
  * relation is a type. Returns the number of columns, 0 if they are incomplete.
  */
-static size_t read_attributes(CatalogLook *look, const CatalogTuple *class,
+static size_t read_attributes(CatalogSnapshot *look, const CatalogTuple *class,
                               const Attribute **attributes, const char *const **names,
                               bool *not_null)
 {
@@ -281,7 +281,7 @@ static int read_index(const CatalogTuple *index, Slice columns, const bool *not_
     return rank;
 }
 
-static void read_key(CatalogLook *look, Table *table, const bool *not_null)
+static void read_key(CatalogSnapshot *look, Table *table, const bool *not_null)
 {
     bool *unique = arena_allocate(look->arena, table->attribute_count + 1);
     size_t position = 0;
@@ -315,7 +315,7 @@ static void read_key(CatalogLook *look, Table *table, const bool *not_null)
     }
 }
 
-RelationId schema_class_storage(CatalogLook *look, const CatalogTuple *class)
+RelationId schema_class_storage(CatalogSnapshot *look, const CatalogTuple *class)
 {
     Oid tablespace = row_number(class, "reltablespace");
 
@@ -325,7 +325,7 @@ RelationId schema_class_storage(CatalogLook *look, const CatalogTuple *class)
                         row_number(class, "relfilenode")};
 }
 
-bool schema_find_class(CatalogLook *look, const RelationId *storage, CatalogTuple *class)
+bool schema_find_class(CatalogSnapshot *look, const RelationId *storage, CatalogTuple *class)
 {
     const Oid catalog = row_changes_catalog(look->schema->row_changes, storage);
     size_t position = 0;
@@ -345,11 +345,12 @@ bool schema_find_class(CatalogLook *look, const RelationId *storage, CatalogTupl
     return false;
 }
 
-static const void *make_table(CatalogLook *look, const RelationId *storage, const char **reason)
+static const void *make_table(CatalogSnapshot *look, const RelationId *storage, const char **reason)
 {
     Table *table = arena_allocate(look->arena, sizeof(*table));
     bool not_null[HEAP_TUPLE_ATTRIBUTES_MAX];
-    CatalogLook end = schema_look(look->schema, look->database, (Moment){LSN_HIGHEST, NULL});
+    CatalogSnapshot end =
+        schema_snapshot(look->schema, look->database, (Moment){LSN_HIGHEST, NULL});
     CatalogTuple class, other;
 
     *reason = "the catalogs have no table with its storage";
@@ -381,7 +382,7 @@ static const void *make_table(CatalogLook *look, const RelationId *storage, cons
 
 /* ---- Types ---- */
 
-static void read_labels(CatalogLook *look, Type *type)
+static void read_labels(CatalogSnapshot *look, Type *type)
 {
     EnumLabel *labels = NULL;
     size_t position = 0;
@@ -398,7 +399,7 @@ static void read_labels(CatalogLook *look, Type *type)
     free(labels);
 }
 
-static const void *make_type(CatalogLook *look, const RelationId *id, const char **reason)
+static const void *make_type(CatalogSnapshot *look, const RelationId *id, const char **reason)
 {
     Type *type = arena_allocate(look->arena, sizeof(*type));
     CatalogTuple row, more;
@@ -436,7 +437,7 @@ static int compare_found(const void *key, const void *item)
     return memcmp(key, &((const Found *) item)->id, sizeof(RelationId));
 }
 
-typedef const void *(*Maker)(CatalogLook *look, const RelationId *id, const char **reason);
+typedef const void *(*Maker)(CatalogSnapshot *look, const RelationId *id, const char **reason);
 
 /* Returns the table or type from the cache; made at the first call, and again if the catalogs' rows
  * that it was made of have changed since. Objects that initdb created do not change. */
@@ -448,7 +449,7 @@ static const void *find_or_make(Schema *schema, const RelationId *id, Oid oid, M
                                       sizeof(*schema->found), compare_found, &is_known);
     Found *found;
     AUTO_ARENA Arena *scratch = NULL;
-    CatalogLook look;
+    CatalogSnapshot look;
 
     if (!is_known)
         ARRAY_INSERT(schema->found, schema->found_count, index,
@@ -457,7 +458,7 @@ static const void *find_or_make(Schema *schema, const RelationId *id, Oid oid, M
     *reason = found->reason;
     if (is_known && oid < FIRST_NORMAL_OID)
         return found->object;
-    look = schema_look(schema, id->database, moment);
+    look = schema_snapshot(schema, id->database, moment);
     if (memcmp(&found->view, &look.view, sizeof(look.view)) == 0)
         return found->object;
     if (is_known)
@@ -467,7 +468,7 @@ static const void *find_or_make(Schema *schema, const RelationId *id, Oid oid, M
     }
     if (!is_known || found->seen != look.seen)
     {
-        look = schema_look(schema, id->database, moment);
+        look = schema_snapshot(schema, id->database, moment);
         found->object = make(&look, id, &found->reason);
         found->seen = look.seen;
     }
@@ -494,7 +495,7 @@ const Table *schema_table(Schema *schema, const RelationId *storage, Moment mome
 TableBefore schema_table_before(Schema *schema, const Table *table, Moment moment)
 {
     AUTO_ARENA Arena *scratch = arena_create();
-    CatalogLook look = schema_look(schema, table->database, moment);
+    CatalogSnapshot look = schema_snapshot(schema, table->database, moment);
     size_t position = 0;
     CatalogTuple row;
 
@@ -525,7 +526,7 @@ const Type *schema_type(Schema *schema, Oid database, Oid type, Moment moment)
 
 const char *schema_database(Schema *schema, Oid database, Moment moment, bool as_stored)
 {
-    CatalogLook look = schema_look(schema, 0, moment);
+    CatalogSnapshot look = schema_snapshot(schema, 0, moment);
 
     if (as_stored)
         look.conversion = NO_CONVERSION;

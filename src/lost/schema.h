@@ -35,10 +35,10 @@ typedef struct Table
 } Table;
 
 /* Find the row of pg_class that has the storage at that moment; false if none has. */
-bool schema_find_class(CatalogLook *look, const RelationId *storage, CatalogTuple *class);
+bool schema_find_class(CatalogSnapshot *look, const RelationId *storage, CatalogTuple *class);
 
 /* Storage of a row of pg_class. Not for catalogs in a map. */
-RelationId schema_class_storage(CatalogLook *look, const CatalogTuple *class);
+RelationId schema_class_storage(CatalogSnapshot *look, const CatalogTuple *class);
 
 /* True if word is in words, a text in which each word has a blank on both sides. */
 bool schema_words_have(const char *words, const char *word);

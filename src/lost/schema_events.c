@@ -150,7 +150,7 @@ static void add_object(Objects *objects, const CatalogChange *change, Oid catalo
                   (Object){catalog, oid, flags, change->row.relation.database, change->row.lsn});
 }
 
-static void add_catalog_change(Objects *objects, CatalogLook *look, const CatalogChange *change)
+static void add_catalog_change(Objects *objects, CatalogSnapshot *look, const CatalogChange *change)
 {
     CatalogTuple old, new;
     const bool has_new = catalog_row(look, change->catalog, change->row.new, &new);
@@ -246,7 +246,7 @@ static void note_dependency(const Objects *objects, const CatalogTuple *row)
 /* TRUNCATE gives a table an empty storage: not that of a table that the transaction made before, to
  * fill it with what this one has. Each stands at its own place: there may be rows before it and
  * after it. */
-static void add_truncation(Objects *objects, CatalogLook look, const CatalogChange *change)
+static void add_truncation(Objects *objects, CatalogSnapshot look, const CatalogChange *change)
 {
     CatalogTuple old, new;
     const char *name;
@@ -312,7 +312,7 @@ static const struct
 
 /* look: before the object's first change, or where the transaction made it after the last. What is
  * a part, as the type of each table, is not read. */
-static void tell_object(SchemaEvents *events, CatalogLook look, const Object *object)
+static void tell_object(SchemaEvents *events, CatalogSnapshot look, const Object *object)
 {
     SchemaEvent event = {.lsn = object->lsn, .database = object->database};
     const Kind *kind = find_kind(object->catalog);
@@ -355,21 +355,21 @@ static void tell_object(SchemaEvents *events, CatalogLook look, const Object *ob
 SchemaEvents schema_events(Schema *schema, const LostCommit *commit)
 {
     const Moment end = {commit->lsn, commit};
-    const CatalogLook all = schema_look(schema, 0, end);
+    const CatalogSnapshot all = schema_snapshot(schema, 0, end);
     const CatalogChange *changes = schema->changes;
     SchemaEvents events = {0};
     Objects objects = {0};
 
     for (size_t i = all.view.own_start; i < all.view.own_end; i++)
     {
-        CatalogLook look = schema_look(schema, changes[i].row.relation.database, end);
+        CatalogSnapshot look = schema_snapshot(schema, changes[i].row.relation.database, end);
 
         add_catalog_change(&objects, &look, &changes[i]);
     }
     merge_objects(&objects);
     for (size_t i = all.view.own_start; i < all.view.own_end; i++)
     {
-        CatalogLook look = schema_look(schema, changes[i].row.relation.database, end);
+        CatalogSnapshot look = schema_snapshot(schema, changes[i].row.relation.database, end);
         CatalogTuple row;
 
         if (changes[i].catalog == PG_DEPEND &&
@@ -380,7 +380,7 @@ SchemaEvents schema_events(Schema *schema, const LostCommit *commit)
     for (size_t i = 0; i < objects.count; i++)
     {
         Object *object = &objects.items[i];
-        CatalogLook look = schema_look(schema, object->database, end);
+        CatalogSnapshot look = schema_snapshot(schema, object->database, end);
         const Object *table;
 
         if (object->catalog != PG_CLASS || !(object->flags & FLAG_EMPTIED))
@@ -396,7 +396,7 @@ SchemaEvents schema_events(Schema *schema, const LostCommit *commit)
         const RowChange *row = &changes[i].row;
 
         add_truncation(&objects,
-                       schema_look(schema, row->relation.database, (Moment){row->lsn, commit}),
+                       schema_snapshot(schema, row->relation.database, (Moment){row->lsn, commit}),
                        &changes[i]);
     }
     ARRAY_SORT(objects.items, objects.count, compare_object_places);
@@ -405,7 +405,7 @@ SchemaEvents schema_events(Schema *schema, const LostCommit *commit)
         const Object *object = &objects.items[i];
         const Moment moment = {object->flags & FLAG_MADE ? commit->lsn : object->lsn, commit};
 
-        tell_object(&events, schema_look(schema, object->database, moment), object);
+        tell_object(&events, schema_snapshot(schema, object->database, moment), object);
     }
     free(objects.items);
     SchemaEvent *items = events.items;

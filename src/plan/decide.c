@@ -47,7 +47,7 @@ static const ListedFile *find_sibling(const Listing *listing, const ListedFile *
         return NULL;
     memcpy(path, file->path, length);
     memcpy(path + length, suffix, strlen(suffix) + 1);
-    return listing_find_behind(listing, file, path);
+    return listing_find_after(listing, file, path);
 }
 
 static uint64_t segment_bytes(const PlanInput *input)

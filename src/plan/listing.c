@@ -456,8 +456,8 @@ const char *listing_link_target(const Listing *listing, const char *path)
     return link != NULL ? link->target : NULL;
 }
 
-const ListedFile *listing_find_behind(const Listing *listing, const ListedFile *file,
-                                      const char *path)
+const ListedFile *listing_find_after(const Listing *listing, const ListedFile *file,
+                                     const char *path)
 {
     const size_t left = listing->count - (size_t) (file - listing->files);
     size_t step = 1;

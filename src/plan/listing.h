@@ -105,8 +105,8 @@ const char *listing_link_target(const Listing *listing, const char *path);
 
 /* listing_find for a path that sorts after `file`, a file of the same listing. The search is faster
  * the nearer the two are. */
-const ListedFile *listing_find_behind(const Listing *listing, const ListedFile *file,
-                                      const char *path);
+const ListedFile *listing_find_after(const Listing *listing, const ListedFile *file,
+                                     const char *path);
 
 /*
  * Note in the target's listing the locations of new tablespaces that lie inside the target's data

@@ -396,7 +396,7 @@ static bool yield_to_others(Rejoin *rejoin, double *patience_seconds, Error *err
     if (!facts->stopped)
         warn_of_manager(rejoin);
     /* Close our connection: the other rewind may take long, and ours makes its own connections. */
-    rejoin_forget_source(rejoin);
+    rejoin_close_connections(rejoin);
     if (!session_wait_for_lock(directory, patience_seconds, &interlock, &waited, error))
         return false;
     interlock_release(interlock);
@@ -413,7 +413,7 @@ static bool rewind_target(Rejoin *rejoin, Run *run, Error *error)
 {
     RejoinFacts *facts = &rejoin->report.facts;
 
-    rejoin_forget_source(rejoin);
+    rejoin_close_connections(rejoin);
     if (!facts->dry_run && !server_control_save(&rejoin->control, error))
         return false;
     run->server_stopped = facts->stopped;
@@ -543,7 +543,7 @@ bool rejoin_run(const Options *options, Run *run, RejoinResult *result, Error *e
     if (!rejoin.report.running)
         rejoin.report.failure = server_control_failure(&rejoin.control, rejoin.arena);
     *result = rejoin.report;
-    rejoin_forget_source(&rejoin);
+    rejoin_close_connections(&rejoin);
     return succeeded;
 }
 

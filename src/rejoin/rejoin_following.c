@@ -39,7 +39,7 @@ void rejoin_forget_server(Rejoin *rejoin)
     rejoin->server = NULL;
 }
 
-void rejoin_forget_source(Rejoin *rejoin)
+void rejoin_close_connections(Rejoin *rejoin)
 {
     rejoin_forget_server(rejoin);
     source_close(rejoin->source);

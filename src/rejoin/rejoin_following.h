@@ -65,7 +65,7 @@ MUST_CHECK bool rejoin_ask_source(Rejoin *rejoin, Error *error);
 void rejoin_forget_server(Rejoin *rejoin);
 
 /* Close the connections to the source and to the target's server, if they exist. */
-void rejoin_forget_source(Rejoin *rejoin);
+void rejoin_close_connections(Rejoin *rejoin);
 
 /* Set *follows if the server that runs is a standby that streams from the source. A standby that
  * does not stream yet, for example one that an earlier run has just started, is watched as long as

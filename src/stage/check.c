@@ -279,7 +279,7 @@ static void check_entries(Check *check)
     for (size_t index = 0; index < check->plan->count; index++)
     {
         const PlanEntry *entry = &check->plan->entries[index];
-        Root *root = &check->roots.roots[roots_of(&check->roots, entry->path)];
+        Root *root = &check->roots.roots[roots_index(&check->roots, entry->path)];
         const uint64_t of_staged =
             strlen(root->work) + JOURNAL_STAGED_NAME_MAX + JOURNAL_ENTRY_SPACE;
         bool copied;
@@ -320,7 +320,8 @@ static bool count_wal(Check *check, const WalSpace *wal, Error *error)
 {
     AUTO_BUFFER Buffer inside = {0};
     Root *first = check->roots.roots;
-    Root *root = first + roots_of(&check->roots, path_in(&inside, check->plan->wal_directory, "x"));
+    Root *root =
+        first + roots_index(&check->roots, path_in(&inside, check->plan->wal_directory, "x"));
 
     for (size_t index = 0; index < check->roots.count; index++)
     {

@@ -84,7 +84,7 @@ static bool copy_target_file(Stage *stage, const PlanEntry *entry, bool only_clo
 static bool prepare_patched_file(Stage *stage, const PlanEntry *entry, Error *error)
 {
     AUTO_BUFFER Buffer path = {0};
-    const Root *root = &stage->roots.roots[roots_of(&stage->roots, entry->path)];
+    const Root *root = &stage->roots.roots[roots_index(&stage->roots, entry->path)];
     bool made = false, must_copy;
 
     if (!stage_must_copy(stage_local(stage, entry->path, &path), true, &must_copy, error))
@@ -280,7 +280,7 @@ static bool next_fetched_range(void *context, FilePiece *range)
 
             /* Append the range to the root's data file. The offset of the file's first range is
              * noted for the journal. */
-            range->destination = roots_of(&stage->roots, entry->path);
+            range->destination = roots_index(&stage->roots, entry->path);
             root = &stage->roots.roots[range->destination];
             range->destination_offset = root->data_size;
             if (found->data_offset == DATA_OFFSET_NONE)

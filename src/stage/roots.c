@@ -184,7 +184,7 @@ bool roots_find(Arena *arena, const char *target_directory, const Plan *plan, Ro
     return true;
 }
 
-size_t roots_of(const Roots *roots, const char *path)
+size_t roots_index(const Roots *roots, const char *path)
 {
     size_t best = 0;
 
@@ -253,7 +253,7 @@ bool roots_reserve(Roots *roots, const Plan *plan, Error *error)
     for (size_t index = 0; index < plan->count; index++)
     {
         const PlanEntry *entry = &plan->entries[index];
-        Root *root = &roots->roots[roots_of(roots, entry->path)];
+        Root *root = &roots->roots[roots_index(roots, entry->path)];
         const uint64_t unit = root->space.unit;
         uint64_t growth = 0;
 

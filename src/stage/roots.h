@@ -73,7 +73,7 @@ MUST_CHECK bool roots_find(Arena *arena, const char *target_directory, const Pla
                            Roots *roots, Error *error);
 
 /* Index, in roots->roots, of the root where a file for this path is staged. */
-size_t roots_of(const Roots *roots, const char *path);
+size_t roots_index(const Roots *roots, const char *path);
 
 /*
  * The location of each new tablespace must be absent below a directory where it can be made, or a

@@ -65,7 +65,7 @@ uint64_t stage_final_size(const Stage *stage, const PlanEntry *entry)
 
 const char *stage_name(const Stage *stage, const char *path, const char *name, Buffer *out)
 {
-    return path_in(out, stage->roots.roots[roots_of(&stage->roots, path)].work, name);
+    return path_in(out, stage->roots.roots[roots_index(&stage->roots, path)].work, name);
 }
 
 const char *stage_local(const Stage *stage, const char *staged, Buffer *out)

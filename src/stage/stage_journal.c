@@ -63,7 +63,7 @@ static bool error_laid_out_otherwise(const char *path, Error *error)
  * offset that next_fetched_range noted. A file that is left out has size 0, so it gets no range. */
 static bool add_ranges(const Stage *stage, const PlanEntry *entry, Error *error)
 {
-    Root *root = &stage->roots.roots[roots_of(&stage->roots, entry->path)];
+    Root *root = &stage->roots.roots[roots_index(&stage->roots, entry->path)];
     const uint64_t final_size = stage_final_size(stage, entry);
     const uint64_t begin = stage_found_file(stage, entry)->data_offset;
     AUTO_BUFFER Buffer data = {0};

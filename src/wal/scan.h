@@ -230,7 +230,7 @@ MUST_CHECK bool scan_record_at(WalScan *scan, Lsn lsn, Lsn *start, Error *error)
 /* Set *after if the byte at lsn lies in the unused rest of a segment, after a record that ends the
  * segment early (XLOG_SWITCH). Nothing reads the bytes there: page headers, zeros or older bytes.
  * Reads like scan_record_at. The context is the WalScan (WalSides.is_no_content). */
-MUST_CHECK bool scan_is_behind_switch(void *context, Lsn lsn, bool *after, Error *error);
+MUST_CHECK bool scan_is_after_switch(void *context, Lsn lsn, bool *after, Error *error);
 
 /* The findings of a scan, from the floor on unless a comment says otherwise. Lists are in the arena
  * of scan_finish, in order of lsn. */

@@ -114,7 +114,7 @@ bool scan_record_at(WalScan *scan, Lsn lsn, Lsn *start, Error *error)
     return true;
 }
 
-bool scan_is_behind_switch(void *context, Lsn lsn, bool *after, Error *error)
+bool scan_is_after_switch(void *context, Lsn lsn, bool *after, Error *error)
 {
     WalScan *scan = context;
     const WalShape *shape = &scan->stream->shape;

@@ -22,7 +22,8 @@ static const Attribute columns[] = {
     {.name = "doc", .type = 114, .storage = {-1, 'i'}},
     {.name = "odd", .type = 99999, .storage = {2, 's'}},
 };
-static const char *const type_names[] = {"integer", "text", "double precision", NULL, "json", "odd"};
+static const char *const type_names[] = {"integer", "text", "double precision",
+                                         NULL,      "json", "odd"};
 static const uint16_t key[] = {1};
 static const bool unique[6] = {true};
 static Table table = {.oid = 200,
@@ -77,10 +78,10 @@ const Type *schema_type(Schema *schema, Oid database, Oid type, Moment moment)
     return NULL;
 }
 
-CatalogLook schema_look(Schema *schema, Oid database, Moment moment)
+CatalogSnapshot schema_snapshot(Schema *schema, Oid database, Moment moment)
 {
     (void) schema, (void) database, (void) moment;
-    return (CatalogLook){.conversion = conversion};
+    return (CatalogSnapshot){.conversion = conversion};
 }
 
 /* ---- Rows ---- */
@@ -147,12 +148,13 @@ static const char *reason;
 
 static void add(RowChangeKind kind, Oid relation, Slice old, Slice new)
 {
-    changes[change_count].row = (RowChange){.kind = kind,
-                                            .lsn = 0x1001 + change_count,
-                                            .xid = XID,
-                                            .relation = {.database = DATABASE, .relation = relation},
-                                            .old = old,
-                                            .new = new};
+    changes[change_count].row =
+        (RowChange){.kind = kind,
+                    .lsn = 0x1001 + change_count,
+                    .xid = XID,
+                    .relation = {.database = DATABASE, .relation = relation},
+                    .old = old,
+                    .new = new};
     change_count++;
 }
 
@@ -223,14 +225,16 @@ static void test_update(void **state)
     (void) state;
     add(ROW_UPDATE, 200, make_row(7, "a", ONE, "\x05{}", 3), make_row(7, "b", ONE, "\x05{}", 3));
     assert_string_equal(
-        sql(0), "WITH done AS (UPDATE ONLY \"public\".\"t\" SET \"a \"\"name\"\"\" = 'b' WHERE "
-                "\"id\" = '7' AND \"a \"\"name\"\"\" = 'a' AND \"weight\" = '1' AND "
-                "format('%s', \"doc\") = format('%s', CAST('{' AS json)) AND \"odd\" IS NULL RETURNING 1)\n"
-                "  SELECT 'conflict: UPDATE of \"public\".\"t\" WHERE \"id\" = ''7'' (0/1001)' "
-                "WHERE CASE WHEN EXISTS (TABLE done) THEN false\n"
-                "  ELSE NOT EXISTS (SELECT 1 FROM ONLY \"public\".\"t\" WHERE \"id\" = '7' AND "
-                "\"a \"\"name\"\"\" = 'b' AND \"weight\" = '1' AND format('%s', \"doc\") = format('%s', CAST('{' AS json)) AND "
-                "\"odd\" IS NULL) END;\n");
+        sql(0),
+        "WITH done AS (UPDATE ONLY \"public\".\"t\" SET \"a \"\"name\"\"\" = 'b' WHERE "
+        "\"id\" = '7' AND \"a \"\"name\"\"\" = 'a' AND \"weight\" = '1' AND "
+        "format('%s', \"doc\") = format('%s', CAST('{' AS json)) AND \"odd\" IS NULL RETURNING 1)\n"
+        "  SELECT 'conflict: UPDATE of \"public\".\"t\" WHERE \"id\" = ''7'' (0/1001)' "
+        "WHERE CASE WHEN EXISTS (TABLE done) THEN false\n"
+        "  ELSE NOT EXISTS (SELECT 1 FROM ONLY \"public\".\"t\" WHERE \"id\" = '7' AND "
+        "\"a \"\"name\"\"\" = 'b' AND \"weight\" = '1' AND format('%s', \"doc\") = format('%s', "
+        "CAST('{' AS json)) AND "
+        "\"odd\" IS NULL) END;\n");
     /* The same row again has nothing to do. */
     changes[0].row.new = changes[0].row.old;
     assert_string_equal(sql(0), "");
@@ -273,13 +277,15 @@ static void test_nondeterministic(void **state)
     assert_non_null(strstr(sql(0), " AND \"a \"\"name\"\"\" = 'a' AND \"a \"\"name\"\"\" COLLATE "
                                    "\"C\" = 'a' AND \"weight\" = '1' AND "
                                    "format('%s', \"doc\") = format('%s', CAST('{' AS json)) AND "));
-    assert_non_null(strstr(sql(0), "WHERE \"a \"\"name\"\"\" = 'a' AND format('%s', \"doc\") = format('%s', CAST('{' AS json)))"));
+    assert_non_null(strstr(sql(0), "WHERE \"a \"\"name\"\"\" = 'a' AND format('%s', \"doc\") = "
+                                   "format('%s', CAST('{' AS json)))"));
     table.key = key;
     table.key_count = 1;
     table.attributes = columns;
 }
 
-/* A unique index may have the new value already; ON CONFLICT does not work where it is deferrable. */
+/* A unique index may have the new value already; ON CONFLICT does not work where it is deferrable.
+ */
 /* A text that is longer than what it is made of by so much is none: the value is kept as it is
  * stored. In a transaction of one row, the chunk is the value's first. */
 static void test_stored(void **state)
@@ -299,14 +305,16 @@ static void test_unique(void **state)
 {
     (void) state;
     add(ROW_UPDATE, 200, make_row(7, "a", ONE, NULL, 0), make_row(8, "a", ONE, NULL, 0));
-    assert_non_null(strstr(sql(0), "WITH done AS (SELECT 1 WHERE lost_rows.attempt('UPDATE ONLY "
-                                   "\"public\".\"t\" SET \"id\" = ''8'' WHERE \"id\" = ''7'' AND "));
+    assert_non_null(strstr(sql(0),
+                           "WITH done AS (SELECT 1 WHERE lost_rows.attempt('UPDATE ONLY "
+                           "\"public\".\"t\" SET \"id\" = ''8'' WHERE \"id\" = ''7'' AND "));
     change_count = 0;
     table.refuses_on_conflict = true;
     add(ROW_INSERT, 200, NONE, make_row(7, "a", ONE, NULL, 0));
-    assert_non_null(strstr(sql(0), "OVERRIDING SYSTEM VALUE SELECT ''7'', ''a'', ''1'', NULL, NULL WHERE "
-                                   "NOT EXISTS (SELECT 1 FROM ONLY \"public\".\"t\" WHERE \"id\" = "
-                                   "''7'')'::text))"));
+    assert_non_null(strstr(sql(0),
+                           "OVERRIDING SYSTEM VALUE SELECT ''7'', ''a'', ''1'', NULL, NULL WHERE "
+                           "NOT EXISTS (SELECT 1 FROM ONLY \"public\".\"t\" WHERE \"id\" = "
+                           "''7'')'::text))"));
     table.refuses_on_conflict = false;
 }
 
@@ -317,14 +325,16 @@ static void test_old_servers(void **state)
     row_reader_free(reader);
     reader = row_reader_create(version_of_server_number(90600), NULL);
     add(ROW_INSERT, 200, NONE, make_row(7, "a", ONE, NULL, 0));
-    assert_non_null(strstr(sql(0), "\"odd\") VALUES ('7', 'a', '1', NULL, NULL) ON CONFLICT DO NOTHING "
-                                   "RETURNING 1)"));
+    assert_non_null(strstr(sql(0),
+                           "\"odd\") VALUES ('7', 'a', '1', NULL, NULL) ON CONFLICT DO NOTHING "
+                           "RETURNING 1)"));
     row_reader_free(reader);
     reader = row_reader_create(version_of_server_number(90400), NULL);
     assert_non_null(strstr(sql(0), "WITH done AS (SELECT 1 WHERE lost_rows.attempt('INSERT INTO "
                                    "\"public\".\"t\" ("));
-    assert_non_null(strstr(sql(0), "\"odd\") SELECT ''7'', ''a'', ''1'', NULL, NULL WHERE NOT EXISTS "
-                                   "(SELECT 1 FROM ONLY \"public\".\"t\" WHERE \"id\" = ''7'')'::text))"));
+    assert_non_null(strstr(sql(0),
+                           "\"odd\") SELECT ''7'', ''a'', ''1'', NULL, NULL WHERE NOT EXISTS "
+                           "(SELECT 1 FROM ONLY \"public\".\"t\" WHERE \"id\" = ''7'')'::text))"));
     table.key_count = 0;
     table.unique = (bool[6]){false};
     assert_non_null(strstr(sql(0), "WITH done AS (INSERT INTO \"public\".\"t\" (\"id\", \"a "
@@ -342,7 +352,8 @@ static void test_without_key(void **state)
     assert_string_equal(
         sql(0), "WITH done AS (DELETE FROM ONLY \"public\".\"t\" WHERE ctid = (SELECT ctid FROM "
                 "ONLY \"public\".\"t\" WHERE \"id\" = '7' AND \"a \"\"name\"\"\" = 'a' AND "
-                "\"weight\" = '1' AND \"doc\" IS NULL AND \"odd\" IS NULL LIMIT 1 FOR UPDATE) RETURNING 1)\n"
+                "\"weight\" = '1' AND \"doc\" IS NULL AND \"odd\" IS NULL LIMIT 1 FOR UPDATE) "
+                "RETURNING 1)\n"
                 "  SELECT 'conflict: DELETE of \"public\".\"t\" (0/1001)' WHERE NOT EXISTS "
                 "(TABLE done);\n");
 }
@@ -367,7 +378,8 @@ static void test_toast(void **state)
     assert_null(strstr(sql(0), "doc"));
     /* Other rows may differ in nothing else. */
     table.key_count = 0;
-    assert_non_null(strstr(sql(0), "LIMIT 1 FOR UPDATE) AND (SELECT count(*) FROM ONLY \"public\".\"t\" WHERE "));
+    assert_non_null(strstr(
+        sql(0), "LIMIT 1 FOR UPDATE) AND (SELECT count(*) FROM ONLY \"public\".\"t\" WHERE "));
     table.key_count = 1;
     table.key = (const uint16_t[]){5};
     assert_null(sql(0));

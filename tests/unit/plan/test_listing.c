@@ -336,7 +336,7 @@ static void test_what_lies_behind(void **state)
                 char path[16];
 
                 snprintf(path, sizeof(path), "f%02zu", i);
-                assert_ptr_equal(listing_find_behind(&listing, &listing.files[from], path),
+                assert_ptr_equal(listing_find_after(&listing, &listing.files[from], path),
                                  listing_find(&listing, path));
             }
         }

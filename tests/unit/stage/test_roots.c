@@ -22,7 +22,7 @@ static Roots find(const Plan *plan)
 
 static const Root *root_of(const Roots *roots, const char *path)
 {
-    return &roots->roots[roots_of(roots, path)];
+    return &roots->roots[roots_index(roots, path)];
 }
 
 /* ---- Roots ---- */
@@ -41,7 +41,7 @@ static void test_one_mount(void **state)
     assert_string_equal(roots.roots[0].prefix, "");
     assert_string_equal(roots.roots[0].directory, "");
     assert_string_equal(roots.roots[0].work, WORK_DIRECTORY);
-    assert_int_equal(roots_of(&roots, "base/5/1006"), 0);
+    assert_int_equal(roots_index(&roots, "base/5/1006"), 0);
     assert_int_equal(roots.location_count, 0);
 }
 
@@ -69,10 +69,10 @@ static void test_other_mounts(void **state)
     assert_string_equal(root_of(&roots, "pg_tblspc/16400/PG_15/5/1")->work,
                         "/proc/" WORK_DIRECTORY);
     /* The directory itself, and what only begins like it, lie outside. */
-    assert_int_equal(roots_of(&roots, "pg_tblspc/16400"), 0);
-    assert_int_equal(roots_of(&roots, "pg_tblspc/164000/1"), 0);
-    assert_int_equal(roots_of(&roots, "pg_tblspc/16402/PG_15/5/1"), 0);
-    assert_int_equal(roots_of(&roots, "base/5/1006"), 0);
+    assert_int_equal(roots_index(&roots, "pg_tblspc/16400"), 0);
+    assert_int_equal(roots_index(&roots, "pg_tblspc/164000/1"), 0);
+    assert_int_equal(roots_index(&roots, "pg_tblspc/16402/PG_15/5/1"), 0);
+    assert_int_equal(roots_index(&roots, "base/5/1006"), 0);
 }
 
 /* The link is not there before the apply: staged is at the location. */
