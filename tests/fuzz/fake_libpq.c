@@ -9,7 +9,7 @@
 
 /* Statements and synchronization points that may be under way: four queries, what begins their
  * transaction, and what ends it and the one before. */
-#define ANSWERS_MAX 16
+#define ANSWERS_MAX 32
 
 /* Where the connection is with the oldest answer that was not read to its end. */
 typedef struct Reading

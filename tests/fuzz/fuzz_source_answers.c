@@ -187,6 +187,8 @@ typedef enum FakeQuery
     QUERY_TEXT,
     QUERY_STATE,
     QUERY_SEEN,
+    QUERY_CONFIG,
+    QUERY_ROLE,
     QUERY_RIGHTS,
     QUERY_LIST,
     QUERY_PIECES,
@@ -207,6 +209,8 @@ static const struct
 } rows_of_queries[] = {
     {"AS standby", QUERY_STATE, NULL},
     {"UNION ALL SELECT path", QUERY_SEEN, NULL},
+    {"CASE WHEN size > 0", QUERY_CONFIG, NULL},
+    {"rolreplication", QUERY_ROLE, NULL},
     {"pg_tablespace_location", QUERY_LIST, NULL},
     {"md5(pg_catalog.pg_read_binary_file(path", QUERY_DIGESTS, NULL},
     {"sha256(pg_catalog.pg_read_binary_file(path", QUERY_DIGESTS, NULL},
@@ -257,6 +261,8 @@ static void answer_rightly(const char *sql, const char *const *parameters, FakeA
 {
     static const char *const rights[] = {"rewind", "postgres", "on", "on\nreplica", ""};
     static const char *const names[] = {"pg_wal", NULL, names_of_wal};
+    static const char *const config[] = {"postgresql.conf", "port = 5432\n", "12"};
+    static const char *const role[] = {"t", "rewind", "10.0.0.1/32", "f"};
     static const char *const times[] = {"350", "150"};
     const size_t row = row_of_query(sql);
 
@@ -267,6 +273,12 @@ static void answer_rightly(const char *sql, const char *const *parameters, FakeA
         break;
     case QUERY_SEEN:
         answer_columns(answer, 3, names);
+        break;
+    case QUERY_CONFIG:
+        answer_columns(answer, 3, config);
+        break;
+    case QUERY_ROLE:
+        answer_columns(answer, 4, role);
         break;
     case QUERY_RIGHTS:
         answer_columns(answer, 5, rights);
