@@ -183,15 +183,6 @@ static bool directory_position(Source *source, const Control *control, SourcePos
     return source_standby_timeline(source, control, LSN_INVALID, &position->timeline, error);
 }
 
-static bool directory_state(Source *source, Control *control, SourcePosition *position,
-                            bool *removes, Error *error)
-{
-    if (removes != NULL)
-        *removes = false;
-    return directory_read_control(source, control, error) &&
-           directory_position(source, control, position, error);
-}
-
 static bool directory_list(Source *source, const Version *version, SourceFileVisitor visit,
                            void *context, Error *error)
 {
@@ -273,7 +264,6 @@ static const SourceOperations directory_operations = {
     .close = directory_close,
     .read_control = directory_read_control,
     .position = directory_position,
-    .state = directory_state,
     .read_file = directory_read_file,
     .list = directory_list,
     .try_files = directory_try_files,

@@ -781,14 +781,14 @@ static const char seen_sql[] =
 Query server_seen_query(const Version *version, Arena *arena)
 {
     AUTO_BUFFER Buffer files = {0}, directories = {0};
-    const char *const *encrypted = encryption_directories();
+    const char *encrypted;
 
     array_append(&files, "postmaster.pid");
     array_append(&directories, version->wal_directory);
     if (version->has_wal_summaries)
         array_append(&directories, WAL_SUMMARY_DIRECTORY);
-    for (; *encrypted != NULL; encrypted++)
-        array_append(&directories, *encrypted);
+    for (size_t i = 0; (encrypted = encryption_directory(i)) != NULL; i++)
+        array_append(&directories, encrypted);
     return (Query){.sql = arena_printf(arena, seen_sql, version->wal_directory,
                                        version->sql.segment_name, version->sql.flushed_position),
                    .parameters = {arena_strdup(arena, array_literal(&files)),
@@ -844,7 +844,7 @@ bool server_take_seen(ServerSource *self, Connection *connection, const Query *q
     return connection_receive(connection, query, take_seen_path, self, error);
 }
 
-/* Files of the configuration. They are read together, since a caller asks for all of them. */
+/* Files of the configuration, which are read together, since a caller asks for all of them. */
 static const char *const config_files[] = {CONFIG_FIRST, "postgresql.auto.conf", "pg_hba.conf",
                                            "pg_ident.conf"};
 

@@ -119,6 +119,16 @@ static void append_file(FileList *list, FileType type, uint64_t size, const char
         .link_target = link_target != NULL ? arena_strdup(list->arena, link_target) : NULL};
 }
 
+/* Returns the level of a path; 1: an entry of the data directory itself. */
+static int depth_of(const char *path)
+{
+    int depth = 1;
+
+    for (const char *slash = strchr(path, '/'); slash != NULL; slash = strchr(slash + 1, '/'))
+        depth++;
+    return depth;
+}
+
 /* ---- The server's answers ---- */
 
 /* A ConnectionRow for path, size, whether it is a directory, and a tablespace's location. */
@@ -128,7 +138,7 @@ static bool list_row(void *context, const ConnectionValue *columns, Error *error
     const char *path = columns[0].bytes;
     const char *location = columns[3].bytes;
     TextCursor digits = text_cursor(columns[1].bytes != NULL ? columns[1].bytes : "");
-    int depth = 1;
+    const int depth = path != NULL ? depth_of(path) : 0;
     uint64_t size;
     FileType type;
 
@@ -145,8 +155,6 @@ static bool list_row(void *context, const ConnectionValue *columns, Error *error
         (location != NULL && !relpath_is_tablespace(path)))
         return error_set(error, ERROR_FAILED, "unexpected result set while fetching file list");
     type = columns[2].bytes[0] == 't' ? FILE_DIRECTORY : FILE_REGULAR;
-    for (const char *slash = strchr(path, '/'); slash != NULL; slash = strchr(slash + 1, '/'))
-        depth++;
     /* A directory's depth must be one of the levels that are being listed: otherwise a server that
      * repeats its answers would be listed without end. */
     if (type == FILE_DIRECTORY && (depth < list->depth || depth >= list->depth + list->levels))
@@ -354,13 +362,9 @@ static void collect_deepest(const FileList *list, size_t next, Buffer *directori
     for (; next < list->count; next++)
     {
         const SourceFile *file = &list->files[next];
-        int depth = 1;
 
-        for (const char *slash = strchr(file->path, '/'); slash != NULL;
-             slash = strchr(slash + 1, '/'))
-            depth++;
         if (file->type == FILE_REGULAR || file->unreadable ||
-            depth != list->depth + list->levels - 1)
+            depth_of(file->path) != list->depth + list->levels - 1)
             continue;
         buffer_append_string(directories, file->path);
         buffer_append(directories, "/", 2); /* 2: the slash and the string's NUL */

@@ -765,8 +765,8 @@ static bool send_greeting(const Greeting *greeting, const Version *version, Conn
 }
 
 /* Receive the answers of the queries that may fail; what one of them would tell is asked again when
- * it is needed. After a failure the answers behind it are not received: the connection then counts
- * as lost, and another one is opened. Fails if the connection is lost otherwise. */
+ * it is needed. After a failure the later answers are not received: the connection then counts as
+ * lost, and another one is opened. Fails if the connection is lost otherwise. */
 static bool receive_what_may_fail(ServerSource *self, Connection *connection,
                                   const Greeting *greeting, Error *error)
 {

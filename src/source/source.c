@@ -162,34 +162,26 @@ typedef struct KeyFiles
     const char *hint;
 } KeyFiles;
 
-#define KEYS_TDE "pg_tde"
-#define KEYS_EDB "pg_encryption"
-#define KEYS_CYBERTEC "global"
-#define KEYS_CLOUDBERRY "pg_cryptokeys/live"
-
 static const KeyFiles key_files[] = {
     /* A server that only loads pg_tde makes the directory, with the file keys_version: without a
      * principal key (DATABASE_keys) nothing can be encrypted, without wal_keys no WAL. */
-    {KEYS_TDE, "*_keys", "pg_tde",
+    {"pg_tde", "*_keys", "pg_tde",
      "Use pg_tde_rewind of pg_tde 2.2.1 or later (before that it corrupts encrypted relations), or "
      "make a new base backup with pg_tde_basebackup."},
     /* initdb --data-encryption */
-    {KEYS_EDB, "key.bin", "EDB Transparent Data Encryption",
+    {"pg_encryption", "key.bin", "EDB Transparent Data Encryption",
      "Use the pg_rewind that was installed with this server, with --key-unwrap-command."},
     /* initdb -K, with a password that the key is derived from */
-    {KEYS_CYBERTEC, "kdf_params", "CYBERTEC's Transparent Data Encryption",
+    {"global", "kdf_params", "CYBERTEC's Transparent Data Encryption",
      "Use the pg_rewind that was installed with this server, with its option -K."},
     /* initdb --cluster-key-command */
-    {KEYS_CLOUDBERRY, "relation.wkey", "Apache Cloudberry's cluster file encryption",
+    {"pg_cryptokeys/live", "relation.wkey", "Apache Cloudberry's cluster file encryption",
      "Use the pg_rewind that was installed with this server."},
 };
 
-const char *const *encryption_directories(void)
+const char *encryption_directory(size_t index)
 {
-    static const char *const directories[] = {KEYS_TDE, KEYS_EDB, KEYS_CYBERTEC, KEYS_CLOUDBERRY,
-                                              NULL};
-
-    return directories;
+    return index < sizeof(key_files) / sizeof(*key_files) ? key_files[index].directory : NULL;
 }
 
 bool encryption_check(Source *source, const char *directory, Error *error)

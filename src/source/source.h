@@ -163,9 +163,10 @@ typedef struct SourceOperations
     bool (*position)(Source *source, const Control *control, SourcePosition *position,
                      Error *error);
 
-    /* Read pg_control, then the position, both now; a server is asked once for both. If removes is
-       not NULL, first set *removes if a process of the server, a session or a standby's startup
-       process, holds the lock under which directories of databases are removed. */
+    /* Of a server only; NULL for a directory. Read pg_control, then the position, both now, by one
+       question. If removes is not NULL, first set *removes if a process of the server, a session or
+       a standby's startup process, holds the lock under which directories of databases are removed.
+     */
     bool (*state)(Source *source, Control *control, SourcePosition *position, bool *removes,
                   Error *error);
 
@@ -370,7 +371,7 @@ MUST_CHECK bool source_standby_timeline(Source *source, const Control *control, 
  */
 MUST_CHECK bool encryption_check(Source *source, const char *directory, Error *error);
 
-/* Returns the directories that encryption_check looks into; NULL after the last. */
-const char *const *encryption_directories(void);
+/* Returns the index-th directory that encryption_check looks into; NULL: there are no more. */
+const char *encryption_directory(size_t index);
 
 #endif
