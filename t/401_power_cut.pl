@@ -109,6 +109,13 @@ sub power_cuts
     my $recording = RewindTest::PowerCut->new($record, @place);
     my $commit = $recording->find('rename', qr{/backup_label$});
     subtest('while a run works', sub { try_states($pair, $recording, 1 + $recording->begin, $commit) });
+    if (($option{env} // {})->{PG_REWIND_FAULT_APART})
+    {
+        my $last = ($recording->find_all('rename', qr{/global/pg_control$}))[-1];
+        subtest('when the copy that became pg_control had its own name as well',
+            sub { try_state($pair, $recording, $last, { map { $_ => 1 } grep { $_ ne "$last.name.gone" }
+                $recording->moment($last)->pending }) });
+    }
 
     # Killed in the midst of applying, before the poison, and while cleaning up; then run again.
     my $last = @$calls;

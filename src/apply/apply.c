@@ -331,12 +331,14 @@ static bool replace_control(const Apply *apply, const uint8_t bytes[CONTROL_FILE
                            CONTROL_FILE_SIZE, error);
 }
 
-/* Sync pg_control's directory: a killed run may have renamed pg_control without syncing. */
+/* Sync pg_control's directory: a killed run may have renamed pg_control without syncing. If it was
+ * a copy (file_move), a power cut may have kept the name that the copy had before, too. */
 static bool sync_control(Apply *apply, Error *error)
 {
     AUTO_BUFFER Buffer path = {0};
 
-    return durable_sync_parent(local_path(apply, &path, CONTROL_PATH), error);
+    return remove_copy(apply, "global", error) &&
+           durable_sync_parent(local_path(apply, &path, CONTROL_PATH), error);
 }
 
 static bool install_poison(Apply *apply, Error *error)

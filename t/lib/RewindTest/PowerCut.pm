@@ -98,16 +98,18 @@ sub writes_of_killed
     return @changes;
 }
 
-# How many changes there are, and the number of the first one, counting from 1, of a kind with these fields.
+# How many changes there are, and the numbers, counting from 1, of those of a kind with these fields: all, or the first.
 sub count { my ($self) = @_; return scalar @{ $self->{changes} } }
 
-sub find
+sub find_all
 {
     my ($self, $kind, $pattern) = @_;
-    my ($number) = grep { my ($is, @fields) = @{ $self->{changes}[ $_ - 1 ] }; $is eq $kind
+    my @numbers = grep { my ($is, @fields) = @{ $self->{changes}[ $_ - 1 ] }; $is eq $kind
         && "@fields" =~ $pattern } 1 .. $self->count;
-    return $number // die "there is no $kind $pattern";
+    return @numbers ? @numbers : die "there is no $kind $pattern";
 }
+
+sub find { my ($self, @what) = @_; return ($self->find_all(@what))[0] }
 
 # ---------------------------------------------------------------- the disk at a moment
 
