@@ -41,16 +41,20 @@ sub is_refused
 sub is_dropped_meanwhile
 {
     my ($target, $source, $oid) = @_;
-    my $dropped = 0;
+    my ($dropped, $dropping, %seen) = (0);
+    my $link = $source->path("pg_tblspc/$oid");
     my $proxy = RewindTest::Proxy->new('proxy', $source, filter => RewindTest::Liar::chosen(sub {
         my ($sql, $row) = @_;
-        if ($sql =~ /tablespace_location/ && $row->[0] eq "pg_tblspc/$oid" && !$dropped++)
+        return $row if $sql !~ /tablespace_location/;
+        if ($row->[0] eq "pg_tblspc/$oid" && !$dropped++)
         {
-            $source->sql($_) for 'DROP TABLE in_dropped', 'DROP TABLESPACE dropped';
+            $source->sql('DROP TABLE in_dropped');
+            # The server waits until all its processes have taken notice, and one of them sends what is held up here.
+            ($dropping = $source->session)->send('DROP TABLESPACE dropped');
         }
+        wait_until('it is dropped before the next list', sub { !-l $link }) if $seen{ $row->[0] }++;
         return $dropped && ($row->[0] // '') =~ m{^pg_tblspc/$oid/} ? () : $row;
     }));
-    my $link = $source->path("pg_tblspc/$oid");
     ok(-l $link, 'the source has the tablespace');
     rewinds($target, $proxy);
     $proxy->end;

@@ -1,4 +1,4 @@
-# A small rewind needs few round trips: at most 12 with two tables, without those that make the connection, as the
+# A small rewind needs few round trips: at most 6 with two tables, without those that make the connection, as the
 # report counts them and as the wire shows them.  (The source is a server. Rules C98, P1.)
 #
 #   pg_rewind ──▶ proxy ──▶ source     a trip: a question, at a moment when all questions before are answered
@@ -12,11 +12,12 @@ use RewindTest::Liar;
 use RewindTest::Proxy;
 use Time::HiRes qw(sleep);
 
-use constant MOST => 12;
+use constant MOST => 6;
 use constant MOST_WAL => 256 * 1024;
 use constant HELD_SECONDS => 0.15;    # what is asked: when the first part is passed on, all have come
 
-# A filter that counts them in a file. Nobody waits for the answer to a ROLLBACK that is sent alone.
+# A filter that counts them in a file, and writes the statements to another. Nobody waits for the answer to a ROLLBACK
+# that is sent alone.
 sub counting
 {
     my ($file) = @_;
@@ -37,6 +38,7 @@ sub counting
         }
         sleep HELD_SECONDS;
         my @asked = $bytes =~ /P\0\0..\0([^\0]+)\0/gs;
+        append("$file.sql", join '', map { s/\s+/ /gr . "\n" } @asked);
         my $open = grep { !defined } @{ $connection->{asked} };
         if ("@asked" eq 'ROLLBACK') { $connection->{alone} = 1 }
         elsif (@asked && $open == $connection->{alone}) { spew($file, ++$trips) }
@@ -49,6 +51,7 @@ sub counting
 each_version(sub {
     my ($version) = @_;
     my ($source, $target) = split_brain($version,
+        stop => $version == 15 ? 'immediate' : 'fast',    # a crash: no checkpoint after the divergence
         before => sub {
             $_[0]->sql("CREATE TABLE $_ AS SELECT i, 'common' AS v FROM generate_series(1, 100) i") for qw(t u);
         },
@@ -64,6 +67,9 @@ each_version(sub {
     my $seen = slurp($file);
     cmp_ok($told, '<=', MOST, 'no more round trips than these, as the report tells');
     is($seen, $told, 'the wire shows as many');
+    my @asked = split /\n/, slurp("$file.sql");
+    my ($state) = grep { $asked[$_] =~ /AS removes.*AS standby/ && $asked[$_] =~ /pg_locks/ } 0 .. $#asked;
+    like($asked[ $state - 1 ], qr/AS pieces/, 'the state at the end is asked for right behind the last pieces');
     my $wal = JSON::PP->new->utf8->decode($result->{stdout})->{bytes}{fetched_by_kind}{wal};
     cmp_ok($wal, '<', MOST_WAL, "$wal bytes of WAL are fetched: what is proved to be equal is the target's own");
     is($proxy->status->{made}, 1, 'one connection is enough');

@@ -13,9 +13,11 @@ each_version(sub {
     my ($version) = @_;
     my ($source, $target) = split_brain($version,
         cluster => { settings => "max_connections = 12\nsuperuser_reserved_connections = 0"
-        . ($version >= 16 ? "\nreserved_connections = 0" : '') },
+        . ($version >= 16 ? "\nreserved_connections = 0" : '')
+        . ($version >= 13 ? "\nwal_keep_size = 500MB" : "\nwal_keep_segments = 500") },
+        # More than the first connection takes at once.
         before => sub {
-        $_[0]->sql("CREATE TABLE t AS SELECT i, repeat('common', 20) AS v FROM generate_series(1, 20000) i") },
+        $_[0]->sql("CREATE TABLE t AS SELECT i, repeat('common', 20) AS v FROM generate_series(1, 150000) i") },
         source => sub { $_[0]->sql("UPDATE t SET v = 'source' WHERE i % 3 = 0; CREATE TABLE s AS SELECT 1 AS a") },
         target => sub { $_[0]->sql("UPDATE t SET v = 'target'; CREATE TABLE u AS SELECT * FROM t") });
     my $proxy = RewindTest::Proxy->new('proxy', $source);

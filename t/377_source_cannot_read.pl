@@ -1,6 +1,6 @@
 # A file of the source that it may not read, as one of root's with mode 0600: --check, a dry run and --rejoin find it
 # before anything is stopped or fetched, name it, and --keep where that may leave it alone. (Invariant 1. Both sources.)
-# (Rule O1.)
+# (Rules O1, P1.)
 
 use strict;
 use warnings;

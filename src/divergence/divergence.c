@@ -135,6 +135,29 @@ static bool find_common_checkpoint(Search *search, Lsn before, Error *error)
     return false;
 }
 
+/* Let the answers about the WAL before the divergence bring the source's WAL after it as well,
+ * which is read next. */
+static void expect_wal_after(const Search *search, Lsn lsn)
+{
+    const Clusters *clusters = search->in.clusters;
+    const WalShape *shape = &clusters->shape;
+    const uint64_t segment = wal_segment_of(shape, lsn);
+    const Lsn begin = wal_segment_start(shape, segment);
+    const Lsn segment_end = wal_segment_start(shape, segment + 1);
+    const Lsn end =
+        search->in.state->position.end < segment_end ? search->in.state->position.end : segment_end;
+    const Timeline timeline = history_timeline_of_segment(&clusters->source_history, segment_end);
+    AUTO_BUFFER Buffer path = {0};
+    char name[WAL_NAME_SIZE];
+
+    if (end <= lsn)
+        return;
+    wal_segment_name(shape, timeline, segment, name);
+    source_server_expect_wal(
+        clusters->source, path_in(&path, shape->version->wal_directory, name), lsn - begin,
+        (uint32_t) (end - lsn < EXPECTED_WAL_MAX ? end - lsn : EXPECTED_WAL_MAX));
+}
+
 /*
  * Find the divergence, at search->latest or before, and the last common checkpoint, so that the WAL
  * from that checkpoint's redo position to the divergence is identical on both sides, where both
@@ -180,6 +203,8 @@ static bool find_divergence(Search *search, bool archive_of_source_only, Error *
                 clusters->source, search->in.jobs, divergence->lsn - from, &sides.workers, error))
             return false;
         search->compared_from = from;
+        if (!search->moved && !search->in.is_preview)
+            expect_wal_after(search, divergence->lsn);
         if (!wal_compare(&sides, from, divergence->lsn, comparison, error))
             return false;
         log_debug("%llu bytes of WAL before %s are equal in source and target",

@@ -17,6 +17,7 @@
 #include <time.h>
 
 #define POLL_MILLISECONDS 100
+#define CONNECT_PAUSE_MILLISECONDS 2
 #define PROBE_SECONDS 5
 #define RETRY_TIMEOUT_USUAL_SECONDS 60
 #define RETRY_TIMEOUT_LONG_SECONDS 600 /* a longer retry timeout does not delay noticing a loss */
@@ -544,8 +545,10 @@ static bool wait_for_attempt(const ConnectAttempt *attempt, double seconds, Erro
     bool ended;
 
     do
+    {
         ended = attempt->left;
-    while (!wait_until(ended, &wait, error));
+        wait.pause_milliseconds = CONNECT_PAUSE_MILLISECONDS;
+    } while (!wait_until(ended, &wait, error));
     if (!ended && !wait.stopped)
         error_set(error, ERROR_RETRY, "could not connect to the source server: no answer");
     return ended;

@@ -159,6 +159,20 @@ MUST_CHECK bool connection_rows(Connection *connection, const Query *query, Conn
                                 void *context, Error *error);
 
 /*
+ * Let the transaction's beginning, which was not sent yet (connection_begin_expecting), take a
+ * statement with it: the answer to the first statement brings the answer to this one too, in the
+ * same round trip, and its rows are handed over before. At most ALONG_MAX in a transaction. The
+ * strings of the query must live until then.
+ *
+ * If it fails on the server, or if row fails, the first statement fails with that error,
+ * connection_along_failed is true, and only connection_end and connection_close may follow.
+ */
+#define ALONG_MAX 3
+void connection_ask_along(Connection *connection, const Query *query, ConnectionRow row,
+                          void *context);
+bool connection_along_failed(const Connection *connection);
+
+/*
  * Return to the transaction's savepoint if the statement that failed last had this SQLSTATE; then
  * the transaction can continue, and the result is true. No other statement may have been under way,
  * and the transaction must have made the savepoint (connection_begin_with). After a failure of

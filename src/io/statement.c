@@ -32,6 +32,14 @@ typedef enum Opening
     OPENING_ANSWERED /* the server has answered, and is the expected one */
 } Opening;
 
+/* A statement that the opening takes with it. */
+typedef struct AlongQuery
+{
+    Query query;
+    ConnectionRow row;
+    void *context;
+} AlongQuery;
+
 struct Connection
 {
     PGconn *pg;
@@ -61,6 +69,12 @@ struct Connection
     bool rollback_sent;  /* ROLLBACK of the last transaction was sent; its answer comes before all
                             others, and is taken with them */
     int awaited;         /* number of statements that are not yet completely answered */
+
+    /* Statements that the opening takes with it (connection_ask_along), and how far they are. */
+    AlongQuery along[ALONG_MAX];
+    int along_count;
+    int along_sent;    /* number of them whose answers are still to come, after the opening's */
+    bool along_failed; /* one of them has failed in this transaction */
 };
 
 /* Returns the kind of error for a failed result. The connection is lost without a result or
@@ -223,6 +237,27 @@ static bool send_plain(const Connection *connection, const char *sql)
     return PQsendQueryParams(connection->pg, sql, 0, NULL, NULL, NULL, NULL, 0) != 0;
 }
 
+/* Send a statement with its parameters, without a synchronization point after it. */
+static bool send_query(const Connection *connection, const Query *query)
+{
+    int count = 0;
+
+    while (query->parameters[count] != NULL)
+        count++;
+    return PQsendQueryParams(connection->pg, query->sql, count, NULL, query->parameters, NULL, NULL,
+                             query->binary) != 0;
+}
+
+/* Send the statements that the opening takes with it. */
+static bool send_along(Connection *connection)
+{
+    connection->along_sent = connection->along_count;
+    for (int i = 0; i < connection->along_count; i++)
+        if (!send_query(connection, &connection->along[i].query) || !PQpipelineSync(connection->pg))
+            return false;
+    return true;
+}
+
 /* Send the statements that begin the transaction, if they were not yet sent. The synchronization
  * point after them ends the statement_timeout under which they run: up to PostgreSQL 10 the timeout
  * would otherwise run on until the next point. */
@@ -236,7 +271,7 @@ static bool send_opening(Connection *connection)
            send_plain(connection, "BEGIN ISOLATION LEVEL READ COMMITTED READ ONLY") &&
            send_plain(connection, connection->settings_sql) &&
            (!connection->savepoint || send_plain(connection, "SAVEPOINT " CONNECTION_SAVEPOINT)) &&
-           PQpipelineSync(connection->pg);
+           PQpipelineSync(connection->pg) && send_along(connection);
 }
 
 /* Note that a statement was sent whose answer will be waited for: a new round trip, unless another
@@ -251,17 +286,11 @@ static void note_awaited(Connection *connection)
  * has it, and answers later statements even if this one fails. */
 bool connection_send(Connection *connection, const Query *query, Error *error)
 {
-    int count = 0;
-
-    while (query->parameters[count] != NULL)
-        count++;
     connection->sqlstate[0] = '\0';
     if (!is_usable(connection, error) ||
         (query->writes && !connection_await_begin(connection, error)))
         return false;
-    if (!send_opening(connection) ||
-        !PQsendQueryParams(connection->pg, query->sql, count, NULL, query->parameters, NULL, NULL,
-                           query->binary) ||
+    if (!send_opening(connection) || !send_query(connection, query) ||
         (query->ends && !send_plain(connection, "ROLLBACK")) || !PQpipelineSync(connection->pg))
         return error_not_sent(connection, error);
     connection->ending = query->ends;
@@ -389,14 +418,101 @@ static bool take_opening(Connection *connection, Error *error)
     return true;
 }
 
-/* Take the answers that come before a statement's: to ROLLBACK and to the opening. If that fails,
- * drop the answers to all statements sent so far: they may be another server's. */
+/* Call `row` with the rows of a result; in single-row mode a result has one row. */
+static bool deliver_rows(const PGresult *result, const Query *query, ConnectionRow row,
+                         void *context, Error *error)
+{
+    ConnectionValue values[COLUMNS_MAX];
+    const int column_count = query->column_count;
+
+    if (PQnfields(result) != column_count)
+        return error_result_set(query->sql, error);
+    for (int column = 0; column < column_count; column++)
+        if (PQfformat(result, column) != (query->binary ? 1 : 0))
+            return error_set(error, ERROR_FAILED, "unexpected result format from query");
+    for (int number = 0; number < PQntuples(result); number++)
+    {
+        for (int column = 0; column < column_count; column++)
+        {
+            const bool is_null = PQgetisnull(result, number, column);
+
+            values[column].bytes = is_null ? NULL : PQgetvalue(result, number, column);
+            values[column].size = is_null ? 0 : (size_t) PQgetlength(result, number, column);
+        }
+        if (!row(context, values, error))
+            return false;
+    }
+    return true;
+}
+
+/* Take a statement's rows, and hand over each as it arrives. *failed: the result that is an error
+ * and ends the answer, to be freed by the caller; otherwise NULL. False if the connection is lost,
+ * or if `row` has failed: then the query is left in the middle. */
+static bool take_answer_rows(Connection *connection, const Query *query, ConnectionRow row,
+                             void *context, PGresult **failed, Error *error)
+{
+    *failed = NULL;
+    if (!PQsetSingleRowMode(connection->pg))
+    {
+        connection->unusable = true;
+        return error_set(error, ERROR_FAILED, "could not set libpq connection to single row mode");
+    }
+    for (;;)
+    {
+        PGresult *result;
+        bool ok;
+
+        if (!next_result(connection, &result, error))
+            return false;
+        if (result == NULL)
+            return true;
+        if (PQresultStatus(result) != PGRES_SINGLE_TUPLE &&
+            PQresultStatus(result) != PGRES_TUPLES_OK)
+        {
+            *failed = result;
+            return true;
+        }
+        ok = deliver_rows(result, query, row, context, error);
+        PQclear(result);
+        if (!ok)
+            return false;
+    }
+}
+
+/* Take the answers to the statements that the opening took with it, if they were sent. */
+static bool take_along(Connection *connection, Error *error)
+{
+    for (; connection->along_sent > 0; connection->along_sent--)
+    {
+        const AlongQuery *along =
+            &connection->along[connection->along_count - connection->along_sent];
+        PGresult *failed = NULL;
+
+        if (take_answer_rows(connection, &along->query, along->row, along->context, &failed,
+                             error) &&
+            failed == NULL && take_to_synchronization(connection, NULL, error))
+            continue;
+        if (failed != NULL)
+            error_query(connection, failed, &along->query, "on", error);
+        PQclear(failed);
+        connection->along_failed = !connection->unusable;
+        return false;
+    }
+    connection->along_count = 0;
+    return true;
+}
+
+/* Take the answers that come before a statement's: to ROLLBACK, to the opening and to what it took
+ * along. If that fails, drop the answers to all statements sent so far: they may be another
+ * server's. */
 static bool take_preceding(Connection *connection, Error *error)
 {
     if (!take_rollback(connection, error))
         return false;
-    if (take_opening(connection, error))
+    if (take_opening(connection, error) && take_along(connection, error))
         return true;
+    connection->awaited += connection->along_sent;
+    connection->along_sent = connection->along_count = 0;
     for (; connection->awaited > 0 && !connection->unusable; connection->awaited--)
         if (!take_to_synchronization(connection, NULL, NULL))
             connection->unusable = true;
@@ -487,6 +603,20 @@ void connection_begin_expecting(Connection *connection, const char *instance)
     snprintf(connection->expected, sizeof(connection->expected), "%s", instance);
     connection->opening = OPENING_DUE;
     connection->met_other = false;
+    connection->along_count = 0;
+    connection->along_failed = false;
+}
+
+void connection_ask_along(Connection *connection, const Query *query, ConnectionRow row,
+                          void *context)
+{
+    assert(connection->opening == OPENING_DUE && connection->along_count < ALONG_MAX);
+    connection->along[connection->along_count++] = (AlongQuery){*query, row, context};
+}
+
+bool connection_along_failed(const Connection *connection)
+{
+    return connection->along_failed;
 }
 
 bool connection_await_begin(Connection *connection, Error *error)
@@ -499,7 +629,7 @@ bool connection_await_begin(Connection *connection, Error *error)
         return error_not_sent(connection, error);
     note_awaited(connection);
     connection->awaited--;
-    return take_rollback(connection, error) && take_opening(connection, error);
+    return take_preceding(connection, error);
 }
 
 bool connection_is_begun(const Connection *connection)
@@ -619,33 +749,6 @@ bool connection_command(Connection *connection, const char *sql, Error *error)
     return ok;
 }
 
-/* Call `row` with the rows of a result; in single-row mode a result has one row. */
-static bool deliver_rows(const PGresult *result, const Query *query, ConnectionRow row,
-                         void *context, Error *error)
-{
-    ConnectionValue values[COLUMNS_MAX];
-    const int column_count = query->column_count;
-
-    if (PQnfields(result) != column_count)
-        return error_result_set(query->sql, error);
-    for (int column = 0; column < column_count; column++)
-        if (PQfformat(result, column) != (query->binary ? 1 : 0))
-            return error_set(error, ERROR_FAILED, "unexpected result format from query");
-    for (int number = 0; number < PQntuples(result); number++)
-    {
-        for (int column = 0; column < column_count; column++)
-        {
-            const bool is_null = PQgetisnull(result, number, column);
-
-            values[column].bytes = is_null ? NULL : PQgetvalue(result, number, column);
-            values[column].size = is_null ? 0 : (size_t) PQgetlength(result, number, column);
-        }
-        if (!row(context, values, error))
-            return false;
-    }
-    return true;
-}
-
 /* Take the rest of a statement's answer, up to its synchronization point. */
 static bool end_answer(Connection *connection, Error *error)
 {
@@ -679,34 +782,18 @@ static bool error_answer(Connection *connection, PGresult *result, const Query *
 bool connection_receive(Connection *connection, const Query *query, ConnectionRow row,
                         void *context, Error *error)
 {
+    PGresult *failed;
+
     assert(query->column_count > 0 && query->column_count <= COLUMNS_MAX);
     if (!take_preceding(connection, error))
         return false;
-    if (!PQsetSingleRowMode(connection->pg))
+    if (!take_answer_rows(connection, query, row, context, &failed, error))
     {
         connection->unusable = true;
-        return error_set(error, ERROR_FAILED, "could not set libpq connection to single row mode");
+        return false;
     }
-    for (;;)
-    {
-        PGresult *result;
-        bool ok;
-
-        if (!next_result(connection, &result, error))
-            return false;
-        if (result == NULL)
-            return end_answer(connection, error);
-        if (PQresultStatus(result) != PGRES_SINGLE_TUPLE &&
-            PQresultStatus(result) != PGRES_TUPLES_OK)
-            return error_answer(connection, result, query, error);
-        ok = deliver_rows(result, query, row, context, error);
-        PQclear(result);
-        if (!ok)
-        {
-            connection->unusable = true;
-            return false;
-        }
-    }
+    return failed != NULL ? error_answer(connection, failed, query, error)
+                          : end_answer(connection, error);
 }
 
 bool connection_rows(Connection *connection, const Query *query, ConnectionRow row, void *context,

@@ -228,6 +228,7 @@ static bool collect_file(void *context, const SourceFile *file, Error *error)
                   .size = is_regular ? file->size & LISTED_SIZE_MAX : 0,
                   .type = file->type,
                   .unreadable = file->unreadable,
+                  .tried = file->tried,
               });
     for (size_t i = 0; i < listing->file_system_count; i++)
         is_new_device = is_new_device && listing->file_systems[i].device != file->device;

@@ -22,12 +22,13 @@ typedef struct ListedFile
 {
     const char *path;
     uint64_t size : 58; /* bytes of a regular file; 0 for other types */
-    FileType type : 3;
+    FileType type : 2;
     bool unreadable : 1; /* on the target a directory that cannot be listed; on the source a name
                             that is not valid in the server's encoding, so that no query can ask for
                             the file */
     bool hash_index : 1; /* the target's first segment of a hash index, before 10: its changes are
                             not WAL-logged */
+    bool tried : 1;      /* see SourceFile.tried */
     bool mounted : 1; /* a regular file or directory of the target that no server needs, and that is
                          a mount, or part of another file system */
 } ListedFile;

@@ -39,12 +39,13 @@ static bool list_side(void *context, size_t item, Error *error)
 
 /*
  * A rewind would end at a file that the source may not read, when much has been fetched. So a byte
- * of each that is fetched is read before. Those of relations are left out: they are too many, and
- * the source's server would fail for one that it may not read.
+ * of each that is fetched is read before, unless the listing has read it. Those of relations are
+ * left out: they are too many, and the source's server would fail for one that it may not read.
  */
-static bool try_source_files(Session *session, const Plan *plan, Error *error)
+static bool try_source_files(Session *session, const Planned *planned, Error *error)
 {
     const Clusters *clusters = &session->clusters;
+    const Plan *plan = &planned->plan;
     Source *source = clusters->source;
     const char **paths = memory_allocate_zeroed(plan->count + 1, sizeof(*paths));
     RefusedFiles *refused = memory_allocate_zeroed(1, sizeof(*refused));
@@ -56,7 +57,8 @@ static bool try_source_files(Session *session, const Plan *plan, Error *error)
         const PlanEntry *entry = &plan->entries[i];
 
         if (entry->action == ACTION_COPY && entry->type == FILE_REGULAR && !entry->wal &&
-            entry->source_size > 0 && entry->kind != KIND_RELATION && entry->kind != KIND_FORK)
+            entry->source_size > 0 && entry->kind != KIND_RELATION && entry->kind != KIND_FORK &&
+            !listing_find(&planned->source_files, entry->path)->tried)
             paths[count++] = entry->path;
     }
     result = source->operations->try_files(source, paths, count, refused, error);
@@ -139,7 +141,7 @@ static bool plan_files(Session *session, const StandbySettings *settings, bool f
     input->source_history = &clusters->source_history;
     result = plan_make(input, &planned->plan, error);
     plan_print_remarks(&planned->plan, first);
-    return result && try_source_files(session, &planned->plan, error);
+    return result && try_source_files(session, planned, error);
 }
 
 /* Name blocks that no WAL names: the files of the plan are read for them. */

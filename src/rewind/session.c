@@ -440,7 +440,10 @@ bool session_find_divergence(Session *session, const SourceState *source, Diverg
         return true;
     }
     if (hints_matter)
+    {
         prerequisites_check_hints(clusters, &session->problems);
+        source_server_expect_rewind(clusters->source);
+    }
     if (!divergence_find(&input, session->arena, divergence, error))
         return session_compare_instead(session, divergence, error);
     if (divergence->needed && !hints_matter)

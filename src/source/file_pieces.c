@@ -101,6 +101,18 @@ static void fill_batch(PieceBatch *batch)
     pthread_mutex_unlock(pieces->lock);
 }
 
+/* True if a piece is left that no batch has. */
+static bool has_more(FilePieces *pieces)
+{
+    bool result;
+
+    pthread_mutex_lock(pieces->lock);
+    result = !pieces->failed &&
+             (pieces->range.size > 0 || pieces->next_range(pieces->context, &pieces->range));
+    pthread_mutex_unlock(pieces->lock);
+    return result;
+}
+
 /* ---- Asking ---- */
 
 /* A FetchDelivery: pass the answer to the caller with its piece. */
@@ -136,22 +148,21 @@ static bool hand_over_files(PieceBatch *batch, Error *error)
     return true;
 }
 
+/* Ask for the batch, and for those that follow. */
 static bool ask_batches(PieceBatch *batch, Error *error)
 {
-    const FilePieces *pieces = batch->pieces;
+    FilePieces *pieces = batch->pieces;
     Source *source = pieces->source;
     const bool reads_files = source->directory != NULL && pieces->take_file != NULL;
 
-    for (;;)
+    for (; batch->count > 0; fill_batch(batch))
     {
-        FetchBatch asked = {.requests = batch->requests,
-                            .digests = pieces->digests && source->directory == NULL,
-                            .block_size = pieces->block_size};
+        const FetchBatch asked = {.requests = batch->requests,
+                                  .count = batch->count,
+                                  .digests = pieces->digests && source->directory == NULL,
+                                  .block_size = pieces->block_size,
+                                  .ends_reading = pieces->ends_reading && !has_more(pieces)};
 
-        fill_batch(batch);
-        if (batch->count == 0)
-            return true;
-        asked.count = batch->count;
         if (!stop_check(error) ||
             !(reads_files ? hand_over_files(batch, error)
                           : source->operations->fetch(source, batch->worker.number, &asked,
@@ -160,41 +171,74 @@ static bool ask_batches(PieceBatch *batch, Error *error)
              !pieces->end_batch(pieces->context, &batch->worker, error)))
             return false;
     }
+    return true;
 }
 
+/* Allocate the memory of a worker's batch. free_batch also closes its files. */
+static void make_batch(PieceBatch *batch, FilePieces *pieces, int number)
+{
+    *batch = (PieceBatch){.pieces = pieces, .worker = {.number = number}};
+    open_file_init(&batch->source_file, NULL);
+    open_file_init(&batch->worker.file, pieces->written);
+    if (pieces->bytes_size > 0)
+        batch->worker.bytes = memory_allocate_aligned(pieces->bytes_size);
+    batch->piece = memory_allocate(pieces->batch_pieces_max * sizeof(*batch->piece));
+    batch->requests = memory_allocate(pieces->batch_pieces_max * sizeof(*batch->requests));
+}
+
+static void free_batch(PieceBatch *batch)
+{
+    open_file_close(&batch->source_file);
+    open_file_close(&batch->worker.file);
+    free(batch->worker.bytes);
+    free(batch->piece);
+    free(batch->requests);
+}
+
+/* A WorkerFunction, whose context is the filled batch of worker 0. */
 static bool run_piece_worker(void *context, size_t item, Error *error)
 {
-    FilePieces *pieces = context;
-    PieceBatch batch = {.pieces = pieces, .worker = {.number = (int) item}};
+    PieceBatch *first = context, own;
+    FilePieces *pieces = first->pieces;
+    Source *source = pieces->source;
     bool ok;
 
-    open_file_init(&batch.source_file, NULL);
-    open_file_init(&batch.worker.file, pieces->written);
-    if (pieces->bytes_size > 0)
-        batch.worker.bytes = memory_allocate_aligned(pieces->bytes_size);
-    batch.piece = memory_allocate(pieces->batch_pieces_max * sizeof(*batch.piece));
-    batch.requests = memory_allocate(pieces->batch_pieces_max * sizeof(*batch.requests));
-    ok = ask_batches(&batch, error);
+    if (item == 0)
+        ok = ask_batches(first, error);
+    else if (!has_more(pieces))
+        return true;
+    else
+    {
+        /* Making a connection may take many round trips: worker 0 takes batches meanwhile. */
+        if (source->operations->open_worker != NULL)
+            source->operations->open_worker(source, (int) item);
+        make_batch(&own, pieces, (int) item);
+        fill_batch(&own);
+        ok = ask_batches(&own, error);
+        free_batch(&own);
+    }
     if (!ok)
     {
         pthread_mutex_lock(pieces->lock);
         pieces->failed = true;
         pthread_mutex_unlock(pieces->lock);
     }
-    open_file_close(&batch.source_file);
-    open_file_close(&batch.worker.file);
-    free(batch.worker.bytes);
-    free(batch.piece);
-    free(batch.requests);
     return ok;
 }
 
 bool file_pieces_ask(FilePieces *pieces, int workers, Error *error)
 {
     const Source *source = pieces->source;
+    PieceBatch first;
+    bool ok;
 
     assert(pieces->batch_pieces_max <= FETCH_COUNT_MAX);
     if (pieces->digests && source->directory == NULL && source->digest == DIGEST_NONE)
         return true;
-    return workers_run(workers, (size_t) workers, run_piece_worker, pieces, error);
+    pieces->ends_reading = pieces->ends_reading && workers == 1;
+    make_batch(&first, pieces, 0);
+    fill_batch(&first);
+    ok = workers_run(workers, (size_t) workers, run_piece_worker, &first, error);
+    free_batch(&first);
+    return ok;
 }

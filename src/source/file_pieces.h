@@ -58,6 +58,7 @@ typedef struct FilePieces
     size_t batch_pieces_max;  /* largest number of pieces in a batch, up to FETCH_COUNT_MAX */
     uint64_t batch_bytes_max; /* a batch that has reached this size takes no further piece */
     size_t bytes_size;        /* size of PieceWorker.bytes; 0: no memory is wanted */
+    bool ends_reading;        /* FetchBatch's ends_reading for the last batch, if one worker asks */
     Written *written;         /* `written` of PieceWorker.file; NULL is allowed */
     void *context;            /* first argument of the functions below */
     pthread_mutex_t *lock;    /* the caller's; held during next_range and size_to_ask */

@@ -48,7 +48,28 @@ typedef struct SeenPath
     const char *bytes; /* file's content, or names separated by slashes; NULL: the directory is
                           missing. A missing file is not kept, so it is asked for once more */
     size_t size;
+    double at; /* time of clock_seconds when it was read */
 } SeenPath;
+
+/* Bytes that were asked for before a caller asks: see source_server_expect_wal. */
+typedef struct ExpectedBytes
+{
+    const char *path;
+    uint64_t offset;
+    uint32_t asked_size;
+    uint8_t *bytes; /* the first `size` bytes from the offset on */
+    uint32_t size;
+    bool answered; /* the server has sent all, and no caller has got them yet */
+} ExpectedBytes;
+
+/* A question that the next attempt on the first connection takes with it: see server_ask_along. */
+typedef struct AlongQuestion
+{
+    Query query;
+    ConnectionRow row;
+    void *context;
+    bool *answered;
+} AlongQuestion;
 
 /* A worker's connection. */
 typedef struct ServerConnection
@@ -70,17 +91,26 @@ typedef struct ServerSource
     int retry_timeout_seconds;
     const Version *version; /* server's version; NULL before the first connection */
     ServerIdentity identity;
-    bool identified; /* `identity` is set */
-    bool answers;    /* a server has answered, even if it refused us */
-    bool streams;    /* a standby that has reported a receive position: it has asked its primary for
-                        WAL since its start */
+    bool identified;        /* `identity` is set */
+    double connect_seconds; /* seconds that it took to make the first connection */
+    bool answers;           /* a server has answered, even if it refused us */
+    bool streams; /* a standby that has reported a receive position: it has asked its primary for
+                     WAL since its start */
+    /* The state at the end of reading (FetchBatch.ends_reading), for the next caller of state. */
+    ServerState last_state;
+    Control last_control;
+    atomic_bool has_last_state;
     /* Answers to questions that were asked when the source was opened, for the first caller. */
     Control opened_control;
     char *opened_position[3];
     SourceRole opened_role; /* kept for every caller */
     bool has_opened_control, has_opened_position, has_opened_role;
     SeenPath seen_files[SEEN_MAX], seen_names[SEEN_MAX];
-    double seen_at; /* time of clock_seconds when they were read */
+    AlongQuestion along[ALONG_MAX];
+    int along_count;
+    ExpectedBytes expected_wal;
+    struct FileList
+        *expected_list; /* of source_server_expect_rewind; NULL: none, or already taken */
     ServerConnection connections[SERVER_CONNECTIONS_MAX]; /* one for each worker */
     int connection_count;
     atomic_bool refused; /* another connection was refused: workers without one do not try */
@@ -158,6 +188,26 @@ MUST_CHECK bool server_note_replayed(const ServerSource *self, Connection *conne
 MUST_CHECK bool server_attempt(ServerSource *self, int worker, Attempt attempt, void *context,
                                AttemptProgress *progress, Error *error);
 
+/*
+ * Let the next attempt on the first connection take a question with it, in the same round trip,
+ * before what the attempt itself asks. Strings of the query must live until then.
+ *
+ * *answered (NULL: not needed) becomes true when all rows were handed over. A question that fails,
+ * whose answer is lost, or that comes when ALONG_MAX are waiting, is not asked again; rows may have
+ * been handed over.
+ */
+void server_ask_along(ServerSource *self, const Query *query, ConnectionRow row, void *context,
+                      bool *answered);
+
+/* Take back the questions with this context that were not yet asked. */
+void server_withdraw_along(ServerSource *self, const void *context);
+
+/* Let the next attempt on the first connection read postgresql.auto.conf too, or all files of the
+ * configuration, for the next callers of read_file. The arena must live until then. Nothing is
+ * asked of servers that do not know the argument for missing files. */
+void server_read_settings_along(ServerSource *self, Arena *arena);
+void server_read_config_along(ServerSource *self);
+
 /* Run a query for at most one row, like connection_row, with server_attempt. If the query fails
  * because a file is missing, there is no row. */
 MUST_CHECK bool server_ask(Source *source, Arena *arena, const Query *query, char **values,
@@ -193,6 +243,14 @@ typedef struct StateRead
 MUST_CHECK bool server_receive_state(StateRead *read, Error *error);
 MUST_CHECK bool server_read_state(StateRead *read, Control *control, Error *error);
 
+/* Ask, after what was sent on the connection, for the state with removals and for
+ * postgresql.auto.conf; receive both for the next callers of state and read_file. An answer that
+ * cannot be used is dropped: fails only if the connection is lost. */
+MUST_CHECK bool server_ask_last_state(const ServerSource *self, Connection *connection,
+                                      Query queries[2], Arena *arena, Error *error);
+MUST_CHECK bool server_take_last_state(ServerSource *self, Connection *connection,
+                                       const Query queries[2], Error *error);
+
 /* Set the source's identity to that of the connection's server, whose state was just read. */
 MUST_CHECK bool server_identify(ServerSource *self, Connection *connection,
                                 const ServerState *state, const Control *control, Error *error);
@@ -203,9 +261,9 @@ Query server_seen_query(const Version *version, Arena *arena);
 MUST_CHECK bool server_take_seen(ServerSource *self, Connection *connection, const Query *query,
                                  Error *error);
 
-/* The same for the files of the configuration, of servers that know the argument for missing files.
- * The query fails if the server cannot read one of them. */
-Query server_config_query(Arena *arena);
+/* The same for postgresql.auto.conf, of servers that know the argument for missing files. The query
+ * fails if the server cannot read the file. */
+Query server_settings_query(Arena *arena);
 MUST_CHECK bool server_take_config(ServerSource *self, Connection *connection, const Query *query,
                                    Error *error);
 
@@ -223,10 +281,11 @@ bool server_names(Source *source, const char *directory, Arena *arena, const cha
 
 /* Raise redo_seen to the redo position in pg_control, which never goes back on the same server. */
 void server_note_redo(ServerSource *self, const Control *control);
-/* SourceOperations' read_file and start_workers. */
+/* SourceOperations' read_file, start_workers and open_worker. */
 bool server_read_file(Source *source, const char *path, size_t limit, Buffer *buffer, bool *found,
                       Error *error);
 bool server_start_workers(Source *source, int jobs, uint64_t bytes, int *granted, Error *error);
+void server_open_worker(Source *source, int worker);
 
 /* ---- server_query.c ---- */
 
@@ -264,6 +323,9 @@ MUST_CHECK bool server_find_digest(ServerSource *self, Error *error);
 /* Returns a statement that fails if the server cannot compute the preferred digest, *kind; NULL if
  * this program, or the server's version, cannot compute it. In the source's arena. */
 const Query *server_digest_query(const ServerSource *self, DigestKind *kind);
+
+/* Free the list of source_server_expect_rewind, if no caller has taken it. */
+void server_forget_list(ServerSource *self);
 
 /* SourceOperations' fetch, list and try_files. */
 bool server_fetch(Source *source, int worker, const FetchBatch *batch, FetchDelivery deliver,

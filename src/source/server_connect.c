@@ -18,9 +18,11 @@
 #define CONFIG_SIZE_MAX (1024 * 1024)  /* bytes of each of config_files that are read at once */
 #define CONFIG_FIRST "postgresql.conf" /* the file of config_files that callers ask for first */
 
-/* Bytes to fetch or compare for which another connection is worth its round trip: at 100 Mbit/s
- * they take as long as a round trip of 80 ms. */
+/* Bytes to fetch or compare for which another connection is worth its making: these, and those
+ * that the first one receives until the other is as fast, at the bytes per second of a good line.
+ * To check its server, and TCP's slow start, take nine times as long as to connect. */
 #define CONNECTION_WORTH_BYTES (1024 * 1024)
+#define CONNECTION_BYTES_PER_SECOND (10 * 25 * 1000 * 1000)
 
 /* SQL text of one setting for connection_begin_with. */
 #define SETTING(name, value) ", pg_catalog.set_config('" name "', '" value "', true)"
@@ -529,9 +531,13 @@ static bool begin_on_connection(ServerSource *self, ServerConnection *connection
 
     if (connection->connection == NULL)
     {
+        const double begin = clock_seconds();
+
         connection->instance[0] = '\0';
         connection->connection =
             server_connect(self->conninfo, self->retry_timeout_seconds, seconds, &refusal, error);
+        if (!self->identified)
+            self->connect_seconds = clock_seconds() - begin;
         if (!self->identified)
             self->answers |= connection->connection != NULL || refusal != REFUSAL_NONE;
         if (connection->connection == NULL)
@@ -620,6 +626,48 @@ static bool retry_after_loss(const ServerSource *self, ServerConnection *connect
     return true;
 }
 
+void server_ask_along(ServerSource *self, const Query *query, ConnectionRow row, void *context,
+                      bool *answered)
+{
+    pthread_mutex_lock(&self->connections[0].lock);
+    if (self->along_count < ALONG_MAX)
+        self->along[self->along_count++] = (AlongQuestion){*query, row, context, answered};
+    pthread_mutex_unlock(&self->connections[0].lock);
+}
+
+void server_withdraw_along(ServerSource *self, const void *context)
+{
+    int kept = 0;
+
+    pthread_mutex_lock(&self->connections[0].lock);
+    for (int i = 0; i < self->along_count; i++)
+        if (self->along[i].context != context)
+            self->along[kept++] = self->along[i];
+    self->along_count = kept;
+    pthread_mutex_unlock(&self->connections[0].lock);
+}
+
+/* Let the transaction that has just begun on the connection take the questions along, if it is the
+ * first connection; drop them if the beginning was answered already. Returns their number; answered
+ * gets their pointers, which the caller sets. */
+static int take_along_questions(ServerSource *self, const ServerConnection *connection,
+                                bool *answered[ALONG_MAX])
+{
+    int count = 0;
+
+    if (connection != &self->connections[0])
+        return 0;
+    for (; count < self->along_count && !connection_is_begun(connection->connection); count++)
+    {
+        const AlongQuestion *along = &self->along[count];
+
+        answered[count] = along->answered;
+        connection_ask_along(connection->connection, &along->query, along->row, along->context);
+    }
+    self->along_count = 0;
+    return count;
+}
+
 /* Make the attempt on this connection, and retry it: see server_attempt. */
 static bool attempt_on(ServerSource *self, ServerConnection *connection, Attempt attempt,
                        void *context, AttemptProgress *progress, Error *error)
@@ -635,17 +683,25 @@ static bool attempt_on(ServerSource *self, ServerConnection *connection, Attempt
 
         if (ready)
         {
-            bool success;
+            bool success, *answered[ALONG_MAX];
+            const int along = take_along_questions(self, connection, answered);
 
             progress->replayed = LSN_INVALID;
             success = attempt(connection->connection, context, error);
             note_answers(self, connection, progress->replayed);
             ready = connection_is_begun(connection->connection);
             checks = connection_met_other(connection->connection);
+            for (int i = 0; i < along && success && ready; i++)
+                if (answered[i] != NULL)
+                    *answered[i] = true;
             connection_end(connection->connection);
             if (success)
                 return true;
-            if (checks) /* the other process's answers were dropped: begin again, with a check */
+            /* Another process's answers were dropped, or those after a question that went along and
+             * failed: begin again, with a check or without the question. */
+            if (connection_along_failed(connection->connection))
+                log_debug("asking again without what came along: %s", error->message);
+            if (checks || connection_along_failed(connection->connection))
                 continue;
         }
         if (error->kind != ERROR_RETRY)
@@ -798,16 +854,30 @@ Query server_seen_query(const Version *version, Arena *arena)
                    .binary = true};
 }
 
+/* Returns the place of what is kept about the path; of a free place, if nothing is; SEEN_MAX: none
+ * is free. */
+static size_t place_of_seen(const SeenPath paths[SEEN_MAX], const char *path)
+{
+    size_t free_place = SEEN_MAX;
+
+    for (size_t i = 0; i < SEEN_MAX; i++)
+    {
+        if (paths[i].path == NULL)
+            free_place = i;
+        else if (strcmp(paths[i].path, path) == 0)
+            return i;
+    }
+    return free_place;
+}
+
 /* Keep what was read of the path; value->bytes is NULL if it is missing. */
 static void keep_seen(const ServerSource *self, SeenPath paths[SEEN_MAX], const char *path,
                       const ConnectionValue *value)
 {
+    const size_t i = path != NULL ? place_of_seen(paths, path) : SEEN_MAX;
     char *bytes = NULL;
-    size_t i = 0;
 
-    while (i < SEEN_MAX && paths[i].path != NULL)
-        i++;
-    if (i == SEEN_MAX || path == NULL)
+    if (i == SEEN_MAX)
         return;
     if (value->bytes != NULL)
     {
@@ -815,7 +885,7 @@ static void keep_seen(const ServerSource *self, SeenPath paths[SEEN_MAX], const 
         memcpy(bytes, value->bytes, value->size);
         bytes[value->size] = '\0';
     }
-    paths[i] = (SeenPath){arena_strdup(self->arena, path), bytes, value->size};
+    paths[i] = (SeenPath){arena_strdup(self->arena, path), bytes, value->size, clock_seconds()};
 }
 
 /* A ConnectionRow: keep a file's bytes, or the names in a directory. */
@@ -831,22 +901,15 @@ static bool take_seen_path(void *context, const ConnectionValue *columns, Error 
     return true;
 }
 
-static void forget_seen(ServerSource *self)
-{
-    self->seen_at = clock_seconds();
-    memset(self->seen_files, 0, sizeof(self->seen_files));
-    memset(self->seen_names, 0, sizeof(self->seen_names));
-}
-
 bool server_take_seen(ServerSource *self, Connection *connection, const Query *query, Error *error)
 {
-    forget_seen(self);
     return connection_receive(connection, query, take_seen_path, self, error);
 }
 
 /* Files of the configuration, which are read together, since a caller asks for all of them. */
-static const char *const config_files[] = {CONFIG_FIRST, "postgresql.auto.conf", "pg_hba.conf",
-                                           "pg_ident.conf"};
+#define SETTINGS_PATH "postgresql.auto.conf"
+static const char *const config_files[] = {CONFIG_FIRST, SETTINGS_PATH, "pg_hba.conf",
+                                           "pg_hosts.conf", "pg_ident.conf"};
 
 /* Query for config_files: path, bytes, size. A file of size 0 is not read: it may be a fifo, whose
  * reading would not end. */
@@ -857,17 +920,27 @@ static const char config_sql[] =
     "FROM (SELECT path, (pg_catalog.pg_stat_file(path, true)).size\n"
     "  FROM pg_catalog.unnest($1::pg_catalog.text[]) AS path OFFSET 0) AS files";
 
-Query server_config_query(Arena *arena)
+static Query config_query(const char *const *paths, size_t count, Arena *arena)
 {
     AUTO_BUFFER Buffer files = {0};
 
-    for (size_t i = 0; i < sizeof(config_files) / sizeof(config_files[0]); i++)
-        array_append(&files, config_files[i]);
+    for (size_t i = 0; i < count; i++)
+        array_append(&files, paths[i]);
     return (Query){.sql = config_sql,
                    .parameters = {arena_strdup(arena, array_literal(&files)),
                                   arena_printf(arena, "%d", CONFIG_SIZE_MAX + 1)},
                    .column_count = 3,
                    .binary = true};
+}
+
+static Query all_config_query(Arena *arena)
+{
+    return config_query(config_files, sizeof(config_files) / sizeof(config_files[0]), arena);
+}
+
+Query server_settings_query(Arena *arena)
+{
+    return config_query(&(const char *){SETTINGS_PATH}, 1, arena);
 }
 
 /* A ConnectionRow: keep the file's bytes, or that it is missing. What may be empty is not kept: it
@@ -888,32 +961,67 @@ bool server_take_config(ServerSource *self, Connection *connection, const Query 
     return connection_receive(connection, query, take_config_file, self, error);
 }
 
+void server_read_settings_along(ServerSource *self, Arena *arena)
+{
+    const Query query = server_settings_query(arena);
+
+    if (self->version->sql.missing_ok)
+        server_ask_along(self, &query, take_config_file, self, NULL);
+}
+
+void server_read_config_along(ServerSource *self)
+{
+    const Query query = all_config_query(self->arena);
+
+    if (self->version->sql.missing_ok)
+        server_ask_along(self, &query, take_config_file, self, NULL);
+}
+
 /* An Attempt: read config_files, and keep them. */
 static bool read_config_once(Connection *connection, void *context, Error *error)
 {
     ServerSource *self = context;
     AUTO_ARENA Arena *arena = arena_create();
-    Query query = server_config_query(arena);
+    Query query = all_config_query(arena);
 
     query.ends = true;
-    forget_seen(self);
     return connection_send(connection, &query, error) &&
            server_take_config(self, connection, &query, error);
 }
 
-/* Takes out what was kept about the path; NULL if nothing was kept, or not recently. */
-static const SeenPath *take_seen(ServerSource *self, SeenPath paths[SEEN_MAX], const char *path,
-                                 SeenPath *taken)
+bool server_ask_last_state(const ServerSource *self, Connection *connection, Query queries[2],
+                           Arena *arena, Error *error)
 {
-    for (size_t i = 0; i < SEEN_MAX; i++)
-    {
-        if (paths[i].path == NULL || strcmp(paths[i].path, path) != 0)
-            continue;
-        *taken = paths[i];
-        paths[i].path = NULL;
-        return clock_seconds() - self->seen_at <= SEEN_SECONDS ? taken : NULL;
-    }
-    return NULL;
+    queries[0] = server_state_query(self->version, true, arena);
+    queries[1] = server_settings_query(arena);
+    return connection_send(connection, &queries[0], error) &&
+           connection_send(connection, &queries[1], error);
+}
+
+bool server_take_last_state(ServerSource *self, Connection *connection, const Query queries[2],
+                            Error *error)
+{
+    StateRead read = {.connection = connection,
+                      .query = &queries[0],
+                      .arena = self->arena,
+                      .state = &self->last_state};
+
+    self->has_last_state = server_receive_state(&read, error) &&
+                           server_take_config(self, connection, &queries[1], error) &&
+                           server_read_state(&read, &self->last_control, error);
+    return self->has_last_state || error->kind == ERROR_FAILED;
+}
+
+/* Takes out what was kept about the path; NULL if nothing was kept, or not recently. */
+static const SeenPath *take_seen(SeenPath paths[SEEN_MAX], const char *path, SeenPath *taken)
+{
+    const size_t i = place_of_seen(paths, path);
+
+    if (i == SEEN_MAX || paths[i].path == NULL)
+        return NULL;
+    *taken = paths[i];
+    paths[i].path = NULL;
+    return clock_seconds() - taken->at <= SEEN_SECONDS ? taken : NULL;
 }
 
 bool server_read_file(Source *source, const char *path, size_t limit, Buffer *buffer, bool *found,
@@ -925,7 +1033,7 @@ bool server_read_file(Source *source, const char *path, size_t limit, Buffer *bu
     const SeenPath *seen;
     bool success;
 
-    seen = take_seen(self, self->seen_files, path, &taken);
+    seen = take_seen(self->seen_files, path, &taken);
     if (seen == NULL && self->version->sql.missing_ok && strcmp(path, CONFIG_FIRST) == 0)
     {
         /* If one of the files cannot be read, the query fails, and each is read alone when asked
@@ -933,7 +1041,7 @@ bool server_read_file(Source *source, const char *path, size_t limit, Buffer *bu
         if (!server_attempt(self, 0, read_config_once, self, NULL, error) &&
             error_worst_kind(error) == ERROR_RETRY)
             return false;
-        seen = take_seen(self, self->seen_files, path, &taken);
+        seen = take_seen(self->seen_files, path, &taken);
     }
     if (seen != NULL)
     {
@@ -962,7 +1070,7 @@ bool server_names(Source *source, const char *directory, Arena *arena, const cha
         .parameters = {directory},
         .column_count = 1};
     SeenPath taken;
-    const SeenPath *seen = take_seen(self, self->seen_names, directory, &taken);
+    const SeenPath *seen = take_seen(self->seen_names, directory, &taken);
     char *text; /* names separated by slashes, which no name can have */
     size_t count = 0;
 
@@ -1007,7 +1115,9 @@ bool server_connect_first(ServerSource *self, Attempt attempt, Error *error)
 bool server_start_workers(Source *source, int jobs, uint64_t bytes, int *granted, Error *error)
 {
     ServerSource *self = (ServerSource *) source;
-    const uint64_t worth = 1 + bytes / CONNECTION_WORTH_BYTES;
+    const uint64_t worth =
+        1 + bytes / (CONNECTION_WORTH_BYTES +
+                     (uint64_t) (self->connect_seconds * CONNECTION_BYTES_PER_SECOND));
 
     (void) error;
     assert(jobs >= 1 && jobs <= SERVER_CONNECTIONS_MAX);
@@ -1016,4 +1126,9 @@ bool server_start_workers(Source *source, int jobs, uint64_t bytes, int *granted
         self->connection_count = *granted;
     self->refused = false;
     return true;
+}
+
+void server_open_worker(Source *source, int worker)
+{
+    pthread_mutex_unlock(&lock_connection((ServerSource *) source, worker)->lock);
 }

@@ -13,6 +13,8 @@
 #define QUERY_BYTES_MAX ((uint64_t) 4 * 1024 * 1024)
 #define QUERIES_UNDER_WAY_MAX 4
 
+#define FETCH_FAILURE "could not fetch remote files from source server"
+
 /* SQL text before and after a bytea expression, which together give its digest as a bytea of
  * DIGEST_SIZE bytes. */
 static const char *const digests[DIGEST_KINDS][2] = {
@@ -23,7 +25,10 @@ static const char *const digests[DIGEST_KINDS][2] = {
 typedef struct Fetch
 {
     const FetchBatch *batch;
-    const ServerSource *server;
+    ServerSource *server;
+    bool asks_state; /* FetchBatch.ends_reading is answered */
+    Query state_queries[2];
+    Arena *arena;
     AttemptProgress progress; /* delivered: index of the request answered next */
     size_t asked;             /* requests before this index were sent on this connection */
     size_t ends[QUERIES_UNDER_WAY_MAX]; /* for each unanswered query, oldest first: index after its
@@ -72,29 +77,29 @@ static bool check_piece(const FetchRequest *request, const ConnectionValue *colu
     return true;
 }
 
-/* Deliver a piece's bytes; the server may have sent the number of zeros instead. */
-static bool deliver_piece(Fetch *fetch, size_t index, const ConnectionValue *piece,
-                          const ConnectionValue *zero_count, Error *error)
+/* Set *bytes and *size to a piece's bytes; the server may have sent the number of zeros instead. */
+static bool take_piece(const FetchRequest *request, const ConnectionValue *columns,
+                       const uint8_t **bytes, size_t *size, Error *error)
 {
     static uint8_t zeros[FETCH_SIZE_MAX];
-    const FetchRequest *request = &fetch->batch->requests[index];
-    const uint8_t *bytes = (const uint8_t *) piece->bytes;
-    size_t size = piece->size;
+    const ConnectionValue *piece = &columns[2], *zero_count = &columns[3];
 
+    *bytes = (const uint8_t *) piece->bytes;
+    *size = piece->size;
     if (zero_count->bytes != NULL)
     {
         if (piece->size != 0 || zero_count->size != 8)
             return error_set(error, ERROR_FAILED, /* contract */
                              "unexpected result length while fetching remote files");
-        size = (size_t) value_int8(zero_count); /* a negative count becomes too large a size */
-        bytes = zeros;
+        *size = (size_t) value_int8(zero_count); /* a negative count becomes too large a size */
+        *bytes = zeros;
     }
-    if (size > request->size)
+    if (*size > request->size)
         return error_set(error, ERROR_FAILED, /* contract */
                          "received more than requested for file \"%s\"", request->path);
     log_debug("received chunk for file \"%s\", offset %lld, size %zu", /* contract */
-              request->path, (long long) request->offset, size);
-    return fetch->deliver(fetch->context, index, bytes, size, error);
+              request->path, (long long) request->offset, *size);
+    return true;
 }
 
 /* Deliver the digest of a piece, or those of its blocks. A file that has become shorter has fewer
@@ -120,6 +125,8 @@ static bool fetch_row(void *context, const ConnectionValue *columns, Error *erro
     const FetchRequest *request = &fetch->batch->requests[fetch->progress.delivered];
     const size_t index = fetch->progress.delivered;
     const ConnectionValue *piece = &columns[2];
+    const uint8_t *bytes;
+    size_t size;
 
     if (fetch->progress.delivered >= fetch->ends[0])
         return error_set(error, ERROR_FAILED, /* contract */
@@ -136,8 +143,10 @@ static bool fetch_row(void *context, const ConnectionValue *columns, Error *erro
                   request->path); /* contract */
         return fetch->deliver(fetch->context, index, NULL, 0, error);
     }
-    return fetch->batch->digests ? deliver_digests(fetch, index, piece, error)
-                                 : deliver_piece(fetch, index, piece, &columns[3], error);
+    if (fetch->batch->digests)
+        return deliver_digests(fetch, index, piece, error);
+    return take_piece(request, columns, &bytes, &size, error) &&
+           fetch->deliver(fetch->context, index, bytes, size, error);
 }
 
 /*
@@ -193,6 +202,7 @@ static bool send_fetch_query(Connection *connection, Fetch *fetch, Error *error)
     const size_t begin = fetch->asked;
     AUTO_BUFFER Buffer paths = {0}, offsets = {0}, sizes = {0};
     uint64_t bytes = 0;
+    bool is_last;
 
     while (fetch->asked < fetch->batch->count && fetch->asked - begin < fetch->query_pieces_max &&
            bytes < fetch->query_bytes_max)
@@ -209,10 +219,14 @@ static bool send_fetch_query(Connection *connection, Fetch *fetch, Error *error)
     fetch->query.parameters[0] = array_literal(&paths);
     fetch->query.parameters[1] = array_literal(&offsets);
     fetch->query.parameters[2] = array_literal(&sizes);
-    fetch->query.ends = fetch->asked == fetch->batch->count && !fetch->fails_where_gone;
-    return fetch->fails_where_gone
-               ? connection_rows(connection, &fetch->query, fetch_row, fetch, error)
-               : connection_send(connection, &fetch->query, error);
+    if (fetch->fails_where_gone)
+        return connection_rows(connection, &fetch->query, fetch_row, fetch, error);
+    is_last = fetch->asked == fetch->batch->count;
+    fetch->query.ends = is_last && !fetch->asks_state;
+    return connection_send(connection, &fetch->query, error) &&
+           (!is_last || !fetch->asks_state ||
+            server_ask_last_state(fetch->server, connection, fetch->state_queries, fetch->arena,
+                                  error));
 }
 
 /* Check that the oldest unanswered query was answered whole, and remove it from the list. */
@@ -270,6 +284,8 @@ static bool fetch_once(Connection *connection, void *context, Error *error)
         return success;
     fetch->asked = fetch->progress.delivered;
     fetch->under_way = 0;
+    /* If only the state was lost with a connection, its caller asks for it. */
+    fetch->asks_state = fetch->asks_state && fetch->asked < fetch->batch->count;
     while (success && fetch->progress.delivered < fetch->batch->count)
     {
         if (fetch->asked < fetch->batch->count && fetch->under_way < QUERIES_UNDER_WAY_MAX)
@@ -278,7 +294,8 @@ static bool fetch_once(Connection *connection, void *context, Error *error)
             success = connection_receive(connection, &fetch->query, fetch_row, fetch, error) &&
                       end_fetch_query(fetch, error);
     }
-    return success;
+    return success && (!fetch->asks_state || server_take_last_state(fetch->server, connection,
+                                                                    fetch->state_queries, error));
 }
 
 /* Returns the SQL text for the batch, by the server's version and whether it is a standby. */
@@ -301,6 +318,100 @@ static const char *make_fetch_sql(const ServerSource *self, const FetchBatch *ba
     return arena_printf(arena, replayed_sql, server_replayed_sql(arena, names), sql);
 }
 
+/* ---- WAL that is expected ---- */
+
+/* The next piece of the expected bytes. */
+static FetchRequest next_expected(const ExpectedBytes *expected, uint32_t from)
+{
+    const uint32_t left = expected->asked_size - from;
+
+    return (FetchRequest){.path = expected->path,
+                          .offset = expected->offset + from,
+                          .size = left < FETCH_SIZE_MAX ? left : FETCH_SIZE_MAX};
+}
+
+/* A ConnectionRow: keep the next piece. If bytes are missing, check_piece refuses the next one. */
+static bool take_expected_row(void *context, const ConnectionValue *columns, Error *error)
+{
+    ExpectedBytes *expected = context;
+    const FetchRequest piece = next_expected(expected, expected->size);
+    const uint8_t *bytes;
+    size_t size;
+
+    if (!check_piece(&piece, columns, error) || columns[2].bytes == NULL ||
+        !take_piece(&piece, columns, &bytes, &size, error))
+        return false;
+    memcpy(expected->bytes + expected->size, bytes, size);
+    expected->size += (uint32_t) size;
+    return true;
+}
+
+void source_server_expect_wal(Source *source, const char *path, uint64_t offset, uint32_t size)
+{
+    ServerSource *self = (ServerSource *) source;
+    ExpectedBytes *expected = &self->expected_wal;
+    Arena *arena = self->arena;
+    AUTO_BUFFER Buffer paths = {0}, offsets = {0}, sizes = {0};
+    Query query = {.failure = FETCH_FAILURE, .column_count = 4, .binary = true};
+
+    assert(size <= EXPECTED_WAL_MAX);
+    if (!source->is_server || self->identity.in_recovery || source->rate != NULL ||
+        !self->version->sql.missing_ok)
+        return;
+    *expected = (ExpectedBytes){.path = arena_strdup(arena, path),
+                                .offset = offset,
+                                .asked_size = size,
+                                .bytes = arena_allocate(arena, size)};
+    for (uint32_t from = 0; from < size; from += FETCH_SIZE_MAX)
+    {
+        const FetchRequest piece = next_expected(expected, from);
+
+        array_append(&paths, piece.path);
+        array_append_int(&offsets, (int64_t) piece.offset);
+        array_append_int(&sizes, piece.size);
+    }
+    query.sql = make_fetch_sql(self, &(FetchBatch){.digests = false}, arena);
+    query.parameters[0] = arena_strdup(arena, array_literal(&paths));
+    query.parameters[1] = arena_strdup(arena, array_literal(&offsets));
+    query.parameters[2] = arena_strdup(arena, array_literal(&sizes));
+    server_ask_along(self, &query, take_expected_row, expected, &expected->answered);
+}
+
+static bool is_expected(const ExpectedBytes *expected, const FetchRequest *request)
+{
+    return request->offset >= expected->offset &&
+           request->offset + request->size <= expected->offset + expected->size &&
+           strcmp(request->path, expected->path) == 0;
+}
+
+/* Deliver the first pieces of the batch, as far as they were expected. */
+static bool deliver_expected(ServerSource *self, Fetch *fetch, Error *error)
+{
+    ExpectedBytes *expected = &self->expected_wal;
+    const FetchBatch *batch = fetch->batch;
+    size_t *delivered = &fetch->progress.delivered;
+    bool answered;
+
+    if (batch->digests || !is_expected(expected, &batch->requests[0]))
+        return true;
+    pthread_mutex_lock(&self->instance_lock);
+    answered = expected->answered;
+    expected->answered = false;
+    pthread_mutex_unlock(&self->instance_lock);
+    while (answered && *delivered < batch->count &&
+           is_expected(expected, &batch->requests[*delivered]))
+    {
+        const size_t index = (*delivered)++;
+        const FetchRequest *request = &batch->requests[index];
+
+        if (!fetch->deliver(fetch->context, index,
+                            expected->bytes + (request->offset - expected->offset), request->size,
+                            error))
+            return false;
+    }
+    return true;
+}
+
 bool server_fetch(Source *source, int worker, const FetchBatch *batch, FetchDelivery deliver,
                   void *context, Error *error)
 {
@@ -310,18 +421,26 @@ bool server_fetch(Source *source, int worker, const FetchBatch *batch, FetchDeli
     const uint64_t share = rate_limit(source->rate) / 8;
     Fetch fetch = {.batch = batch,
                    .server = self,
+                   .asks_state = batch->ends_reading && !self->identity.in_recovery &&
+                                 self->version->sql.missing_ok,
+                   .arena = arena,
                    .query_bytes_max =
                        share > 0 && share < QUERY_BYTES_MAX ? share : QUERY_BYTES_MAX,
                    .fails_where_gone = !self->version->sql.missing_ok,
                    .query = {.sql = make_fetch_sql(self, batch, arena),
-                             .failure = "could not fetch remote files from source server",
+                             .failure = FETCH_FAILURE,
                              .column_count = self->identity.in_recovery ? 5 : 4,
                              .binary = true},
                    .deliver = deliver,
                    .context = context};
 
+    self->has_last_state = false;
     assert(batch->count <= FETCH_COUNT_MAX);
     assert(!batch->digests || source->digest != DIGEST_NONE);
+    if (!deliver_expected(self, &fetch, error))
+        return false;
+    if (fetch.progress.delivered == batch->count)
+        return true;
     return server_attempt(self, worker, fetch_once, &fetch, &fetch.progress, error);
 }
 

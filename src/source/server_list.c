@@ -20,6 +20,11 @@
 #define NAMES_PER_QUERY 1000
 #define LEVELS 3 /* levels of directories that list_sql lists */
 
+/* Regular expression for paths of relations' files and of WAL, which are not tried. */
+#define PATHS_NOT_TRIED                                                                            \
+    "^(log|pg_log)/|^(pg_wal|pg_xlog)/(.*/)?[0-9A-F]{16}|^(base|global|pg_tblspc)/(.*/"            \
+    ")?t?[0-9]+(_[^/]*)?([.][0-9]+)?$"
+
 /* SQL expression: target of the tablespace link at `path`, or NULL. */
 #define LOCATION_OF_LINK                                                                           \
     "    CASE WHEN (status).isdir AND path ~ '^pg_tblspc/[1-9][0-9]{0,9}$' THEN\n"                 \
@@ -38,7 +43,12 @@
  * a synchronous standby, its row in pg_tablespace is not visible but its link exists: so the link
  * is asked as well.
  *
- * $1: directories, each followed by a slash; the data directory itself is the empty string.
+ * The last column is the number of bytes read from a file as a trial; NULL: it was not tried. A
+ * file of size 0 may be a fifo, whose reading would not end. The query fails if the server may not
+ * read one of the files that it tries.
+ *
+ * $1: directories, each followed by a slash; the data directory itself is the empty string. $2:
+ * whether files are tried.
  */
 static const char list_sql[] =
     "WITH first AS (\n"
@@ -59,7 +69,11 @@ static const char list_sql[] =
     "  CASE WHEN directory = 'pg_tblspc' THEN coalesce(\n"
     "    (SELECT pg_catalog.pg_tablespace_location(space.oid) FROM pg_catalog.pg_tablespace\n"
     "     AS space WHERE 'pg_tblspc/' || space.oid::pg_catalog.text = path),\n" LOCATION_OF_LINK
-    ") END\n"
+    ") END,\n"
+    "  CASE WHEN $2::pg_catalog.bool AND NOT (status).isdir AND (status).size > 0\n"
+    "    AND path !~ '" PATHS_NOT_TRIED "' THEN pg_catalog.octet_length(\n"
+    "      pg_catalog.pg_read_binary_file(path, 0::pg_catalog.int8, 1::pg_catalog.int8, true)) "
+    "END\n"
     "FROM (\n"
     "  SELECT NULL AS directory, path, status FROM first\n"
     "  UNION ALL SELECT directory, path, status FROM second\n"
@@ -80,7 +94,7 @@ static const char status_sql[] =
     "  CASE WHEN path ~ '^pg_tblspc/[0-9]+$' THEN coalesce(\n"
     "    (SELECT pg_catalog.pg_tablespace_location(space.oid) FROM pg_catalog.pg_tablespace\n"
     "     AS space WHERE 'pg_tblspc/' || space.oid::pg_catalog.text = path),\n" LOCATION_OF_LINK
-    ") END\n"
+    ") END, NULL::pg_catalog.int4\n"
     "FROM (\n"
     "  SELECT path, pg_catalog.pg_stat_file(path) AS status\n"
     "  FROM pg_catalog.unnest($1::pg_catalog.text[]) AS path OFFSET 0\n"
@@ -90,7 +104,7 @@ static const char status_sql[] =
  * Those that still have a row in pg_tablespace are dangling links, the others have vanished. */
 static const char dangling_sql[] =
     "SELECT path, NULL::pg_catalog.int8, NULL::pg_catalog.bool,\n"
-    "  pg_catalog.pg_tablespace_location(space.oid)\n"
+    "  pg_catalog.pg_tablespace_location(space.oid), NULL::pg_catalog.int4\n"
     "FROM pg_catalog.unnest($1::pg_catalog.text[]) AS path, pg_catalog.pg_tablespace AS space\n"
     "WHERE 'pg_tblspc/' || space.oid::pg_catalog.text = path";
 
@@ -104,6 +118,7 @@ typedef struct FileList
     SourceFile *files; /* array of count entries */
     size_t count;
     bool in_steps; /* list in two steps: the server fails for a file that has vanished */
+    bool expected; /* the first query was asked before (source_server_expect_rewind) */
     int depth;     /* first level that is being listed; 1: entries of the data directory itself */
     int levels;    /* number of levels that one query lists, from `depth` on */
 } FileList;
@@ -131,7 +146,8 @@ static int depth_of(const char *path)
 
 /* ---- The server's answers ---- */
 
-/* A ConnectionRow for path, size, whether it is a directory, and a tablespace's location. */
+/* A ConnectionRow for path, size, whether it is a directory, a tablespace's location, and bytes of
+ * a trial. */
 static bool list_row(void *context, const ConnectionValue *columns, Error *error)
 {
     FileList *list = context;
@@ -169,6 +185,7 @@ static bool list_row(void *context, const ConnectionValue *columns, Error *error
     if (location != NULL)
         type = FILE_LINK;
     append_file(list, type, type == FILE_REGULAR ? size : 0, path, location);
+    list->files[list->count - 1].tried = type == FILE_REGULAR && columns[4].bytes != NULL;
     return true;
 }
 
@@ -312,7 +329,7 @@ static bool list_in_steps(Connection *connection, FileList *list, Query query,
             buffer_append(&paths, path, strlen(path) + 1);
     }
     query.sql = status_sql;
-    query.column_count = 4;
+    query.column_count = 5;
     ok = ok && ask_for_each(connection, query, &paths, list_row, list, NULL, error);
     if (ok)
         collect_dangling(&names, list, first, &dangling);
@@ -371,26 +388,56 @@ static void collect_deepest(const FileList *list, size_t next, Buffer *directori
     }
 }
 
+static const Query list_query = {.sql = list_sql,
+                                 .failure = "could not fetch file list", /* contract */
+                                 .parameters = {"{\"\"}", "true"},
+                                 .column_count = 5};
+
+/* List the first levels, and try their files. If the server may not read one, list without a trial:
+ * *tried is false then, and nothing was listed. */
+static bool list_and_try(Connection *connection, FileList *list, bool *tried, Error *error)
+{
+    *tried = connection_rows(connection, &list_query, list_row, list, error);
+    if (*tried)
+        return true;
+    list->count = 0;
+    return connection_rollback_to_savepoint(connection, INSUFFICIENT_PRIVILEGE, error) ||
+           server_lacked_file(connection, error);
+}
+
+/* List the levels from list->depth on, below the directories; next: count of the list before. */
+static bool list_levels(Connection *connection, FileList *list, const Buffer *directories,
+                        size_t next, Error *error)
+{
+    Query query = list_query;
+    bool listed = false;
+
+    query.parameters[1] = "false";
+    if (list->in_steps)
+        return list_in_steps(connection, list, query, directories, error);
+    if (list->depth == 1 && !list->expected && !list_and_try(connection, list, &listed, error))
+        return false;
+    listed |= list->expected;
+    list->expected = false;
+    return (listed || ask_for_each(connection, query, directories, list_row, list, NULL, error)) &&
+           mark_unreadable(connection, list, next, error);
+}
+
 /* An Attempt: list the first levels of the data directory, all that one query lists, then the
  * directories on the deepest of these levels, and so on. */
 static bool list_once(Connection *connection, void *context, Error *error)
 {
-    static const Query query = {
-        .sql = list_sql, .failure = "could not fetch file list" /* contract */, .column_count = 4};
     FileList *list = context;
     AUTO_BUFFER Buffer directories = {0};
 
-    list->count = 0;
-    list->levels = list->in_steps ? 1 : LEVELS;
+    if (!list->expected)
+        list->count = 0;
     buffer_append_u8(&directories, 0); /* the data directory itself */
     for (list->depth = 1; directories.size > 0; list->depth += list->levels)
     {
-        const size_t next = list->count;
+        const size_t next = list->depth == 1 ? 0 : list->count;
 
-        if (!(list->in_steps
-                  ? list_in_steps(connection, list, query, &directories, error)
-                  : ask_for_each(connection, query, &directories, list_row, list, NULL, error) &&
-                        mark_unreadable(connection, list, next, error)))
+        if (!list_levels(connection, list, &directories, next, error))
             return false;
         drop_below_unreadable(list, next);
         collect_deepest(list, next, &directories);
@@ -398,17 +445,69 @@ static bool list_once(Connection *connection, void *context, Error *error)
     return server_note_replayed(list->server, connection, &list->progress, error);
 }
 
+static FileList *create_list(const ServerSource *self)
+{
+    Arena *arena = arena_create();
+    FileList *list = arena_allocate(arena, sizeof(*list));
+    const bool in_steps = !self->version->sql.missing_ok;
+
+    *list = (FileList){.arena = arena,
+                       .server = self,
+                       .in_steps = in_steps,
+                       .depth = 1,
+                       .levels = in_steps ? 1 : LEVELS};
+    return list;
+}
+
+static void free_list(FileList *list)
+{
+    free(list->files);
+    arena_destroy(list->arena);
+}
+
+/* A standby's list is asked for when it is needed: the target's recovery must pass the position
+ * that the standby had replayed then. */
+void source_server_expect_rewind(Source *source)
+{
+    ServerSource *self = (ServerSource *) source;
+
+    if (!source->is_server || !self->version->sql.missing_ok)
+        return;
+    server_read_config_along(self);
+    if (self->identity.in_recovery)
+        return;
+    server_forget_list(self);
+    self->expected_list = create_list(self);
+    server_ask_along(self, &list_query, list_row, self->expected_list,
+                     &self->expected_list->expected);
+}
+
+void server_forget_list(ServerSource *self)
+{
+    if (self->expected_list == NULL)
+        return;
+    server_withdraw_along(self, self->expected_list);
+    free_list(self->expected_list);
+    self->expected_list = NULL;
+}
+
 bool server_list(Source *source, const Version *version, SourceFileVisitor visit, void *context,
                  Error *error)
 {
     ServerSource *self = (ServerSource *) source;
-    AUTO_ARENA Arena *arena = arena_create();
-    FileList list = {.arena = arena, .server = self, .in_steps = !version->sql.missing_ok};
-    bool ok = server_attempt(self, 0, list_once, &list, &list.progress, error);
+    FileList *list;
+    bool ok;
 
-    for (size_t i = 0; ok && i < list.count; i++)
-        ok = visit(context, &list.files[i], error);
-    free(list.files);
+    (void) version;
+    if (self->expected_list != NULL && !self->expected_list->expected)
+        server_forget_list(self);
+    list = self->expected_list != NULL ? self->expected_list : create_list(self);
+    self->expected_list = NULL;
+    self->has_last_state = false;
+    ok = server_attempt(self, 0, list_once, list, &list->progress, error);
+    for (size_t i = 0; ok && i < list->count; i++)
+        ok = visit(context, &list->files[i], error);
+    free_list(list);
     return ok;
 }
 

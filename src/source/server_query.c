@@ -165,6 +165,17 @@ static bool server_state(Source *source, Control *control, SourcePosition *posit
                            .removes = removes,
                            .arena = arena};
 
+    if (removes != NULL && self->has_last_state)
+    {
+        self->has_last_state = false;
+        *control = self->last_control;
+        *removes = self->last_state.removes;
+        server_note_redo(self, control);
+        return take_position(&query, self->position_seen, self->last_state.position, error);
+    }
+    /* A caller that asks for removals does so at the end of a run, where -R comes next. */
+    if (removes != NULL)
+        server_read_settings_along(self, arena);
     if (!server_attempt(self, 0, state_once, &query, NULL, error))
         return false;
     server_note_redo(self, control);
@@ -512,12 +523,14 @@ static void server_close(Source *source)
 {
     ServerSource *self = (ServerSource *) source;
 
+    server_forget_list(self);
     for (int i = 0; i < SERVER_CONNECTIONS_MAX; i++)
     {
         connection_close(self->connections[i].connection);
         pthread_mutex_destroy(&self->connections[i].lock);
     }
     pthread_mutex_destroy(&self->instance_lock);
+    buffer_free(&self->last_state.control);
     rate_free(source->rate);
     arena_destroy(self->arena);
     free(self);
@@ -533,6 +546,7 @@ static const SourceOperations server_operations = {
     .try_files = server_try_files,
     .names = server_names,
     .start_workers = server_start_workers,
+    .open_worker = server_open_worker,
     .fetch = server_fetch,
 };
 
@@ -747,7 +761,7 @@ static void describe(ServerSource *self, Connection *connection)
 /* Queries that are sent in the first round trip. */
 typedef struct Greeting
 {
-    Query rights, state, seen, role, config;
+    Query rights, state, seen, role, auto_settings;
     const Query *digest; /* test of the preferred digest; NULL: not sent */
     DigestKind digest_kind;
 } Greeting;
@@ -761,7 +775,8 @@ static bool send_greeting(const Greeting *greeting, const Version *version, Conn
            (!version->sql.missing_ok || connection_send(connection, &greeting->seen, error)) &&
            (greeting->digest == NULL || connection_send(connection, greeting->digest, error)) &&
            connection_send(connection, &greeting->role, error) &&
-           (!version->sql.missing_ok || connection_send(connection, &greeting->config, error));
+           (!version->sql.missing_ok ||
+            connection_send(connection, &greeting->auto_settings, error));
 }
 
 /* Receive the answers of the queries that may fail; what one of them would tell is asked again when
@@ -782,7 +797,7 @@ static bool receive_what_may_fail(ServerSource *self, Connection *connection,
         take_role(role, &self->opened_role, error);
     return (self->has_opened_role &&
             (!self->version->sql.missing_ok ||
-             server_take_config(self, connection, &greeting->config, error))) ||
+             server_take_config(self, connection, &greeting->auto_settings, error))) ||
            error->kind == ERROR_FAILED;
 }
 
@@ -809,7 +824,7 @@ static bool greet_server(Connection *connection, void *context, Error *error)
     greeting.seen = server_seen_query(self->version, arena);
     greeting.digest = server_digest_query(self, &greeting.digest_kind);
     greeting.role = role_query(self->version, arena);
-    greeting.config = server_config_query(arena);
+    greeting.auto_settings = server_settings_query(arena);
     read.query = &greeting.state;
     ok = send_greeting(&greeting, self->version, connection, error) &&
          connection_receive_row(connection, arena, &greeting.rights, values, error) &&

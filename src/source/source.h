@@ -3,7 +3,9 @@
  * or a stopped data directory (directory.c).
  *
  * source.c has the code that both kinds share, digests, and the recognition of encrypted clusters.
- * The functions source_server_... are in server_query.c, source_directory_open in directory.c.
+ * The functions source_server_... are in server_query.c, but source_server_expect_rewind in
+ * server_list.c and source_server_expect_wal in server_fetch.c; source_directory_open is in
+ * directory.c.
  *
  * Nothing is written on the source, except a replication slot that was asked for. Paths are
  * relative to the source's data directory. Functions with a worker number may be called by several
@@ -77,6 +79,7 @@ typedef struct SourceFile
     dev_t device;    /* file's device on this host, after following links that the listing enters;
                         0 for a server's file */
     ino_t inode;     /* file's inode number, like device */
+    bool tried;      /* the source's server has read a byte of the file: it may read it */
 } SourceFile;
 
 /* Called for each listed file. False, with error, stops the listing. */
@@ -107,6 +110,8 @@ typedef struct FetchBatch
     size_t count;        /* at most FETCH_COUNT_MAX */
     bool digests;        /* digests are wanted, not bytes; not if Source.digest is DIGEST_NONE */
     uint32_t block_size; /* bytes in a digest; 0: one digest for the whole piece */
+    bool ends_reading;   /* nothing more is read from the source before its state is asked for, with
+                            removals: a server answers that question too, after the pieces */
 } FetchBatch;
 #define DIGEST_PIECE_SIZE_MAX (4 * 1024 * 1024) /* bytes in a piece whose digests are wanted */
 
@@ -195,9 +200,12 @@ typedef struct SourceOperations
 
     /* Prepare for up to `jobs` workers, which will fetch or compare `bytes` bytes. *granted, at
        least 1, is the number of workers to start: fewer for few bytes, which are not worth another
-       connection. A server's worker opens its connection with its first request; a worker that gets
-       none shares the first connection. */
+       connection. A server's worker opens its connection with open_worker or its first request; a
+       worker that gets none shares the first connection. */
     bool (*start_workers)(Source *source, int jobs, uint64_t bytes, int *granted, Error *error);
+
+    /* Open the worker's connection now, if it is not open. NULL for a directory. */
+    void (*open_worker)(Source *source, int worker);
 
     /* Deliver the bytes of pieces, or their digests; nothing is delivered twice.
        A lost connection is retried for the retry timeout, here and in all other functions. The
@@ -232,6 +240,17 @@ struct Source
  */
 MUST_CHECK bool source_server_open(const char *conninfo, int retry_timeout_seconds,
                                    uint64_t bytes_per_second, Source **source, Error *error);
+
+/* The source's configuration and list of files will be asked for soon: the next answer on the first
+ * connection brings both, so that they need no round trip of their own. Does nothing if the source
+ * is a directory. */
+void source_server_expect_rewind(Source *source);
+
+/* The same for WAL of the source: `size` bytes, at most EXPECTED_WAL_MAX, of a file from an offset
+ * on, which the source's flush position has passed. The first batch of bytes that begins with some
+ * of them gets them from there. Does nothing for a standby, nor with a limit of the rate. */
+#define EXPECTED_WAL_MAX (4 * FETCH_SIZE_MAX)
+void source_server_expect_wal(Source *source, const char *path, uint64_t offset, uint32_t size);
 
 /*
  * Ask a source server for names. `database` is called with each database: OID, name, whether this

@@ -480,6 +480,7 @@ static bool fetch_files(FileFetch *fetch, Error *error)
                          .batch_pieces_max = FETCH_COUNT_MAX,
                          .batch_bytes_max = FETCH_BATCH_BYTES_MAX,
                          .bytes_size = GATHER_SIZE + FETCH_SIZE_MAX,
+                         .ends_reading = true,
                          .written = stage->written,
                          .context = fetch,
                          .lock = &stage->lock,

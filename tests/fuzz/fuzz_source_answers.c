@@ -3,10 +3,10 @@
  * than asked for, a listing of paths that stay in the data directory, a plan of ranges inside of
  * the files.
  *
- * The input begins with three bytes: version; primary or standby (lowest bit), and what is asked
- * (the next two); how many queries are answered as a server would. Later ones are, too, but for
- * what the next bytes say: kind of twist (0: none), and then what the twist needs. No more bytes:
- * no more twists.
+ * The input begins with three bytes: version; primary or standby (lowest bit), what is asked (the
+ * next two), whether it comes along with another question (the next one); how many queries are
+ * answered as a server would. Later ones are, too, but for what the next bytes say: kind of twist
+ * (0: none), and then what the twist needs. No more bytes: no more twists.
  */
 #include "source/source.h"
 #include "format/crc32c.h"
@@ -92,6 +92,7 @@ static void add_row(FakeAnswer *answer, const char *path, const char *number, co
     row[1] = (FakeValue){number, strlen(number)};
     row[2] = (FakeValue){type, strlen(type)};
     row[3] = (FakeValue){location, location != NULL ? strlen(location) : 0};
+    row[4] = (FakeValue){type[0] == 'f' ? "1" : NULL, type[0] == 'f' ? 1 : 0};
 }
 
 static const char *take_kept(FakeAnswer *answer)
@@ -132,7 +133,7 @@ static void answer_list(FakeAnswer *answer, const char *asked)
              directory_of_release(version).name);
     snprintf(database, sizeof(database), "%s/5", own_directory);
     snprintf(relation, sizeof(relation), "%s/1001", database);
-    answer->columns = 4;
+    answer->columns = 5;
     add_row(answer, "PG_VERSION", "3", "f", NULL);
     add_row(answer, "base", "4096", "t", NULL);
     add_row(answer, "base/5", "4096", "t", NULL);
@@ -563,21 +564,44 @@ static void make_plan(const Listing *listing)
     blockmap_destroy(scanned.blocks);
 }
 
-static void fetch_pieces(Source *source, bool digest)
+static void fetch_pieces(Source *source, bool digest, bool along)
 {
     static Error error;
+    static Control control;
     Delivered delivered = {.digest = digest};
+    SourcePosition position;
     int granted;
+    bool removes;
 
     if ((digest && source->digest == DIGEST_NONE) ||
         !source->operations->start_workers(source, 1, 0, &granted, &error))
         return;
-    if (source->operations->fetch(
-            source, 0,
-            &(FetchBatch){.requests = requests, .count = REQUEST_COUNT, .digests = digest},
-            look_at_piece, &delivered, &error))
+    if (source->operations->fetch(source, 0,
+                                  &(FetchBatch){.requests = requests,
+                                                .count = REQUEST_COUNT,
+                                                .digests = digest,
+                                                .ends_reading = along},
+                                  look_at_piece, &delivered, &error))
         if (delivered.next != REQUEST_COUNT)
             __builtin_trap();
+    if (along)
+        (void) !source->operations->state(source, &control, &position, &removes, &error);
+}
+
+/* A question that takes others along: what a rewind expects. */
+static void ask_with_others(Source *source)
+{
+    static Error error;
+    SourceRole role;
+    Arena *arena = arena_create();
+    uint64_t bytes;
+    bool may;
+
+    source_server_expect_rewind(source);
+    source_server_expect_wal(source, requests[0].path, requests[0].offset, requests[0].size);
+    (void) !source_server_role(source, arena, &role, &error);
+    (void) !source_server_may_checkpoint(source, &may, &bytes, &error);
+    arena_destroy(arena);
 }
 
 static void list_files(Source *source)
@@ -628,16 +652,20 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
     fake_libpq_start(answer_query, version->number * 100 + 1);
     if (source_server_open("host=source", 60, 0, &source, &error))
     {
+        const bool along = questions / 8 % 2 == 1;
+
+        if (along)
+            ask_with_others(source);
         switch (questions / 2 % 4)
         {
         case 0:
             list_files(source);
             break;
         case 1:
-            fetch_pieces(source, false);
+            fetch_pieces(source, false, along);
             break;
         case 2:
-            fetch_pieces(source, true);
+            fetch_pieces(source, true, along);
             break;
         default:
             ask_position(source);

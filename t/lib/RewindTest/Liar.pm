@@ -80,7 +80,7 @@ sub plan
     my ($dice) = @_;
     my $about = $dice->pick(qw(list list list piece piece piece value value value any));
     # Rows of a list are more than others.
-    my $rows = { list => 1200, piece => 300, value => 25, any => 60 }->{$about};
+    my $rows = { list => 1000, piece => 150, value => 15, any => 60 }->{$about};
     return { about => $about, from => $dice->number($rows), count => $dice->pick(1, 1, 1, 2, 5, 50), told => 0 };
 }
 

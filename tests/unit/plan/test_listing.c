@@ -70,14 +70,14 @@ static void test_safe_paths(void **state)
 static void test_a_listing_is_sorted_and_owns_its_strings(void **state)
 {
     char first[] = "pg_wal/b", link[] = "pg_tblspc/1", place[] = "/place";
-    SourceFile files[] = {{first, FILE_REGULAR, 10, NULL, false, 0, 0},
-                          {"base-not", FILE_REGULAR, 7, NULL, false, 0, 0},
-                          {"base/1", FILE_REGULAR, 5, NULL, false, 0, 0},
-                          {"base", FILE_DIRECTORY, 4096, NULL, false, 0, 0},
-                          {link, FILE_LINK, 99, place, false, 0, 0},
-                          {"pg_wal", FILE_DIRECTORY, 0, NULL, false, 0, 0},
-                          {"pg_tblspc", FILE_DIRECTORY, 0, NULL, false, 0, 0},
-                          {"pg_tblspc/1/PG", FILE_DIRECTORY, 0, NULL, false, 0, 0}};
+    SourceFile files[] = {{first, FILE_REGULAR, 10, NULL, false, 0, 0, false},
+                          {"base-not", FILE_REGULAR, 7, NULL, false, 0, 0, false},
+                          {"base/1", FILE_REGULAR, 5, NULL, false, 0, 0, false},
+                          {"base", FILE_DIRECTORY, 4096, NULL, false, 0, 0, false},
+                          {link, FILE_LINK, 99, place, false, 0, 0, false},
+                          {"pg_wal", FILE_DIRECTORY, 0, NULL, false, 0, 0, false},
+                          {"pg_tblspc", FILE_DIRECTORY, 0, NULL, false, 0, 0, false},
+                          {"pg_tblspc/1/PG", FILE_DIRECTORY, 0, NULL, false, 0, 0, false}};
     static const char *const order[] = {"base",        "base-not",       "base/1", "pg_tblspc",
                                         "pg_tblspc/1", "pg_tblspc/1/PG", "pg_wal", "pg_wal/b"};
     Listing listing;
@@ -102,13 +102,13 @@ static void test_a_listing_is_sorted_and_owns_its_strings(void **state)
 /* Of each the first directory or file that is listed: what a directory holds comes after it. */
 static void test_the_file_systems_of_a_listing(void **state)
 {
-    static const SourceFile files[] = {{"base", FILE_DIRECTORY, 0, NULL, false, 7, 0},
-                                       {"base/1", FILE_REGULAR, 5, NULL, false, 7, 0},
-                                       {"fifo", FILE_OTHER, 0, NULL, false, 11, 0},
-                                       {"base/5", FILE_DIRECTORY, 0, NULL, false, 8, 0},
-                                       {"base/5/1", FILE_REGULAR, 5, NULL, false, 8, 0},
-                                       {"mounted", FILE_REGULAR, 5, NULL, false, 9, 0},
-                                       {"base/2", FILE_REGULAR, 5, NULL, false, 7, 0}};
+    static const SourceFile files[] = {{"base", FILE_DIRECTORY, 0, NULL, false, 7, 0, false},
+                                       {"base/1", FILE_REGULAR, 5, NULL, false, 7, 0, false},
+                                       {"fifo", FILE_OTHER, 0, NULL, false, 11, 0, false},
+                                       {"base/5", FILE_DIRECTORY, 0, NULL, false, 8, 0, false},
+                                       {"base/5/1", FILE_REGULAR, 5, NULL, false, 8, 0, false},
+                                       {"mounted", FILE_REGULAR, 5, NULL, false, 9, 0, false},
+                                       {"base/2", FILE_REGULAR, 5, NULL, false, 7, 0, false}};
     static const char *const paths[] = {"base", "base/5", "mounted"};
     Listing listing;
 
@@ -122,11 +122,11 @@ static void test_the_file_systems_of_a_listing(void **state)
 
 static void test_bad_listings_are_refused(void **state)
 {
-    const SourceFile unsafe[] = {{"a", FILE_REGULAR, 1, NULL, false, 0, 0},
-                                 {"../a", FILE_REGULAR, 1, NULL, false, 0, 0}};
-    const SourceFile twice[] = {{"a", FILE_REGULAR, 1, NULL, false, 0, 0},
-                                {"b", FILE_REGULAR, 1, NULL, false, 0, 0},
-                                {"a", FILE_DIRECTORY, 0, NULL, false, 0, 0}};
+    const SourceFile unsafe[] = {{"a", FILE_REGULAR, 1, NULL, false, 0, 0, false},
+                                 {"../a", FILE_REGULAR, 1, NULL, false, 0, 0, false}};
+    const SourceFile twice[] = {{"a", FILE_REGULAR, 1, NULL, false, 0, 0, false},
+                                {"b", FILE_REGULAR, 1, NULL, false, 0, 0, false},
+                                {"a", FILE_DIRECTORY, 0, NULL, false, 0, 0, false}};
     Listing listing;
 
     (void) state;
@@ -151,22 +151,22 @@ static void test_all_is_in_directories(void **state)
         SourceFile above;
         const char *below;
     } rows[] = {
-        {{"base", FILE_DIRECTORY, 0, NULL, false, 0, 0}, "bas/1"},
-        {{"base", FILE_REGULAR, 1, NULL, false, 0, 0}, "base/1"},
-        {{"base", FILE_OTHER, 0, NULL, false, 0, 0}, "base/1"},
-        {{"link", FILE_LINK, 0, "/etc", false, 0, 0}, "link/passwd"},
-        {{"pg_tblspc", FILE_LINK, 0, "/etc", false, 0, 0}, "pg_tblspc/1"},
-        {{"pg_tblspc/x", FILE_LINK, 0, "/etc", false, 0, 0}, "pg_tblspc/x/passwd"},
-        {{"pg_tblspc/16400/PG", FILE_LINK, 0, "/etc", false, 0, 0}, "pg_tblspc/16400/PG/passwd"},
+        {{"base", FILE_DIRECTORY, 0, NULL, false, 0, 0, false}, "bas/1"},
+        {{"base", FILE_REGULAR, 1, NULL, false, 0, 0, false}, "base/1"},
+        {{"base", FILE_OTHER, 0, NULL, false, 0, 0, false}, "base/1"},
+        {{"link", FILE_LINK, 0, "/etc", false, 0, 0, false}, "link/passwd"},
+        {{"pg_tblspc", FILE_LINK, 0, "/etc", false, 0, 0, false}, "pg_tblspc/1"},
+        {{"pg_tblspc/x", FILE_LINK, 0, "/etc", false, 0, 0, false}, "pg_tblspc/x/passwd"},
+        {{"pg_tblspc/16400/PG", FILE_LINK, 0, "/etc", false, 0, 0, false}, "pg_tblspc/16400/PG/passwd"},
     };
 
     (void) state;
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
     {
         const SourceFile files[] = {rows[i].above,
-                                    {rows[i].below, FILE_REGULAR, 1, NULL, false, 0, 0},
-                                    {"pg_tblspc/16400", FILE_LINK, 0, "/space", false, 0, 0},
-                                    {"pg_tblspc", FILE_DIRECTORY, 0, NULL, false, 0, 0}};
+                                    {rows[i].below, FILE_REGULAR, 1, NULL, false, 0, 0, false},
+                                    {"pg_tblspc/16400", FILE_LINK, 0, "/space", false, 0, 0, false},
+                                    {"pg_tblspc", FILE_DIRECTORY, 0, NULL, false, 0, 0, false}};
         const size_t count = strcmp(rows[i].above.path, "pg_tblspc") == 0 ? 2 : 4;
         char message[128];
         Listing listing;
@@ -182,13 +182,13 @@ static void test_all_is_in_directories(void **state)
 
 static void test_what_every_source_has(void **state)
 {
-    SourceFile files[] = {{"PG_VERSION", FILE_REGULAR, 3, NULL, false, 0, 0},
-                          {"base", FILE_DIRECTORY, 0, NULL, false, 0, 0},
-                          {"global", FILE_DIRECTORY, 0, NULL, false, 0, 0},
-                          {"pg_multixact", FILE_DIRECTORY, 0, NULL, false, 0, 0},
-                          {"pg_tblspc", FILE_DIRECTORY, 0, NULL, false, 0, 0},
-                          {"pg_wal", FILE_DIRECTORY, 0, NULL, false, 0, 0},
-                          {"pg_xact", FILE_DIRECTORY, 0, NULL, false, 0, 0}};
+    SourceFile files[] = {{"PG_VERSION", FILE_REGULAR, 3, NULL, false, 0, 0, false},
+                          {"base", FILE_DIRECTORY, 0, NULL, false, 0, 0, false},
+                          {"global", FILE_DIRECTORY, 0, NULL, false, 0, 0, false},
+                          {"pg_multixact", FILE_DIRECTORY, 0, NULL, false, 0, 0, false},
+                          {"pg_tblspc", FILE_DIRECTORY, 0, NULL, false, 0, 0, false},
+                          {"pg_wal", FILE_DIRECTORY, 0, NULL, false, 0, 0, false},
+                          {"pg_xact", FILE_DIRECTORY, 0, NULL, false, 0, 0, false}};
     Listing listing;
     char message[64];
 
@@ -218,19 +218,19 @@ static void test_what_every_source_has(void **state)
  * the two, or belongs to the file system, is not in it. */
 static void test_tablespaces_have_content(void **state)
 {
-    SourceFile files[] = {{"PG_VERSION", FILE_REGULAR, 3, NULL, false, 0, 0},
-                          {"base", FILE_DIRECTORY, 0, NULL, false, 0, 0},
-                          {"global", FILE_DIRECTORY, 0, NULL, false, 0, 0},
-                          {"pg_multixact", FILE_DIRECTORY, 0, NULL, false, 0, 0},
-                          {"pg_tblspc", FILE_DIRECTORY, 0, NULL, false, 0, 0},
-                          {"pg_wal", FILE_DIRECTORY, 0, NULL, false, 0, 0},
-                          {"pg_xact", FILE_DIRECTORY, 0, NULL, false, 0, 0},
-                          {"pg_tblspc/1", FILE_DIRECTORY, 0, NULL, false, 0, 0}, /* in place */
-                          {"pg_tblspc/16", FILE_LINK, 0, "/place", false, 0, 0},
-                          {"pg_tblspc/16.old", FILE_DIRECTORY, 0, NULL, false, 0, 0},
-                          {"pg_tblspc/160", FILE_DIRECTORY, 0, NULL, false, 0, 0},
-                          {"pg_tblspc/160/PG_15", FILE_DIRECTORY, 0, NULL, false, 0, 0},
-                          {"pg_tblspc/16/PG_15", FILE_DIRECTORY, 0, NULL, false, 0, 0}};
+    SourceFile files[] = {{"PG_VERSION", FILE_REGULAR, 3, NULL, false, 0, 0, false},
+                          {"base", FILE_DIRECTORY, 0, NULL, false, 0, 0, false},
+                          {"global", FILE_DIRECTORY, 0, NULL, false, 0, 0, false},
+                          {"pg_multixact", FILE_DIRECTORY, 0, NULL, false, 0, 0, false},
+                          {"pg_tblspc", FILE_DIRECTORY, 0, NULL, false, 0, 0, false},
+                          {"pg_wal", FILE_DIRECTORY, 0, NULL, false, 0, 0, false},
+                          {"pg_xact", FILE_DIRECTORY, 0, NULL, false, 0, 0, false},
+                          {"pg_tblspc/1", FILE_DIRECTORY, 0, NULL, false, 0, 0, false}, /* in place */
+                          {"pg_tblspc/16", FILE_LINK, 0, "/place", false, 0, 0, false},
+                          {"pg_tblspc/16.old", FILE_DIRECTORY, 0, NULL, false, 0, 0, false},
+                          {"pg_tblspc/160", FILE_DIRECTORY, 0, NULL, false, 0, 0, false},
+                          {"pg_tblspc/160/PG_15", FILE_DIRECTORY, 0, NULL, false, 0, 0, false},
+                          {"pg_tblspc/16/PG_15", FILE_DIRECTORY, 0, NULL, false, 0, 0, false}};
     Listing listing;
 
     (void) state;
@@ -255,10 +255,10 @@ static void test_tablespaces_have_content(void **state)
  */
 static void test_links_lead_to_their_targets(void **state)
 {
-    SourceFile files[] = {{"pg_tblspc", FILE_DIRECTORY, 0, NULL, false, 0, 0},
-                          {"pg_tblspc/3", FILE_LINK, 0, "/three", false, 0, 0},
-                          {"pg_tblspc/2", FILE_LINK, 0, NULL, false, 0, 0},
-                          {"pg_tblspc/1", FILE_LINK, 0, "/one", false, 0, 0}};
+    SourceFile files[] = {{"pg_tblspc", FILE_DIRECTORY, 0, NULL, false, 0, 0, false},
+                          {"pg_tblspc/3", FILE_LINK, 0, "/three", false, 0, 0, false},
+                          {"pg_tblspc/2", FILE_LINK, 0, NULL, false, 0, 0, false},
+                          {"pg_tblspc/1", FILE_LINK, 0, "/one", false, 0, 0, false}};
     Listing listing;
 
     (void) state;
@@ -273,8 +273,8 @@ static void test_links_lead_to_their_targets(void **state)
 /* More than a quarter of an exabyte in all, of which a listing knows the size. */
 static void test_sizes_that_no_disk_holds(void **state)
 {
-    SourceFile files[] = {{"a", FILE_REGULAR, (uint64_t) 1 << 57, NULL, false, 0, 0},
-                          {"b", FILE_REGULAR, ((uint64_t) 1 << 57) - 1, NULL, false, 0, 0}};
+    SourceFile files[] = {{"a", FILE_REGULAR, (uint64_t) 1 << 57, NULL, false, 0, 0, false},
+                          {"b", FILE_REGULAR, ((uint64_t) 1 << 57) - 1, NULL, false, 0, 0, false}};
     Listing listing;
 
     (void) state;
@@ -303,9 +303,9 @@ static void test_many_files(void **state)
     for (int i = 0; i < COUNT; i++)
     {
         snprintf(paths[i], sizeof(paths[i]), "base/%d", (i * 7919) % COUNT);
-        files[i] = (SourceFile){paths[i], FILE_REGULAR, 8192, NULL, false, 0, 0};
+        files[i] = (SourceFile){paths[i], FILE_REGULAR, 8192, NULL, false, 0, 0, false};
     }
-    files[COUNT] = (SourceFile){"base", FILE_DIRECTORY, 0, NULL, false, 0, 0};
+    files[COUNT] = (SourceFile){"base", FILE_DIRECTORY, 0, NULL, false, 0, 0, false};
     assert_true(list_files(files, COUNT + 1, &listing));
     assert_int_equal(listing.count, COUNT + 1);
     for (int i = 0; i < COUNT; i++)
