@@ -12,7 +12,7 @@
 #
 # A recording of one run gives the states (t/lib/RewindTest/PowerCut.pm), another that of a run that finishes what a
 # killed one left. PG_REWIND_TEST_POINTS=N tries N of each, =all thousands; PG_REWIND_TEST_SEED repeats a choice.
-# (Rules I19, I22, I25.)
+# (Rules I19, I22, I24, I25.)
 
 use strict;
 use warnings;
