@@ -173,11 +173,11 @@ void connection_ask_along(Connection *connection, const Query *query, Connection
 bool connection_along_failed(const Connection *connection);
 
 /*
- * Return to the transaction's savepoint if the statement that failed last had this SQLSTATE; then
- * the transaction can continue, and the result is true. No other statement may have been under way,
- * and the transaction must have made the savepoint (connection_begin_with). After a failure of
- * another SQLSTATE nothing is done, the result is false, and error keeps what it has: pass the
- * error of the failed statement.
+ * Return to the transaction's savepoint if the statement that failed last had this SQLSTATE (NULL:
+ * any); then the transaction can continue, and the result is true. No other statement may have been
+ * under way, and the transaction must have made the savepoint (connection_begin_with). After a
+ * failure of another SQLSTATE nothing is done, the result is false, and error keeps what it has:
+ * pass the error of the failed statement.
  */
 #define CONNECTION_SAVEPOINT "pg_rewind"
 #define NO_SUCH_FILE "58P01"           /* ERRCODE_UNDEFINED_FILE, utils/errcodes.txt */

@@ -844,7 +844,8 @@ bool connection_row(Connection *connection, Arena *arena, const Query *query, ch
 
 bool connection_rollback_to_savepoint(Connection *connection, const char *sqlstate, Error *error)
 {
-    return strcmp(connection->sqlstate, sqlstate) == 0 &&
+    return connection->sqlstate[0] != '\0' &&
+           (sqlstate == NULL || strcmp(connection->sqlstate, sqlstate) == 0) &&
            run_plain(connection, "ROLLBACK TO SAVEPOINT " CONNECTION_SAVEPOINT,
                      "ROLLBACK TO SAVEPOINT", error);
 }

@@ -338,8 +338,12 @@ static bool take_expected_row(void *context, const ConnectionValue *columns, Err
     const uint8_t *bytes;
     size_t size;
 
-    if (!check_piece(&piece, columns, error) || columns[2].bytes == NULL ||
-        !take_piece(&piece, columns, &bytes, &size, error))
+    if (!check_piece(&piece, columns, error))
+        return false;
+    if (columns[2].bytes == NULL)
+        return error_set(error, ERROR_FAILED,
+                         "could not fetch remote file \"%s\": file does not exist", piece.path);
+    if (!take_piece(&piece, columns, &bytes, &size, error))
         return false;
     memcpy(expected->bytes + expected->size, bytes, size);
     expected->size += (uint32_t) size;
@@ -358,6 +362,7 @@ void source_server_expect_wal(Source *source, const char *path, uint64_t offset,
     if (!source->is_server || self->identity.in_recovery || source->rate != NULL ||
         !self->version->sql.missing_ok)
         return;
+    server_withdraw_along(self, expected);
     *expected = (ExpectedBytes){.path = arena_strdup(arena, path),
                                 .offset = offset,
                                 .asked_size = size,

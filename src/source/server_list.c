@@ -393,16 +393,15 @@ static const Query list_query = {.sql = list_sql,
                                  .parameters = {"{\"\"}", "true"},
                                  .column_count = 5};
 
-/* List the first levels, and try their files. If the server may not read one, list without a trial:
- * *tried is false then, and nothing was listed. */
+/* List the first levels, and try their files. If the server cannot read one, *tried is false and
+ * nothing is listed: it may be a file that no rewind reads. */
 static bool list_and_try(Connection *connection, FileList *list, bool *tried, Error *error)
 {
     *tried = connection_rows(connection, &list_query, list_row, list, error);
     if (*tried)
         return true;
     list->count = 0;
-    return connection_rollback_to_savepoint(connection, INSUFFICIENT_PRIVILEGE, error) ||
-           server_lacked_file(connection, error);
+    return connection_rollback_to_savepoint(connection, NULL, error);
 }
 
 /* List the levels from list->depth on, below the directories; next: count of the list before. */
