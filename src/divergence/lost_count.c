@@ -74,7 +74,7 @@ bool lost_count_read(const DivergenceInput *input, const Divergence *divergence,
         /* Without a known divergence, a target on the source's timeline has committed nothing
          * itself if it is not ahead and is a standby, or was rewound and not started since. */
         if (target->timeline != input->state->position.timeline ||
-            (!target_may_be_standby(target) && !is_rewound) ||
+            (!target_may_have_been_standby(target) && !is_rewound) ||
             divergence->target_end > input->state->position.end)
             count->unknown = "the histories do not tell where the two diverge";
         return true;

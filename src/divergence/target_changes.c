@@ -45,7 +45,7 @@ static bool was_in_recovery_at_divergence(const ScannedTarget *given)
 
     return source->entries[source->count - 1].timeline ==
                target->entries[target->count - 1].timeline ||
-           target_may_be_standby(&given->clusters->target) ||
+           target_may_have_been_standby(&given->clusters->target) ||
            target_timeline_begin(&given->clusters->target_history) >= given->divergence->lsn ||
            stop_after(given, given->divergence->lsn) != LSN_INVALID;
 }
@@ -106,7 +106,7 @@ static Lsn end_of_unproved_hints(const ScannedTarget *given)
             until = end;
     }
     /* A standby's stops are in no WAL. */
-    if (target_may_be_standby(&given->clusters->target) &&
+    if (target_may_have_been_standby(&given->clusters->target) &&
         !hints_are_proved(given, begin, given->divergence->target_end))
         until = given->divergence->target_end;
     return until;

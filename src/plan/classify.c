@@ -66,7 +66,7 @@ bool path_is_recreated(const char *path)
     return in_list(path, strlen(path), recreated_directories);
 }
 
-bool path_is_servers(const Version *version, const char *path)
+bool path_server_reads(const Version *version, const char *path)
 {
     const char *slash = strchrnul(path, '/');
 
@@ -75,13 +75,13 @@ bool path_is_servers(const Version *version, const char *path)
            path_is_within(version->xact_directory, path) || strcmp(path, "PG_VERSION") == 0;
 }
 
-bool path_is_clusters(const Version *version, const char *path)
+bool path_has_cluster_mode(const Version *version, const char *path)
 {
     static const char *const files[] = {"postgresql.conf", "postgresql.auto.conf", "pg_hba.conf",
                                         "pg_ident.conf",   "recovery.conf",        "recovery.done",
                                         "recovery.signal", "standby.signal",       NULL};
 
-    return path_is_servers(version, path) || in_list(path, strlen(path), files);
+    return path_server_reads(version, path) || in_list(path, strlen(path), files);
 }
 
 /* Files that are left alone on both sides: logs, sockets, files of the file system and our own. */

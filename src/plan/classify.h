@@ -51,12 +51,12 @@ bool path_is_recreated(const char *path);
 
 /* The server reads this path, which is in a directory of the server (base, global, pg_wal, ...)
  * or is PG_VERSION. A file of another type there is an error. */
-bool path_is_servers(const Version *version, const char *path);
+bool path_server_reads(const Version *version, const char *path);
 
-/* The server, initdb or a tool of the server creates this file: path_is_servers, or a configuration
- * or signal file of theirs. Its mode is that of the cluster's files. Any other file is the user's,
- * such as a private key, whose mode is not the cluster's. */
-bool path_is_clusters(const Version *version, const char *path);
+/* The server, initdb or a tool of the server creates this file: path_server_reads, or a
+ * configuration or signal file of theirs. Its mode is that of the cluster's files. Any other file
+ * is the user's, such as a private key, whose mode is not the cluster's. */
+bool path_has_cluster_mode(const Version *version, const char *path);
 
 /* The path is relative, has 1 to 4096 bytes, no empty parts, no "." or "..". Any other byte may be
  * in a file's name, even a control character or invalid UTF-8. */

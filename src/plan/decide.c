@@ -203,7 +203,7 @@ static bool hides_content(const PlanInput *input, const FilePair *pair)
     const char *in_tablespaces = relpath_below(pair->path, "pg_tblspc");
 
     return pair->source != NULL && pair->source->type == FILE_LINK &&
-           path_is_servers(input->version, pair->path) &&
+           path_server_reads(input->version, pair->path) &&
            (in_tablespaces == NULL || strchr(in_tablespaces, '/') != NULL) &&
            !path_is_recreated(pair->path);
 }
@@ -214,7 +214,7 @@ static bool may_be_odd(const PlanInput *input, const FilePair *pair)
 {
     return input->source_hides_odd && pair->source->size == 0 &&
            (pair->target == NULL || pair->target->size > 0) &&
-           !path_is_servers(input->version, pair->path) &&
+           !path_server_reads(input->version, pair->path) &&
            path_kind(input->version, pair->path, pair->class) != KIND_CONFIGURATION;
 }
 
@@ -285,7 +285,7 @@ static Decision decide_action(const PlanInput *input, const FilePair *pair)
     switch (pair->class)
     {
     case PATH_LEFT: /* logs, and files that commit and apply write in their own order */
-        return leave(OUTCOME_LEAVE, REASON_NOT_THE_SERVERS);
+        return leave(OUTCOME_LEAVE, REASON_PATH_LEFT);
     case PATH_EXCLUDED: /* the server creates the file again */
         return target != NULL && target->type != FILE_OTHER
                    ? make_entry(pair, ACTION_REMOVE, REASON_EXCLUDED)
@@ -311,7 +311,7 @@ static Decision decide_action(const PlanInput *input, const FilePair *pair)
     {
         if (strcmp(pair->path, input->version->wal_directory) == 0) /* a link on one side */
             return leave(OUTCOME_LEAVE, REASON_STAGED_APART);
-        if (path_is_servers(input->version, pair->path))
+        if (path_server_reads(input->version, pair->path))
             return leave(OUTCOME_CONFLICT, REASON_TYPES_DIFFER);
         return leave(OUTCOME_LEAVE_TREE, source->type == FILE_OTHER || target->type == FILE_OTHER
                                              ? REASON_ODD
@@ -367,7 +367,7 @@ static void restrict_action(const PlanInput *input, const FilePair *pair, PlanEn
     if (target == NULL)
         return;
     if (entry->type == FILE_REGULAR && target->mounted && !plan_stays_in_place(entry) &&
-        !path_is_servers(input->version, pair->path))
+        !path_server_reads(input->version, pair->path))
     {
         /* The file is a mount, which cannot be replaced or removed. */
         entry->action = ACTION_NONE;
@@ -409,7 +409,7 @@ Decision decide_file(const PlanInput *input, const FilePair *pair)
     if (decision.outcome != OUTCOME_ENTRY)
         return decision;
     decision.entry.kind = (uint8_t) path_kind(input->version, pair->path, pair->class);
-    decision.entry.clusters = path_is_clusters(input->version, pair->path);
+    decision.entry.cluster_mode = path_has_cluster_mode(input->version, pair->path);
     restrict_action(input, pair, &decision.entry);
     return decision;
 }

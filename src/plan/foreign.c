@@ -53,9 +53,9 @@ static void add_directory(Foreign *foreign, const char *path, size_t length, For
     /* In a tablespace's location, everything except the cluster's own directory is left alone
      * anyway. */
     if (found == NULL || path_is_within("pg_tblspc", found) ||
-        (strchr(found, '/') == NULL && path_is_servers(version, found)))
+        (strchr(found, '/') == NULL && path_server_reads(version, found)))
         return;
-    if (!path_is_servers(version, found))
+    if (!path_server_reads(version, found))
         top = directory_of(files, found, strcspn(found, "/"));
     else if (kind != FOREIGN_CLUSTER && kind != FOREIGN_TABLESPACE)
         return;
@@ -139,8 +139,8 @@ void foreign_find(const Version *version, const Listing *files, Foreign *foreign
         /* In a directory that every cluster has, only the tablespace's own is foreign. */
         if (is_servers_in_tablespace(file->path + length + (length > 0)))
             add_directory(foreign, file->path,
-                          path_is_servers(version, file->path) || length == 0 ? strlen(file->path)
-                                                                              : length,
+                          path_server_reads(version, file->path) || length == 0 ? strlen(file->path)
+                                                                                : length,
                           FOREIGN_TABLESPACE, true);
     }
     ARRAY_SORT(foreign->trees, foreign->tree_count, compare_strings);

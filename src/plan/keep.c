@@ -41,7 +41,7 @@ bool keep_add(Keep *keep, const char *text, Error *error)
 
 void keep_add_file(Keep *keep, const Version *version, const char *text)
 {
-    if (!path_is_servers(version, text))
+    if (!path_server_reads(version, text))
         ARRAY_ADD(keep->patterns, keep->count,
                   (KeepPattern){.text = text, .length = strlen(text), .file = true});
 }

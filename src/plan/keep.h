@@ -28,7 +28,7 @@ typedef struct Keep
 MUST_CHECK bool keep_add(Keep *keep, const char *text, Error *error);
 
 /* Add a file that the target's configuration names, as a path, not a pattern. A path for which
- * path_is_servers is true is not added: the rewind must be free to change it. text must live as
+ * path_server_reads is true is not added: the rewind must be free to change it. text must live as
  * long as keep. */
 void keep_add_file(Keep *keep, const Version *version, const char *text);
 

@@ -141,7 +141,7 @@ static bool find_links(Collector *collector, const char *directory, Error *error
 
 /* Note that the directory or link at this path is a second name, or is passed by a followed link.
  * path lives as long as the listing. */
-static void note_names(const Collector *collector, const SourceFile *file, const char *path)
+static void note_names(const Collector *collector, const VisitedFile *file, const char *path)
 {
     Listing *listing = collector->listing;
     const char *slash = strrchr(path, '/');
@@ -152,7 +152,7 @@ static void note_names(const Collector *collector, const SourceFile *file, const
         return;
     /* A directory that every cluster has, or of a database, is no second name: its files are listed
      * under this name, whatever link leads there. */
-    is_servers = path_is_servers(collector->version, path) &&
+    is_servers = path_server_reads(collector->version, path) &&
                  (slash == NULL || slash[1 + strspn(slash + 1, "0123456789")] == '\0');
     for (size_t i = 0; i < collector->step_count; i++)
     {
@@ -203,7 +203,7 @@ static void drop_below_second_names(Listing *listing)
     listing->link_count = links;
 }
 
-static bool collect_file(void *context, const SourceFile *file, Error *error)
+static bool collect_file(void *context, const VisitedFile *file, Error *error)
 {
     const Collector *collector = context;
     Listing *listing = collector->listing;
@@ -375,7 +375,7 @@ static void find_mount(const Target *target, const Place *root, ListedFile *file
     bool found;
 
     if ((file->type != FILE_REGULAR && file->type != FILE_DIRECTORY) ||
-        path_is_servers(target->control.version, file->path))
+        path_server_reads(target->control.version, file->path))
         return;
     path = path_in(&buffer, target->directory, file->path);
     file->mounted = place_obstacle(path) == OBSTACLE_MOUNTED ||

@@ -28,7 +28,7 @@ typedef struct ListedFile
                             the file */
     bool hash_index : 1; /* the target's first segment of a hash index, before 10: its changes are
                             not WAL-logged */
-    bool tried : 1;      /* see SourceFile.tried */
+    bool tried : 1;      /* see VisitedFile.tried */
     bool mounted : 1; /* a regular file or directory of the target that no server needs, and that is
                          a mount, or part of another file system */
 } ListedFile;

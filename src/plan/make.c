@@ -116,7 +116,7 @@ static bool is_remarkable(const PlanInput *input, const FilePair *pair, const De
     if (reason == REASON_SECOND_NAME)
         return has_files_on_source(input, pair) &&
                !foreign_is_of_server(pair->foreign_on_source, pair->path);
-    if (reason == REASON_EXCLUDED || reason == REASON_NOT_THE_SERVERS)
+    if (reason == REASON_EXCLUDED || reason == REASON_PATH_LEFT)
         return pair->source != NULL;
     return decision->outcome != OUTCOME_CONFLICT &&
            (reason == REASON_KEPT || warnings[reason] != NULL);
@@ -124,7 +124,7 @@ static bool is_remarkable(const PlanInput *input, const FilePair *pair, const De
 
 bool plan_must_come_from_source(const Version *version, const char *path)
 {
-    return path_is_servers(version, path) || strcmp(path, "backup_label") == 0 ||
+    return path_server_reads(version, path) || strcmp(path, "backup_label") == 0 ||
            strcmp(path, "tablespace_map") == 0;
 }
 
@@ -277,7 +277,7 @@ static bool is_foreign(const PlanInput *input, const PlanEntry *entry)
     const char *base = slash != NULL ? slash + 1 : entry->path;
     RelationFile file;
 
-    if (path_is_servers(input->version, entry->path) &&
+    if (path_server_reads(input->version, entry->path) &&
         (entry->type != FILE_DIRECTORY || base[strspn(base, "0123456789")] == '\0' ||
          relpath_below(entry->path, "pg_tblspc") != NULL ||
          relpath_below(entry->path, "pg_replslot") != NULL))
@@ -442,7 +442,7 @@ static void print_removed(const Plan *plan)
 
         /* The original removes such a user's file silently, although the file has no other copy.
          * --keep can keep the file, as it is not in a directory of the server. */
-        if (removed->bytes == 0 || path_is_servers(plan->version, removed->path) ||
+        if (removed->bytes == 0 || path_server_reads(plan->version, removed->path) ||
             (removed->is_file && is_left_by_programs(removed->path)) || count++ >= NAMED_MAX)
             continue;
         log_warning(

@@ -51,13 +51,13 @@ typedef enum Reason
     REASON_MOUNTED,    /* a mount of the target that no server needs */
     REASON_EXCLUDED,   /* the server creates it again; an entry only if the target has it */
     /* Reasons why a file is left alone, or is a conflict (OUTCOME_CONFLICT): */
-    REASON_NOT_THE_SERVERS, /* PATH_LEFT: logs, and pg_control and other files that commit and apply
-                               write, in their own order */
-    REASON_STAGED_APART,    /* WAL of the source, and pg_wal itself */
-    REASON_ODD,             /* a fifo, socket or device */
+    REASON_PATH_LEFT,    /* PATH_LEFT: logs, and pg_control and other files that commit and apply
+                                  write, in their own order */
+    REASON_STAGED_APART, /* WAL of the source, and pg_wal itself */
+    REASON_ODD,          /* a fifo, socket or device */
     REASON_ODD_ON_SOURCE,
     REASON_TYPES_DIFFER, /* a file of one type in the source, of another in the target: a conflict
-                            if the server reads the path (path_is_servers), else left alone */
+                            if the server reads the path (path_server_reads), else left alone */
     REASON_SECOND_NAME,  /* the second name of a directory that is listed below a link */
     REASON_FOREIGN_TO_SOURCE, /* another cluster, or a part of one, below its data directory */
     REASON_FOREIGN, /* the target's file is in a ForeignTree; an entry may have this reason, too */
@@ -93,10 +93,10 @@ typedef struct PlanEntry
     uint8_t type;
     uint8_t kind;
     bool on_target : 1;
-    bool compare : 1;  /* ACTION_COPY of a file that may be equal: digest first */
-    bool wal : 1;      /* a WAL segment (PATH_WAL): staged_wal_add stages it, not stage_fetch */
-    bool twophase : 1; /* a file of pg_twophase */
-    bool clusters : 1; /* path_is_clusters of the path */
+    bool compare : 1;      /* ACTION_COPY of a file that may be equal: digest first */
+    bool wal : 1;          /* a WAL segment (PATH_WAL): staged_wal_add stages it, not stage_fetch */
+    bool twophase : 1;     /* a file of pg_twophase */
+    bool cluster_mode : 1; /* path_has_cluster_mode of the path */
     bool has_other_segments : 1; /* a segment of a relation that has, or may have, other segments:
                                     the file gets source_size even if the source has cut it since
                                     the listing (stage_final_size) */

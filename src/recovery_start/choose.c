@@ -352,8 +352,8 @@ static bool fetch_summaries(Chooser *chooser, const StartDecision *decision, Err
     return true;
 }
 
-/* A SourceFileVisitor: add up the sizes of the main forks. */
-static bool add_relation_bytes(void *context, const SourceFile *file, Error *error)
+/* A FileVisitor: add up the sizes of the main forks. */
+static bool add_relation_bytes(void *context, const VisitedFile *file, Error *error)
 {
     Chooser *chooser = context;
     const Control *control = &chooser->in.clusters->target.control;

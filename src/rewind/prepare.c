@@ -135,7 +135,7 @@ static bool plan_files(Session *session, const StandbySettings *settings, bool f
     input->keep = keep;
     input->own_files = standby ? standby_written_files(version) : NULL;
     input->unwanted = standby ? standby_unwanted_file(version) : NULL;
-    input->log_directory = logs != NULL && !path_is_servers(version, logs) ? logs : NULL;
+    input->log_directory = logs != NULL && !path_server_reads(version, logs) ? logs : NULL;
     input->source_hides_odd = clusters->source->is_server;
     input->scan = &planned->changes;
     input->source_history = &clusters->source_history;

@@ -164,7 +164,7 @@ static bool warn_of_unknown_origin(Staged *staged, const UnloggedEvidence *evide
         bool older = false;
 
         if (!plan_is_of_unknown_origin(&planned->input, evidence, entry) ||
-            stage_found_file(staged->stage, entry)->left_out)
+            stage_state_of(staged->stage, entry)->left_out)
             continue;
         if (!holds_older_page(staged, entry, &older, error))
             return false;
@@ -202,15 +202,15 @@ static bool leave_out_replayed_files(const Staged *staged, const UnloggedEvidenc
 
         if (entry->twophase && entry->action == ACTION_COPY &&
             is_future_twophase(version, &start->chosen, chain, entry))
-            stage_found_file(staged->stage, entry)->left_out = true;
+            stage_state_of(staged->stage, entry)->left_out = true;
         if (is_made_meanwhile(staged, chain, entry))
-            stage_found_file(staged->stage, entry)->left_out = true;
+            stage_state_of(staged->stage, entry)->left_out = true;
         if (!plan_becomes_unlogged(&planned->input, evidence, entry))
             continue;
         if (!holds_older_page(staged, entry, &older, error))
             return false;
         if (!older)
-            stage_found_file(staged->stage, entry)->left_out = true;
+            stage_state_of(staged->stage, entry)->left_out = true;
     }
     return true;
 }

@@ -17,7 +17,7 @@ typedef struct ListWalk
     const char *directory;
     const Version *version;
     bool tolerant;
-    SourceFileVisitor visit;
+    FileVisitor visit;
     void *context;
 } ListWalk;
 
@@ -45,7 +45,7 @@ static bool visit_entry(void *context, const DirEntry *entry, bool *descend, Err
 {
     const ListWalk *walk = context;
     const char *slash = strrchr(entry->path, '/');
-    SourceFile file = {
+    VisitedFile file = {
         .path = entry->path, .device = entry->status->st_dev, .inode = entry->status->st_ino};
 
     if (entry->link_target != NULL && !(entry->followed && !relpath_is_tablespace(entry->path)))
@@ -74,7 +74,7 @@ static bool visit_entry(void *context, const DirEntry *entry, bool *descend, Err
 }
 
 bool data_directory_list(const char *directory, const Version *version, bool tolerant,
-                         SourceFileVisitor visit, void *context, Error *error)
+                         FileVisitor visit, void *context, Error *error)
 {
     ListWalk walk = {.directory = directory,
                      .version = version,
@@ -183,8 +183,8 @@ static bool directory_position(Source *source, const Control *control, SourcePos
     return source_standby_timeline(source, control, LSN_INVALID, &position->timeline, error);
 }
 
-static bool directory_list(Source *source, const Version *version, SourceFileVisitor visit,
-                           void *context, Error *error)
+static bool directory_list(Source *source, const Version *version, FileVisitor visit, void *context,
+                           Error *error)
 {
     return data_directory_list(source->directory, version, false, visit, context, error);
 }

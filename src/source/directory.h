@@ -22,7 +22,7 @@ MUST_CHECK bool directory_standby_timeline(const char *directory, const Control 
  * set, and the walk does not enter it.
  */
 MUST_CHECK bool data_directory_list(const char *directory, const Version *version, bool tolerant,
-                                    SourceFileVisitor visit, void *context, Error *error);
+                                    FileVisitor visit, void *context, Error *error);
 
 /* For visitors of dir_walk: set *readable if this user may read the directory `entry`, found in the
  * walk of the data directory `directory`. Any error but EACCES is an error. */

@@ -330,7 +330,7 @@ void server_forget_list(ServerSource *self);
 /* SourceOperations' fetch, list and try_files. */
 bool server_fetch(Source *source, int worker, const FetchBatch *batch, FetchDelivery deliver,
                   void *context, Error *error);
-bool server_list(Source *source, const Version *version, SourceFileVisitor visit, void *context,
+bool server_list(Source *source, const Version *version, FileVisitor visit, void *context,
                  Error *error);
 bool server_try_files(Source *source, const char *const *paths, size_t count, RefusedFiles *refused,
                       Error *error);

@@ -115,7 +115,7 @@ typedef struct FileList
     Arena *arena; /* owns the strings of files */
     const ServerSource *server;
     AttemptProgress progress;
-    SourceFile *files; /* array of count entries */
+    VisitedFile *files; /* array of count entries */
     size_t count;
     bool in_steps; /* list in two steps: the server fails for a file that has vanished */
     bool expected; /* the first query was asked before (source_server_expect_rewind) */
@@ -127,7 +127,7 @@ static void append_file(FileList *list, FileType type, uint64_t size, const char
                         const char *link_target)
 {
     ARRAY_GROW(list->files, list->count);
-    list->files[list->count++] = (SourceFile){
+    list->files[list->count++] = (VisitedFile){
         .path = arena_strdup(list->arena, path),
         .type = type,
         .size = size,
@@ -268,7 +268,7 @@ static bool mark_unreadable(Connection *connection, FileList *list, size_t first
     ok = ask_for_each(connection, query, &names, name_row, &taken, NOT_IN_REPERTOIRE, error);
     for (size_t i = first; ok && i < list->count; i++)
     {
-        SourceFile *file = &list->files[i];
+        VisitedFile *file = &list->files[i];
 
         if (text_is_ascii(file->path))
             continue;
@@ -344,7 +344,7 @@ static bool is_below_unreadable(const FileList *list, size_t first, const char *
 {
     for (size_t i = first; i < list->count; i++)
     {
-        const SourceFile *file = &list->files[i];
+        const VisitedFile *file = &list->files[i];
         const size_t length = strlen(file->path);
 
         if (file->unreadable && file->type != FILE_REGULAR &&
@@ -378,7 +378,7 @@ static void collect_deepest(const FileList *list, size_t next, Buffer *directori
     buffer_clear(directories);
     for (; next < list->count; next++)
     {
-        const SourceFile *file = &list->files[next];
+        const VisitedFile *file = &list->files[next];
 
         if (file->type == FILE_REGULAR || file->unreadable ||
             depth_of(file->path) != list->depth + list->levels - 1)
@@ -490,7 +490,7 @@ void server_forget_list(ServerSource *self)
     self->expected_list = NULL;
 }
 
-bool server_list(Source *source, const Version *version, SourceFileVisitor visit, void *context,
+bool server_list(Source *source, const Version *version, FileVisitor visit, void *context,
                  Error *error)
 {
     ServerSource *self = (ServerSource *) source;

@@ -68,7 +68,7 @@ typedef enum FileType
 
 /* A file as a listing shows it, of the source or, in data_directory_list, of the target. Strings
  * are valid during the visitor's call only. */
-typedef struct SourceFile
+typedef struct VisitedFile
 {
     const char *path; /* relative to the data directory; a server's path is not yet checked */
     FileType type;
@@ -80,10 +80,10 @@ typedef struct SourceFile
                         0 for a server's file */
     ino_t inode;     /* file's inode number, like device */
     bool tried;      /* the source's server has read a byte of the file: it may read it */
-} SourceFile;
+} VisitedFile;
 
 /* Called for each listed file. False, with error, stops the listing. */
-typedef bool (*SourceFileVisitor)(void *context, const SourceFile *file, Error *error);
+typedef bool (*FileVisitor)(void *context, const VisitedFile *file, Error *error);
 
 /* A piece of a file: bytes to fetch, or to compute digests of. */
 typedef struct FetchRequest
@@ -184,7 +184,7 @@ typedef struct SourceOperations
        follows links to directories, and reports a fifo, socket or device as a regular file of size
        0: files of size 0 must not be fetched, since reading a fifo would block the server's
        process. */
-    bool (*list)(Source *source, const Version *version, SourceFileVisitor visit, void *context,
+    bool (*list)(Source *source, const Version *version, FileVisitor visit, void *context,
                  Error *error);
 
     /* Read a byte of each file, and put those that may not be read into *refused. The files must be

@@ -75,7 +75,7 @@ static bool copy_target_file(Stage *stage, const PlanEntry *entry, bool only_clo
                                      entry->source_size, &copied, error);
     written_keep(stage->written, to, local);
     if (*made)
-        stage_found_file(stage, entry)->copied = true;
+        stage_state_of(stage, entry)->copied = true;
     return ok && (*made || file_remove(local, error));
 }
 
@@ -107,7 +107,7 @@ static bool prepare_whole_file(const Stage *stage, const PlanEntry *entry, Error
     const char *local = stage_entry_local(stage, entry, &path);
     int fd = -1;
     const bool ok =
-        file_create(local, entry->clusters ? CREATE_EMPTY : CREATE_PRIVATE, &fd, error) &&
+        file_create(local, entry->cluster_mode ? CREATE_EMPTY : CREATE_PRIVATE, &fd, error) &&
         file_reserve(fd, local, entry->source_size, error);
 
     written_keep(stage->written, fd, local);
@@ -124,7 +124,7 @@ static bool prepare_files(Stage *stage, Error *error)
         if (stage_is_laid_out(stage, entry))
             ok = prepare_patched_file(stage, entry, error);
         else if (stage_is_whole(stage, entry) &&
-                 (entry->source_size == 0 || entry->rebuilt != NULL || !entry->clusters ||
+                 (entry->source_size == 0 || entry->rebuilt != NULL || !entry->cluster_mode ||
                   stage_is_written_direct(stage, entry)))
             ok = prepare_whole_file(stage, entry, error);
         if (!ok)
@@ -137,7 +137,7 @@ static bool prepare_files(Stage *stage, Error *error)
  * it were empty, and keeps its planned size. */
 static bool note_gone(const FileFetch *fetch, const FilePiece *piece)
 {
-    FoundFile *found = &fetch->stage->found_files[piece->file];
+    StagingState *found = &fetch->stage->staging_states[piece->file];
 
     if (!fetch->stage->plan->entries[piece->file].has_other_segments)
     {
@@ -207,7 +207,7 @@ static bool compare_with_answer(void *context, PieceWorker *worker, const FilePi
     progress_add(piece->size);
     if (length != piece->size || (answer.digest == DIGEST_NONE && size != length) ||
         !piece_answer_equals(&answer, piece->size, 0, worker->bytes, length))
-        stage_found_file(fetch->stage, entry)->differs = true;
+        stage_state_of(fetch->stage, entry)->differs = true;
     return true;
 }
 
@@ -243,7 +243,7 @@ static bool compare_files(FileFetch *fetch, Error *error)
     for (size_t index = 0; index < plan->count; index++)
     {
         const PlanEntry *entry = &plan->entries[index];
-        FoundFile *found = stage_found_file(stage, entry);
+        StagingState *found = stage_state_of(stage, entry);
 
         if (!is_compared(stage, entry) || found->differs)
             continue;
@@ -275,7 +275,7 @@ static bool next_fetched_range(void *context, FilePiece *range)
             .file = fetch->index, .path = entry->path, .offset = fetch->offset, .size = size};
         if (laid_out)
         {
-            FoundFile *found = &stage->found_files[fetch->index];
+            StagingState *found = &stage->staging_states[fetch->index];
             Root *root;
 
             /* Append the range to the root's data file. The offset of the file's first range is
@@ -312,7 +312,7 @@ static void count_fetched(const FileFetch *fetch, const FilePiece *piece, size_t
     Stage *stage = fetch->stage;
     const PlanEntry *entry = &fetch->stage->plan->entries[piece->file];
     const uint64_t end = piece->offset + size;
-    FoundFile *found = stage_found_file(stage, entry);
+    StagingState *found = stage_state_of(stage, entry);
 
     pthread_mutex_lock(&stage->lock);
     if (size < piece->size && end < found->actual_size)
@@ -504,17 +504,17 @@ static bool conclude_file(const FileFetch *fetch, const PlanEntry *entry, Error 
 {
     const Stage *stage = fetch->stage;
     const char *directory = fetch->source->directory;
-    const FoundFile *found = stage_found_file(stage, entry);
+    const StagingState *found = stage_state_of(stage, entry);
     const bool resized = found->actual_size != SIZE_AS_PLANNED || found->copied;
     AUTO_BUFFER Buffer path = {0}, source = {0};
     const char *local = stage_entry_local(stage, entry, &path);
-    const mode_t made = entry->clusters ? file_mode() : PRIVATE_MODE;
+    const mode_t made = entry->cluster_mode ? file_mode() : PRIVATE_MODE;
     mode_t mode = made;
     int fd = -1;
     bool ok;
 
-    if ((entry->on_target || !entry->clusters) &&
-        !stage_mode(stage, entry->path, entry->clusters,
+    if ((entry->on_target || !entry->cluster_mode) &&
+        !stage_mode(stage, entry->path, entry->cluster_mode,
                     directory != NULL ? path_in(&source, directory, entry->path) : NULL, &mode,
                     error))
         return false;
@@ -571,7 +571,7 @@ static bool check_source_sizes(const FileFetch *fetch, Error *error)
         bool found;
 
         if (entry->action != ACTION_COPY ||
-            !(stage_found_file(stage, entry)->equal || stage_is_whole(stage, entry)))
+            !(stage_state_of(stage, entry)->equal || stage_is_whole(stage, entry)))
             continue;
         path_in(&path, fetch->source->directory, entry->path);
         if (!file_stat(buffer_string(&path), &status, &found, error))

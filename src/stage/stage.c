@@ -18,22 +18,22 @@
 
 /* ---- State of an entry ---- */
 
-FoundFile *stage_found_file(const Stage *stage, const PlanEntry *entry)
+StagingState *stage_state_of(const Stage *stage, const PlanEntry *entry)
 {
-    return &stage->found_files[entry - stage->plan->entries];
+    return &stage->staging_states[entry - stage->plan->entries];
 }
 
 bool stage_is_laid_out(const Stage *stage, const PlanEntry *entry)
 {
     return !entry->wal && entry->type == FILE_REGULAR && entry->on_target &&
            entry_has_effect(entry) && plan_stays_in_place(entry) &&
-           !stage_found_file(stage, entry)->copied;
+           !stage_state_of(stage, entry)->copied;
 }
 
 /* The part of stage_is_whole that does not change while workers fetch. */
 static bool is_fetched_whole(const Stage *stage, const PlanEntry *entry)
 {
-    const FoundFile *found = stage_found_file(stage, entry);
+    const StagingState *found = stage_state_of(stage, entry);
 
     return !entry->wal && entry->type == FILE_REGULAR && !found->equal && entry_has_effect(entry) &&
            (entry->action == ACTION_COPY || found->copied);
@@ -41,18 +41,18 @@ static bool is_fetched_whole(const Stage *stage, const PlanEntry *entry)
 
 bool stage_is_whole(const Stage *stage, const PlanEntry *entry)
 {
-    return !stage_found_file(stage, entry)->left_out && is_fetched_whole(stage, entry);
+    return !stage_state_of(stage, entry)->left_out && is_fetched_whole(stage, entry);
 }
 
 bool stage_is_written_direct(const Stage *stage, const PlanEntry *entry)
 {
     return file_sync_enabled() && entry->source_size >= DIRECT_SIZE_MIN &&
-           !stage_found_file(stage, entry)->copied && is_fetched_whole(stage, entry);
+           !stage_state_of(stage, entry)->copied && is_fetched_whole(stage, entry);
 }
 
 uint64_t stage_final_size(const Stage *stage, const PlanEntry *entry)
 {
-    const FoundFile *found = stage_found_file(stage, entry);
+    const StagingState *found = stage_state_of(stage, entry);
 
     if (found->left_out)
         return 0;
@@ -386,10 +386,10 @@ bool stage_create(const char *target_directory, const Plan *plan, int jobs, Stag
     made->target_directory = arena_strdup(arena, target_directory);
     made->plan = plan;
     made->jobs = jobs;
-    made->found_files = arena_allocate(arena, plan->count * sizeof(FoundFile));
+    made->staging_states = arena_allocate(arena, plan->count * sizeof(StagingState));
     for (size_t index = 0; index < plan->count; index++)
-        made->found_files[index] =
-            (FoundFile){.actual_size = SIZE_AS_PLANNED, .data_offset = DATA_OFFSET_NONE};
+        made->staging_states[index] =
+            (StagingState){.actual_size = SIZE_AS_PLANNED, .data_offset = DATA_OFFSET_NONE};
     pthread_mutex_init(&made->lock, NULL);
     if (stage_remove_stale(made->target_directory, error) &&
         roots_find(arena, made->target_directory, plan, &made->roots, error))

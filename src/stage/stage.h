@@ -24,7 +24,7 @@
 /* Name of a root's data file, in the root's work directory. */
 #define DATA_NAME "data"
 
-/* Values of FoundFile.actual_size and FoundFile.data_offset. */
+/* Values of StagingState.actual_size and StagingState.data_offset. */
 #define SIZE_AS_PLANNED UINT64_MAX
 #define DATA_OFFSET_NONE UINT64_MAX
 
@@ -39,7 +39,7 @@ typedef struct StageStatistics
 /* State of staging the file of an entry: how the source's file was found, and where its bytes are.
  * Threads set `actual_size` and `data_offset` under the stage's lock, the atomic `left_out` and
  * `differs` without it. */
-typedef struct FoundFile
+typedef struct StagingState
 {
     /* bytes of the source's file if it became shorter, else SIZE_AS_PLANNED */
     uint64_t actual_size;
@@ -53,7 +53,7 @@ typedef struct FoundFile
     bool equal;  /* the comparison found the file equal: nothing is done. Neither flag is set for a
                     file that is not compared */
     bool copied; /* the file is not written in place: a copy is patched and replaces it */
-} FoundFile;
+} StagingState;
 
 /* A staged file that replaces path, beside those that the plan names. */
 typedef struct ExtraFile
@@ -71,12 +71,12 @@ typedef struct Stage
     const Plan *plan;
     Roots roots;
     int jobs;
-    FoundFile *found_files; /* one for each entry of the plan */
-    Written *written;       /* descriptors of staged files, kept open until the files are synced */
-    ExtraFile *extras;      /* ascending by path */
+    StagingState *staging_states; /* one for each entry of the plan */
+    Written *written;  /* descriptors of staged files, kept open until the files are synced */
+    ExtraFile *extras; /* ascending by path */
     size_t extra_count;
     uint64_t content_count; /* files of stage_content so far: the next name is c<content_count> */
-    pthread_mutex_t lock;   /* found_files, sizes of data files, statistics while workers run */
+    pthread_mutex_t lock;   /* staging_states, sizes of data files, statistics while workers run */
     StageStatistics statistics;
     JournalWriter *journal; /* the journal that stage_finish writes; NULL before */
 } Stage;
@@ -139,7 +139,7 @@ MUST_CHECK bool stage_remove_stale(const char *target_directory, Error *error);
 /* ---- stage.c: entries of the plan ---- */
 
 /* The state of staging this entry, which must be one of the plan's; owned by the stage. */
-FoundFile *stage_found_file(const Stage *stage, const PlanEntry *entry);
+StagingState *stage_state_of(const Stage *stage, const PlanEntry *entry);
 
 /* True if the file of this entry is staged whole, as f1, f2, ...: the source has the file, and a
  * comparison, if any, found a difference. */
@@ -191,12 +191,12 @@ const ExtraFile *stage_find_extra(const Stage *stage, const char *path);
 
 /*
  * The mode of a file staged for path. A file that replaces the target's gets the mode of the
- * replaced file; a new file gets the mode of the cluster's files. A file with clusters false
- * (path_is_clusters) may be a private key, which a server refuses if its group may read it: its
- * mode has no bit that the file at source_path lacks, and a new file without a known source file is
- * for its owner alone. source_path: path of the source's file on this machine; NULL: not known. If
- * the staged file's owner or group will differ from the old file's, group and others get no more
- * than the cluster's files give.
+ * replaced file; a new file gets the mode of the cluster's files. A file with cluster_mode false
+ * (path_has_cluster_mode) may be a private key, which a server refuses if its group may read it:
+ * its mode has no bit that the file at source_path lacks, and a new file without a known source
+ * file is for its owner alone. source_path: path of the source's file on this machine; NULL: not
+ * known. If the staged file's owner or group will differ from the old file's, group and others get
+ * no more than the cluster's files give.
  */
 MUST_CHECK bool stage_mode(const Stage *stage, const char *path, bool clusters,
                            const char *source_path, mode_t *mode, Error *error);

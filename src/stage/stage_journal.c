@@ -20,7 +20,7 @@ static bool add_removals(const Stage *stage, Error *error)
         const bool is_removed =
             entry->action == ACTION_REMOVE
                 ? entry_has_effect(entry)
-                : stage_found_file(stage, entry)->left_out && entry->type != FILE_DIRECTORY;
+                : stage_state_of(stage, entry)->left_out && entry->type != FILE_DIRECTORY;
 
         if (!is_removed || !entry->on_target || stage_find_extra(stage, entry->path) != NULL)
             continue;
@@ -41,7 +41,7 @@ static bool add_directories(const Stage *stage, Error *error)
         JournalEntry link = {
             .kind = JOURNAL_MAKE_LINK, .path = entry->path, .other = entry->link_target};
 
-        if (entry->action != ACTION_CREATE || stage_found_file(stage, entry)->left_out ||
+        if (entry->action != ACTION_CREATE || stage_state_of(stage, entry)->left_out ||
             !entry_has_effect(entry))
             continue;
         if (entry->type == FILE_DIRECTORY &&
@@ -65,7 +65,7 @@ static bool add_ranges(const Stage *stage, const PlanEntry *entry, Error *error)
 {
     Root *root = &stage->roots.roots[roots_index(&stage->roots, entry->path)];
     const uint64_t final_size = stage_final_size(stage, entry);
-    const uint64_t begin = stage_found_file(stage, entry)->data_offset;
+    const uint64_t begin = stage_state_of(stage, entry)->data_offset;
     AUTO_BUFFER Buffer data = {0};
     JournalEntry range = {.kind = JOURNAL_RANGE,
                           .other = path_in(&data, root->work, DATA_NAME),
@@ -116,7 +116,7 @@ static bool add_files(const Stage *stage, Error *error)
         /* is_changed is false for an entry that only stands for blocks of another segment of its
          * relation. */
         if (stage_is_laid_out(stage, entry) && is_changed &&
-            ((!stage_found_file(stage, entry)->left_out &&
+            ((!stage_state_of(stage, entry)->left_out &&
               !journal_add(stage->journal, &patch, error)) ||
              !add_ranges(stage, entry, error)))
             return false;

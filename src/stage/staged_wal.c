@@ -207,7 +207,7 @@ bool staged_wal_mark_histories(const StagedWal *wal, Error *error)
         snprintf(path, sizeof(path), "%s/%s", wal->stage->plan->wal_directory, name);
         entry = plan_find(wal->stage->plan, path);
         if (entry != NULL && !entry->on_target && entry->source_size > 0 &&
-            !stage_found_file(wal->stage, entry)->left_out && !add_marker(wal, name, true, error))
+            !stage_state_of(wal->stage, entry)->left_out && !add_marker(wal, name, true, error))
             return false;
     }
     return true;

@@ -75,7 +75,7 @@ bool target_read(Target *target, Error *error)
     target->timeline = control_timeline(&target->control);
     /* A standby continues with all the WAL that it has, even where pg_control does not know it yet.
      */
-    return !target_may_be_standby(target) ||
+    return !target_may_have_been_standby(target) ||
            directory_standby_timeline(target->directory, &target->control, &target->timeline,
                                       error);
 }
@@ -113,7 +113,7 @@ bool target_was_standby(const Target *target)
     return state == STATE_SHUTDOWNED_IN_RECOVERY || state == STATE_IN_ARCHIVE_RECOVERY;
 }
 
-bool target_may_be_standby(const Target *target)
+bool target_may_have_been_standby(const Target *target)
 {
     return target_was_standby(target) || (target->control.state == STATE_IN_CRASH_RECOVERY &&
                                           target->control.min_recovery_point != LSN_INVALID);

@@ -44,14 +44,14 @@ MUST_CHECK bool target_read_page(const Target *target, OpenFile *file, const Rel
                                  BlockNumber block, uint8_t *page, bool *found, Error *error);
 
 /* True if the server ran last in this role, by pg_control: exactly one of the two is true. Crash
- * recovery (STATE_IN_CRASH_RECOVERY) counts as a primary's; see target_may_be_standby. */
+ * recovery (STATE_IN_CRASH_RECOVERY) counts as a primary's; see target_may_have_been_standby. */
 bool target_was_primary(const Target *target);
 bool target_was_standby(const Target *target);
 
 /* True if the server may have run last as a standby, by pg_control: target_was_standby, or a crash
  * recovery with a minRecoveryPoint, as a standby has it that failed in its recovery after its
  * signal file was deleted. A primary that failed in its recovery has no minRecoveryPoint. */
-bool target_may_be_standby(const Target *target);
+bool target_may_have_been_standby(const Target *target);
 
 /* ---- written_since_stop.c ---- */
 

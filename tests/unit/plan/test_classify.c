@@ -184,17 +184,14 @@ static void test_relation_files_are_taken_apart(void **state)
     RelationFile file;
 
     (void) state;
-    assert_int_equal(path_classify(&own, &shape, "base/5/16384.3", &file),
-                     PATH_RELATION);
+    assert_int_equal(path_classify(&own, &shape, "base/5/16384.3", &file), PATH_RELATION);
     assert_int_equal(file.relation.tablespace, TABLESPACE_DEFAULT);
     assert_int_equal(file.relation.database, 5);
     assert_int_equal(file.relation.relation, 16384);
     assert_int_equal(file.segment, 3);
-    assert_int_equal(path_classify(&own, &shape, "base/5/16384_vm", &file),
-                     PATH_FORK);
+    assert_int_equal(path_classify(&own, &shape, "base/5/16384_vm", &file), PATH_FORK);
     assert_int_equal(file.fork, FORK_VM);
-    assert_int_equal(path_classify(&own, &shape, "PG_VERSION", &file),
-                     PATH_ORDINARY);
+    assert_int_equal(path_classify(&own, &shape, "PG_VERSION", &file), PATH_ORDINARY);
 }
 
 static void test_the_servers_files(void **state)
@@ -208,9 +205,9 @@ static void test_the_servers_files(void **state)
 
     (void) state;
     for (size_t i = 0; i < sizeof(servers) / sizeof(servers[0]); i++)
-        assert_true(path_is_servers(version, servers[i]));
+        assert_true(path_server_reads(version, servers[i]));
     for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++)
-        assert_false(path_is_servers(version, others[i]));
+        assert_false(path_server_reads(version, others[i]));
 }
 
 static void test_kinds_for_the_report(void **state)

@@ -20,11 +20,11 @@ static Error error;
 typedef struct FakeSource
 {
     Source base;
-    const SourceFile *files;
+    const VisitedFile *files;
     size_t count;
 } FakeSource;
 
-static bool list(Source *source, const Version *version, SourceFileVisitor visit, void *context,
+static bool list(Source *source, const Version *version, FileVisitor visit, void *context,
                  Error *fails)
 {
     const FakeSource *fake = (const FakeSource *) source;
@@ -38,7 +38,7 @@ static bool list(Source *source, const Version *version, SourceFileVisitor visit
 
 static const SourceOperations operations = {.list = list};
 
-static bool list_files(const SourceFile *files, size_t count, Listing *listing)
+static bool list_files(const VisitedFile *files, size_t count, Listing *listing)
 {
     FakeSource source = {.base = {.operations = &operations}, .files = files, .count = count};
 
@@ -70,14 +70,14 @@ static void test_safe_paths(void **state)
 static void test_a_listing_is_sorted_and_owns_its_strings(void **state)
 {
     char first[] = "pg_wal/b", link[] = "pg_tblspc/1", place[] = "/place";
-    SourceFile files[] = {{first, FILE_REGULAR, 10, NULL, false, 0, 0, false},
-                          {"base-not", FILE_REGULAR, 7, NULL, false, 0, 0, false},
-                          {"base/1", FILE_REGULAR, 5, NULL, false, 0, 0, false},
-                          {"base", FILE_DIRECTORY, 4096, NULL, false, 0, 0, false},
-                          {link, FILE_LINK, 99, place, false, 0, 0, false},
-                          {"pg_wal", FILE_DIRECTORY, 0, NULL, false, 0, 0, false},
-                          {"pg_tblspc", FILE_DIRECTORY, 0, NULL, false, 0, 0, false},
-                          {"pg_tblspc/1/PG", FILE_DIRECTORY, 0, NULL, false, 0, 0, false}};
+    VisitedFile files[] = {{first, FILE_REGULAR, 10, NULL, false, 0, 0, false},
+                           {"base-not", FILE_REGULAR, 7, NULL, false, 0, 0, false},
+                           {"base/1", FILE_REGULAR, 5, NULL, false, 0, 0, false},
+                           {"base", FILE_DIRECTORY, 4096, NULL, false, 0, 0, false},
+                           {link, FILE_LINK, 99, place, false, 0, 0, false},
+                           {"pg_wal", FILE_DIRECTORY, 0, NULL, false, 0, 0, false},
+                           {"pg_tblspc", FILE_DIRECTORY, 0, NULL, false, 0, 0, false},
+                           {"pg_tblspc/1/PG", FILE_DIRECTORY, 0, NULL, false, 0, 0, false}};
     static const char *const order[] = {"base",        "base-not",       "base/1", "pg_tblspc",
                                         "pg_tblspc/1", "pg_tblspc/1/PG", "pg_wal", "pg_wal/b"};
     Listing listing;
@@ -102,13 +102,13 @@ static void test_a_listing_is_sorted_and_owns_its_strings(void **state)
 /* Of each the first directory or file that is listed: what a directory holds comes after it. */
 static void test_the_file_systems_of_a_listing(void **state)
 {
-    static const SourceFile files[] = {{"base", FILE_DIRECTORY, 0, NULL, false, 7, 0, false},
-                                       {"base/1", FILE_REGULAR, 5, NULL, false, 7, 0, false},
-                                       {"fifo", FILE_OTHER, 0, NULL, false, 11, 0, false},
-                                       {"base/5", FILE_DIRECTORY, 0, NULL, false, 8, 0, false},
-                                       {"base/5/1", FILE_REGULAR, 5, NULL, false, 8, 0, false},
-                                       {"mounted", FILE_REGULAR, 5, NULL, false, 9, 0, false},
-                                       {"base/2", FILE_REGULAR, 5, NULL, false, 7, 0, false}};
+    static const VisitedFile files[] = {{"base", FILE_DIRECTORY, 0, NULL, false, 7, 0, false},
+                                        {"base/1", FILE_REGULAR, 5, NULL, false, 7, 0, false},
+                                        {"fifo", FILE_OTHER, 0, NULL, false, 11, 0, false},
+                                        {"base/5", FILE_DIRECTORY, 0, NULL, false, 8, 0, false},
+                                        {"base/5/1", FILE_REGULAR, 5, NULL, false, 8, 0, false},
+                                        {"mounted", FILE_REGULAR, 5, NULL, false, 9, 0, false},
+                                        {"base/2", FILE_REGULAR, 5, NULL, false, 7, 0, false}};
     static const char *const paths[] = {"base", "base/5", "mounted"};
     Listing listing;
 
@@ -122,11 +122,11 @@ static void test_the_file_systems_of_a_listing(void **state)
 
 static void test_bad_listings_are_refused(void **state)
 {
-    const SourceFile unsafe[] = {{"a", FILE_REGULAR, 1, NULL, false, 0, 0, false},
-                                 {"../a", FILE_REGULAR, 1, NULL, false, 0, 0, false}};
-    const SourceFile twice[] = {{"a", FILE_REGULAR, 1, NULL, false, 0, 0, false},
-                                {"b", FILE_REGULAR, 1, NULL, false, 0, 0, false},
-                                {"a", FILE_DIRECTORY, 0, NULL, false, 0, 0, false}};
+    const VisitedFile unsafe[] = {{"a", FILE_REGULAR, 1, NULL, false, 0, 0, false},
+                                  {"../a", FILE_REGULAR, 1, NULL, false, 0, 0, false}};
+    const VisitedFile twice[] = {{"a", FILE_REGULAR, 1, NULL, false, 0, 0, false},
+                                 {"b", FILE_REGULAR, 1, NULL, false, 0, 0, false},
+                                 {"a", FILE_DIRECTORY, 0, NULL, false, 0, 0, false}};
     Listing listing;
 
     (void) state;
@@ -148,7 +148,7 @@ static void test_all_is_in_directories(void **state)
 {
     static const struct
     {
-        SourceFile above;
+        VisitedFile above;
         const char *below;
     } rows[] = {
         {{"base", FILE_DIRECTORY, 0, NULL, false, 0, 0, false}, "bas/1"},
@@ -157,16 +157,18 @@ static void test_all_is_in_directories(void **state)
         {{"link", FILE_LINK, 0, "/etc", false, 0, 0, false}, "link/passwd"},
         {{"pg_tblspc", FILE_LINK, 0, "/etc", false, 0, 0, false}, "pg_tblspc/1"},
         {{"pg_tblspc/x", FILE_LINK, 0, "/etc", false, 0, 0, false}, "pg_tblspc/x/passwd"},
-        {{"pg_tblspc/16400/PG", FILE_LINK, 0, "/etc", false, 0, 0, false}, "pg_tblspc/16400/PG/passwd"},
+        {{"pg_tblspc/16400/PG", FILE_LINK, 0, "/etc", false, 0, 0, false},
+         "pg_tblspc/16400/PG/passwd"},
     };
 
     (void) state;
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
     {
-        const SourceFile files[] = {rows[i].above,
-                                    {rows[i].below, FILE_REGULAR, 1, NULL, false, 0, 0, false},
-                                    {"pg_tblspc/16400", FILE_LINK, 0, "/space", false, 0, 0, false},
-                                    {"pg_tblspc", FILE_DIRECTORY, 0, NULL, false, 0, 0, false}};
+        const VisitedFile files[] = {
+            rows[i].above,
+            {rows[i].below, FILE_REGULAR, 1, NULL, false, 0, 0, false},
+            {"pg_tblspc/16400", FILE_LINK, 0, "/space", false, 0, 0, false},
+            {"pg_tblspc", FILE_DIRECTORY, 0, NULL, false, 0, 0, false}};
         const size_t count = strcmp(rows[i].above.path, "pg_tblspc") == 0 ? 2 : 4;
         char message[128];
         Listing listing;
@@ -182,13 +184,13 @@ static void test_all_is_in_directories(void **state)
 
 static void test_what_every_source_has(void **state)
 {
-    SourceFile files[] = {{"PG_VERSION", FILE_REGULAR, 3, NULL, false, 0, 0, false},
-                          {"base", FILE_DIRECTORY, 0, NULL, false, 0, 0, false},
-                          {"global", FILE_DIRECTORY, 0, NULL, false, 0, 0, false},
-                          {"pg_multixact", FILE_DIRECTORY, 0, NULL, false, 0, 0, false},
-                          {"pg_tblspc", FILE_DIRECTORY, 0, NULL, false, 0, 0, false},
-                          {"pg_wal", FILE_DIRECTORY, 0, NULL, false, 0, 0, false},
-                          {"pg_xact", FILE_DIRECTORY, 0, NULL, false, 0, 0, false}};
+    VisitedFile files[] = {{"PG_VERSION", FILE_REGULAR, 3, NULL, false, 0, 0, false},
+                           {"base", FILE_DIRECTORY, 0, NULL, false, 0, 0, false},
+                           {"global", FILE_DIRECTORY, 0, NULL, false, 0, 0, false},
+                           {"pg_multixact", FILE_DIRECTORY, 0, NULL, false, 0, 0, false},
+                           {"pg_tblspc", FILE_DIRECTORY, 0, NULL, false, 0, 0, false},
+                           {"pg_wal", FILE_DIRECTORY, 0, NULL, false, 0, 0, false},
+                           {"pg_xact", FILE_DIRECTORY, 0, NULL, false, 0, 0, false}};
     Listing listing;
     char message[64];
 
@@ -218,19 +220,20 @@ static void test_what_every_source_has(void **state)
  * the two, or belongs to the file system, is not in it. */
 static void test_tablespaces_have_content(void **state)
 {
-    SourceFile files[] = {{"PG_VERSION", FILE_REGULAR, 3, NULL, false, 0, 0, false},
-                          {"base", FILE_DIRECTORY, 0, NULL, false, 0, 0, false},
-                          {"global", FILE_DIRECTORY, 0, NULL, false, 0, 0, false},
-                          {"pg_multixact", FILE_DIRECTORY, 0, NULL, false, 0, 0, false},
-                          {"pg_tblspc", FILE_DIRECTORY, 0, NULL, false, 0, 0, false},
-                          {"pg_wal", FILE_DIRECTORY, 0, NULL, false, 0, 0, false},
-                          {"pg_xact", FILE_DIRECTORY, 0, NULL, false, 0, 0, false},
-                          {"pg_tblspc/1", FILE_DIRECTORY, 0, NULL, false, 0, 0, false}, /* in place */
-                          {"pg_tblspc/16", FILE_LINK, 0, "/place", false, 0, 0, false},
-                          {"pg_tblspc/16.old", FILE_DIRECTORY, 0, NULL, false, 0, 0, false},
-                          {"pg_tblspc/160", FILE_DIRECTORY, 0, NULL, false, 0, 0, false},
-                          {"pg_tblspc/160/PG_15", FILE_DIRECTORY, 0, NULL, false, 0, 0, false},
-                          {"pg_tblspc/16/PG_15", FILE_DIRECTORY, 0, NULL, false, 0, 0, false}};
+    VisitedFile files[] = {
+        {"PG_VERSION", FILE_REGULAR, 3, NULL, false, 0, 0, false},
+        {"base", FILE_DIRECTORY, 0, NULL, false, 0, 0, false},
+        {"global", FILE_DIRECTORY, 0, NULL, false, 0, 0, false},
+        {"pg_multixact", FILE_DIRECTORY, 0, NULL, false, 0, 0, false},
+        {"pg_tblspc", FILE_DIRECTORY, 0, NULL, false, 0, 0, false},
+        {"pg_wal", FILE_DIRECTORY, 0, NULL, false, 0, 0, false},
+        {"pg_xact", FILE_DIRECTORY, 0, NULL, false, 0, 0, false},
+        {"pg_tblspc/1", FILE_DIRECTORY, 0, NULL, false, 0, 0, false}, /* in place */
+        {"pg_tblspc/16", FILE_LINK, 0, "/place", false, 0, 0, false},
+        {"pg_tblspc/16.old", FILE_DIRECTORY, 0, NULL, false, 0, 0, false},
+        {"pg_tblspc/160", FILE_DIRECTORY, 0, NULL, false, 0, 0, false},
+        {"pg_tblspc/160/PG_15", FILE_DIRECTORY, 0, NULL, false, 0, 0, false},
+        {"pg_tblspc/16/PG_15", FILE_DIRECTORY, 0, NULL, false, 0, 0, false}};
     Listing listing;
 
     (void) state;
@@ -255,10 +258,10 @@ static void test_tablespaces_have_content(void **state)
  */
 static void test_links_lead_to_their_targets(void **state)
 {
-    SourceFile files[] = {{"pg_tblspc", FILE_DIRECTORY, 0, NULL, false, 0, 0, false},
-                          {"pg_tblspc/3", FILE_LINK, 0, "/three", false, 0, 0, false},
-                          {"pg_tblspc/2", FILE_LINK, 0, NULL, false, 0, 0, false},
-                          {"pg_tblspc/1", FILE_LINK, 0, "/one", false, 0, 0, false}};
+    VisitedFile files[] = {{"pg_tblspc", FILE_DIRECTORY, 0, NULL, false, 0, 0, false},
+                           {"pg_tblspc/3", FILE_LINK, 0, "/three", false, 0, 0, false},
+                           {"pg_tblspc/2", FILE_LINK, 0, NULL, false, 0, 0, false},
+                           {"pg_tblspc/1", FILE_LINK, 0, "/one", false, 0, 0, false}};
     Listing listing;
 
     (void) state;
@@ -273,8 +276,8 @@ static void test_links_lead_to_their_targets(void **state)
 /* More than a quarter of an exabyte in all, of which a listing knows the size. */
 static void test_sizes_that_no_disk_holds(void **state)
 {
-    SourceFile files[] = {{"a", FILE_REGULAR, (uint64_t) 1 << 57, NULL, false, 0, 0, false},
-                          {"b", FILE_REGULAR, ((uint64_t) 1 << 57) - 1, NULL, false, 0, 0, false}};
+    VisitedFile files[] = {{"a", FILE_REGULAR, (uint64_t) 1 << 57, NULL, false, 0, 0, false},
+                           {"b", FILE_REGULAR, ((uint64_t) 1 << 57) - 1, NULL, false, 0, 0, false}};
     Listing listing;
 
     (void) state;
@@ -295,7 +298,7 @@ static void test_many_files(void **state)
     {
         COUNT = 5000
     };
-    static SourceFile files[COUNT + 1];
+    static VisitedFile files[COUNT + 1];
     static char paths[COUNT][16];
     Listing listing;
 
@@ -303,9 +306,9 @@ static void test_many_files(void **state)
     for (int i = 0; i < COUNT; i++)
     {
         snprintf(paths[i], sizeof(paths[i]), "base/%d", (i * 7919) % COUNT);
-        files[i] = (SourceFile){paths[i], FILE_REGULAR, 8192, NULL, false, 0, 0, false};
+        files[i] = (VisitedFile){paths[i], FILE_REGULAR, 8192, NULL, false, 0, 0, false};
     }
-    files[COUNT] = (SourceFile){"base", FILE_DIRECTORY, 0, NULL, false, 0, 0, false};
+    files[COUNT] = (VisitedFile){"base", FILE_DIRECTORY, 0, NULL, false, 0, 0, false};
     assert_true(list_files(files, COUNT + 1, &listing));
     assert_int_equal(listing.count, COUNT + 1);
     for (int i = 0; i < COUNT; i++)
@@ -316,7 +319,7 @@ static void test_many_files(void **state)
 /* From each file every path that sorts behind it, there or not. */
 static void test_what_lies_behind(void **state)
 {
-    SourceFile files[40];
+    VisitedFile files[40];
     char paths[40][16];
     Listing listing;
 
@@ -324,7 +327,7 @@ static void test_what_lies_behind(void **state)
     for (int i = 0; i < 40; i++)
     {
         snprintf(paths[i], sizeof(paths[i]), "f%02d", 2 * i);
-        files[i] = (SourceFile){.path = paths[i], .type = FILE_REGULAR};
+        files[i] = (VisitedFile){.path = paths[i], .type = FILE_REGULAR};
     }
     for (size_t count = 1; count <= 40; count++)
     {

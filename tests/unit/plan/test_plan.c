@@ -1380,7 +1380,7 @@ static void test_remarks(void **state)
         {"empty", NULL, REASON_MAY_BE_ODD, FOREIGN_CLUSTER},
         {"fifo", NULL, REASON_ODD, FOREIGN_CLUSTER},
         {"other", NULL, REASON_TYPES_DIFFER, FOREIGN_CLUSTER},
-        {"postmaster.pid", NULL, REASON_NOT_THE_SERVERS, FOREIGN_CLUSTER},
+        {"postmaster.pid", NULL, REASON_PATH_LEFT, FOREIGN_CLUSTER},
         {"socket", NULL, REASON_ODD_ON_SOURCE, FOREIGN_CLUSTER},
         {"nothing", NULL, REASON_MATCHES_NOTHING, FOREIGN_CLUSTER},
     };

@@ -89,7 +89,7 @@ static void test_files_are_read_whole(void **state)
     source_close(source);
 }
 
-static bool collect(void *context, const SourceFile *file, Error *unused)
+static bool collect(void *context, const VisitedFile *file, Error *unused)
 {
     (void) unused;
     buffer_printf(context, "%s %d\n", file->path, (int) file->type);
@@ -142,10 +142,12 @@ static void test_pieces_are_fetched_in_order(void **state)
     source = open_source();
     assert_true(source->operations->start_workers(source, 4, 0, &granted, &error));
     assert_int_equal(granted, 4);
-    assert_true(source->operations->fetch(source, 3, &(FetchBatch){.requests = requests, .count = 7}, deliver, &text, &error));
+    assert_true(source->operations->fetch(
+        source, 3, &(FetchBatch){.requests = requests, .count = 7}, deliver, &text, &error));
     assert_string_equal(buffer_string(&text),
                         "0 3 a\n1 2 d\n2 empty\n3 gone\n4 gone\n5 2 v\n6 1 b\n");
-    assert_false(source->operations->fetch(source, 0, &(FetchBatch){.requests = requests, .count = 9}, deliver, &text, &error));
+    assert_false(source->operations->fetch(
+        source, 0, &(FetchBatch){.requests = requests, .count = 9}, deliver, &text, &error));
     assert_string_equal(error.message, "seven");
     buffer_free(&text);
     source_close(source);

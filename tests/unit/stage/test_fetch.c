@@ -3,7 +3,6 @@
  */
 #include "rewind.h"
 
-
 #include <stdatomic.h>
 
 static Error error;
@@ -37,8 +36,8 @@ static bool counting_fetch(Source *source, int worker, const FetchBatch *batch,
     return test_fetch(source, worker, batch, deliver, context, failure);
 }
 
-static const SourceOperations counting_operations = {
-    .fetch = counting_fetch, .start_workers = test_start_workers};
+static const SourceOperations counting_operations = {.fetch = counting_fetch,
+                                                     .start_workers = test_start_workers};
 static Source of_directory = {
     .operations = &counting_operations, .directory = "source", .description = "a directory"};
 static Source counting = {
@@ -82,8 +81,7 @@ static Stage *fetched_from(Source *source, Plan *plan)
     Stage *stage;
 
     measure_plan(plan);
-    if (!stage_create("target", plan, 1, &stage, &error) ||
-        !stage_fetch(stage, source, &error))
+    if (!stage_create("target", plan, 1, &stage, &error) || !stage_fetch(stage, source, &error))
         fail_msg("%s", error.message);
     return stage;
 }
@@ -171,7 +169,7 @@ static void compare_from(Source *source)
     Stage *stage = fetched_from(source, &plan);
     for (size_t i = 0; i < plan.count; i++)
     {
-        const FoundFile *found = &stage->found_files[i];
+        const StagingState *found = &stage->staging_states[i];
 
         if (found->equal != (expected[i] == SAME) || found->left_out != (expected[i] == GONE))
             fail_msg("%s: equal %d, gone %d", entries[i].path, found->equal, found->left_out);
@@ -242,8 +240,8 @@ static void test_no_digests(void **state)
     counting.digest = DIGEST_NONE;
     Stage *stage = fetched(&plan);
     counting.digest = DIGEST_MD5;
-    assert_false(stage->found_files[0].equal);
-    assert_true(stage->found_files[1].left_out);
+    assert_false(stage->staging_states[0].equal);
+    assert_true(stage->staging_states[1].left_out);
     check_staged(stage, &plan, 0);
     assert_int_equal(source_now.requests, 2);
     done(stage);
@@ -313,8 +311,8 @@ static void check_journal(Stage *stage, const char *expected)
     arena_destroy(arena);
 }
 
-/* Blocks of files that stay get a place in the data file, which the journal names; what did not come keeps
- * its place. */
+/* Blocks of files that stay get a place in the data file, which the journal names; what did not
+ * come keeps its place. */
 static void lay_out_from(Source *source)
 {
     BlockMap *map = blockmap_create();
@@ -336,8 +334,8 @@ static void lay_out_from(Source *source)
     assert_int_equal(block_letter("target/" WORK_DIRECTORY "/data", 2), 0);
     assert_int_equal(block_letter("target/" WORK_DIRECTORY "/data", 3), 'C');
     assert_int_equal(stage_final_size(stage, &entries[0]), 3 * BLOCK);
-    assert_true(stage->found_files[1].left_out);
-    assert_false(stage->found_files[0].left_out || stage->found_files[2].left_out);
+    assert_true(stage->staging_states[1].left_out);
+    assert_false(stage->staging_states[0].left_out || stage->staging_states[2].left_out);
     check_journal(stage, "-base/5/1011 base/5/1010=3 1@0+1 base/5/1012=4 2@3+1 ");
     done(stage);
     blockmap_destroy(map);
@@ -386,10 +384,10 @@ static void test_blocks_are_laid_out_otherwise(void **state)
     journal_fails(stage, message);
     entries[0].fetch_all_from = 2;
     stage = fetched(&plan);
-    stage->found_files[0].data_offset += BLOCK;
+    stage->staging_states[0].data_offset += BLOCK;
     journal_fails(stage, message);
     stage = fetched(&plan);
-    stage->found_files[0].copied = true; /* all of it is left out */
+    stage->staging_states[0].copied = true; /* all of it is left out */
     journal_fails(stage, "what was staged of file \"base/5/1002\" is not what the plan says");
 }
 
@@ -416,9 +414,9 @@ static void test_what_is_left_out(void **state)
     (void) state;
     Stage *stage = fetched(&plan);
     assert_true(stage_is_whole(stage, &entries[0]));
-    stage_found_file(stage, &entries[0])->left_out = true;
+    stage_state_of(stage, &entries[0])->left_out = true;
     assert_false(stage_is_whole(stage, &entries[0]));
-    assert_true(stage->found_files[0].left_out);
+    assert_true(stage->staging_states[0].left_out);
     assert_int_equal(stage_final_size(stage, &entries[0]), 0);
     done(stage);
 }
@@ -486,7 +484,8 @@ static void test_segment_comes_slowly(void **state)
     child = fork();
     if (child == 0)
     {
-        const StagedSegment slow = {WAL_NAME, SEGMENT, SEGMENT, from, false, rate_create(SEGMENT / 2)};
+        const StagedSegment slow = {WAL_NAME, SEGMENT, SEGMENT,
+                                    from,     false,   rate_create(SEGMENT / 2)};
 
         alarm(1);
         _exit(stage_wal_segment(stage, &slow, &error));
@@ -499,13 +498,14 @@ static void test_segment_comes_slowly(void **state)
 
 static void check_taken(Stage *stage, const char *name, const char *from)
 {
-    assert_true(
-        stage_wal_segment(stage, &(StagedSegment){name, SEGMENT, SEGMENT, from, true, NULL}, &error));
+    assert_true(stage_wal_segment(stage, &(StagedSegment){name, SEGMENT, SEGMENT, from, true, NULL},
+                                  &error));
     assert_int_equal(size_of(from), -1);
     shell("cmp source/pg_wal/" WAL_NAME " %s", stage_wal_path(stage, name));
 }
 
-/* A part is taken from a file that was fetched, but never from one that has another name: an archive's. */
+/* A part is taken from a file that was fetched, but never from one that has another name: an
+ * archive's. */
 static void test_take_part_of_segment(void **state)
 {
     static const char other[] = "000000010000000000000004";
@@ -588,10 +588,9 @@ static void test_gone_while_another_worker_writes(void **state)
     Stage *stage;
 
     (void) state;
-    if (!stage_create("target", &plan, 2, &stage, &error) ||
-        !stage_fetch(stage, &removing, &error))
+    if (!stage_create("target", &plan, 2, &stage, &error) || !stage_fetch(stage, &removing, &error))
         fail_msg("%s", error.message);
-    assert_true(stage->found_files[0].left_out);
+    assert_true(stage->staging_states[0].left_out);
     assert_int_equal(stage_final_size(stage, &entries[0]), 0);
     done(stage);
 }

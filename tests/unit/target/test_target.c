@@ -265,7 +265,7 @@ static void test_recovery_conf_of_old_versions(void **state)
     assert_string_equal(command, "included %f");
 }
 
-static bool collect(void *context, const SourceFile *file, Error *unused)
+static bool collect(void *context, const VisitedFile *file, Error *unused)
 {
     Buffer *text = context;
 
