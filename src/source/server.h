@@ -202,11 +202,10 @@ void server_ask_along(ServerSource *self, const Query *query, ConnectionRow row,
 /* Take back the questions with this context that were not yet asked. */
 void server_withdraw_along(ServerSource *self, const void *context);
 
-/* Let the next attempt on the first connection read postgresql.auto.conf too, or all files of the
- * configuration, for the next callers of read_file. The arena must live until then. Nothing is
- * asked of servers that do not know the argument for missing files. */
-void server_read_settings_along(ServerSource *self, Arena *arena);
-void server_read_config_along(ServerSource *self);
+/* Let the next attempt on the first connection read files of the configuration too, as
+ * server_config_query does, for the next callers of read_file. The arena must live until then.
+ * Nothing is asked of servers that do not know the argument for missing files. */
+void server_read_config_along(ServerSource *self, bool all, Arena *arena);
 
 /* Run a query for at most one row, like connection_row, with server_attempt. If the query fails
  * because a file is missing, there is no row. */
@@ -261,9 +260,9 @@ Query server_seen_query(const Version *version, Arena *arena);
 MUST_CHECK bool server_take_seen(ServerSource *self, Connection *connection, const Query *query,
                                  Error *error);
 
-/* The same for postgresql.auto.conf, of servers that know the argument for missing files. The query
- * fails if the server cannot read the file. */
-Query server_settings_query(Arena *arena);
+/* The same for postgresql.auto.conf, or for all files of the configuration, of servers that know
+ * the argument for missing files. The query fails if the server cannot read one of them. */
+Query server_config_query(bool all, Arena *arena);
 MUST_CHECK bool server_take_config(ServerSource *self, Connection *connection, const Query *query,
                                    Error *error);
 

@@ -920,27 +920,19 @@ static const char config_sql[] =
     "FROM (SELECT path, (pg_catalog.pg_stat_file(path, true)).size\n"
     "  FROM pg_catalog.unnest($1::pg_catalog.text[]) AS path OFFSET 0) AS files";
 
-static Query config_query(const char *const *paths, size_t count, Arena *arena)
+Query server_config_query(bool all, Arena *arena)
 {
     AUTO_BUFFER Buffer files = {0};
 
-    for (size_t i = 0; i < count; i++)
-        array_append(&files, paths[i]);
+    for (size_t i = 0; all && i < sizeof(config_files) / sizeof(config_files[0]); i++)
+        array_append(&files, config_files[i]);
+    if (!all)
+        array_append(&files, SETTINGS_PATH);
     return (Query){.sql = config_sql,
                    .parameters = {arena_strdup(arena, array_literal(&files)),
                                   arena_printf(arena, "%d", CONFIG_SIZE_MAX + 1)},
                    .column_count = 3,
                    .binary = true};
-}
-
-static Query all_config_query(Arena *arena)
-{
-    return config_query(config_files, sizeof(config_files) / sizeof(config_files[0]), arena);
-}
-
-Query server_settings_query(Arena *arena)
-{
-    return config_query(&(const char *){SETTINGS_PATH}, 1, arena);
 }
 
 /* A ConnectionRow: keep the file's bytes, or that it is missing. What may be empty is not kept: it
@@ -961,17 +953,9 @@ bool server_take_config(ServerSource *self, Connection *connection, const Query 
     return connection_receive(connection, query, take_config_file, self, error);
 }
 
-void server_read_settings_along(ServerSource *self, Arena *arena)
+void server_read_config_along(ServerSource *self, bool all, Arena *arena)
 {
-    const Query query = server_settings_query(arena);
-
-    if (self->version->sql.missing_ok)
-        server_ask_along(self, &query, take_config_file, self, NULL);
-}
-
-void server_read_config_along(ServerSource *self)
-{
-    const Query query = all_config_query(self->arena);
+    const Query query = server_config_query(all, arena);
 
     if (self->version->sql.missing_ok)
         server_ask_along(self, &query, take_config_file, self, NULL);
@@ -982,7 +966,7 @@ static bool read_config_once(Connection *connection, void *context, Error *error
 {
     ServerSource *self = context;
     AUTO_ARENA Arena *arena = arena_create();
-    Query query = all_config_query(arena);
+    Query query = server_config_query(true, arena);
 
     query.ends = true;
     return connection_send(connection, &query, error) &&
@@ -993,7 +977,7 @@ bool server_ask_last_state(const ServerSource *self, Connection *connection, Que
                            Arena *arena, Error *error)
 {
     queries[0] = server_state_query(self->version, true, arena);
-    queries[1] = server_settings_query(arena);
+    queries[1] = server_config_query(false, arena);
     return connection_send(connection, &queries[0], error) &&
            connection_send(connection, &queries[1], error);
 }

@@ -472,7 +472,7 @@ void source_server_expect_rewind(Source *source)
 
     if (!source->is_server || !self->version->sql.missing_ok)
         return;
-    server_read_config_along(self);
+    server_read_config_along(self, true, self->arena);
     if (self->identity.in_recovery)
         return;
     server_forget_list(self);

@@ -175,7 +175,7 @@ static bool server_state(Source *source, Control *control, SourcePosition *posit
     }
     /* A caller that asks for removals does so at the end of a run, where -R comes next. */
     if (removes != NULL)
-        server_read_settings_along(self, arena);
+        server_read_config_along(self, false, arena);
     if (!server_attempt(self, 0, state_once, &query, NULL, error))
         return false;
     server_note_redo(self, control);
@@ -824,7 +824,7 @@ static bool greet_server(Connection *connection, void *context, Error *error)
     greeting.seen = server_seen_query(self->version, arena);
     greeting.digest = server_digest_query(self, &greeting.digest_kind);
     greeting.role = role_query(self->version, arena);
-    greeting.auto_settings = server_settings_query(arena);
+    greeting.auto_settings = server_config_query(false, arena);
     read.query = &greeting.state;
     ok = send_greeting(&greeting, self->version, connection, error) &&
          connection_receive_row(connection, arena, &greeting.rights, values, error) &&
