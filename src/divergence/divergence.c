@@ -135,8 +135,8 @@ static bool find_common_checkpoint(Search *search, Lsn before, Error *error)
     return false;
 }
 
-/* Let the answers about the WAL before the divergence bring the source's WAL after it as well,
- * which is read next. */
+/* Ask for the source's WAL after the divergence together with the next question, about the WAL
+ * before it: the WAL after the divergence is read next. */
 static void expect_wal_after(const Search *search, Lsn lsn)
 {
     const Clusters *clusters = search->in.clusters;

@@ -159,10 +159,10 @@ MUST_CHECK bool connection_rows(Connection *connection, const Query *query, Conn
                                 void *context, Error *error);
 
 /*
- * Let the transaction's beginning, which was not sent yet (connection_begin_expecting), take a
- * statement with it: the answer to the first statement brings the answer to this one too, in the
- * same round trip, and its rows are handed over before. At most ALONG_MAX in a transaction. The
- * strings of the query must live until then.
+ * Send a statement together with the transaction's beginning, which must not be sent yet
+ * (connection_begin_expecting). Its answer comes in the same round trip as that of the
+ * transaction's first statement, and its rows are handed over before. At most ALONG_MAX in a
+ * transaction. The strings of the query must live until then.
  *
  * If it fails on the server, or if row fails, the first statement fails with that error,
  * connection_along_failed is true, and only connection_end and connection_close may follow.

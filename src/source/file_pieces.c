@@ -209,7 +209,7 @@ static bool run_piece_worker(void *context, size_t item, Error *error)
         return true;
     else
     {
-        /* Making a connection may take many round trips: worker 0 takes batches meanwhile. */
+        /* While this worker connects, which may take many round trips, worker 0 takes batches. */
         if (source->operations->open_worker != NULL)
             source->operations->open_worker(source, (int) item);
         make_batch(&own, pieces, (int) item);

@@ -109,8 +109,8 @@ typedef struct ServerSource
     AlongQuestion along[ALONG_MAX];
     int along_count;
     ExpectedBytes expected_wal;
-    struct FileList
-        *expected_list; /* of source_server_expect_rewind; NULL: none, or already taken */
+    /* list of source_server_expect_rewind; NULL: none was asked for, or server_list has taken it */
+    struct FileList *expected_list;
     ServerConnection connections[SERVER_CONNECTIONS_MAX]; /* one for each worker */
     int connection_count;
     atomic_bool refused; /* another connection was refused: workers without one do not try */

@@ -389,7 +389,7 @@ static bool is_expected(const ExpectedBytes *expected, const FetchRequest *reque
            strcmp(request->path, expected->path) == 0;
 }
 
-/* Deliver the first pieces of the batch, as far as they were expected. */
+/* Deliver those first pieces of the batch whose bytes are in expected_wal. */
 static bool deliver_expected(ServerSource *self, Fetch *fetch, Error *error)
 {
     ExpectedBytes *expected = &self->expected_wal;

@@ -79,7 +79,8 @@ typedef struct VisitedFile
     dev_t device;    /* file's device on this host, after following links that the listing enters;
                         0 for a server's file */
     ino_t inode;     /* file's inode number, like device */
-    bool tried;      /* the source's server has read a byte of the file: it may read it */
+    bool tried; /* the source's server has read a byte of the file, so the server may read the file
+                 */
 } VisitedFile;
 
 /* Called for each listed file. False, with error, stops the listing. */
@@ -241,9 +242,9 @@ struct Source
 MUST_CHECK bool source_server_open(const char *conninfo, int retry_timeout_seconds,
                                    uint64_t bytes_per_second, Source **source, Error *error);
 
-/* The source's configuration and list of files will be asked for soon: the next answer on the first
- * connection brings both, so that they need no round trip of their own. Does nothing if the source
- * is a directory. */
+/* Ask for the source's configuration and its list of files together with the next question on the
+ * first connection, since a rewind will need both soon: the later calls of read_file and list then
+ * need no round trip. Does nothing if the source is a directory. */
 void source_server_expect_rewind(Source *source);
 
 /* The same for WAL of the source: `size` bytes, at most EXPECTED_WAL_MAX, of a file from an offset
