@@ -354,7 +354,7 @@ void source_server_expect_wal(Source *source, const char *path, uint64_t offset,
 {
     ServerSource *self = (ServerSource *) source;
     ExpectedBytes *expected = &self->expected_wal;
-    Arena *arena = self->arena;
+    Arena *arena;
     AUTO_BUFFER Buffer paths = {0}, offsets = {0}, sizes = {0};
     Query query = {.failure = FETCH_FAILURE, .column_count = 4, .binary = true};
 
@@ -362,6 +362,7 @@ void source_server_expect_wal(Source *source, const char *path, uint64_t offset,
     if (!source->is_server || self->identity.in_recovery || source->rate != NULL ||
         !self->version->sql.missing_ok)
         return;
+    arena = self->arena;
     server_withdraw_along(self, expected);
     *expected = (ExpectedBytes){.path = arena_strdup(arena, path),
                                 .offset = offset,
