@@ -41,9 +41,9 @@ sub is_refused
 sub is_dropped_meanwhile
 {
     my ($target, $source, $oid) = @_;
-    my ($dropped, $dropping, %seen) = (0);
+    my ($dropped, $dropping) = (0);
     my $link = $source->path("pg_tblspc/$oid");
-    my $proxy = RewindTest::Proxy->new('proxy', $source, filter => RewindTest::Liar::chosen(sub {
+    my $liar = RewindTest::Liar::chosen(sub {
         my ($sql, $row) = @_;
         return $row if $sql !~ /tablespace_location/;
         if ($row->[0] eq "pg_tblspc/$oid" && !$dropped++)
@@ -52,9 +52,14 @@ sub is_dropped_meanwhile
             # The server waits until all its processes have taken notice, and one of them sends what is held up here.
             ($dropping = $source->session)->send('DROP TABLESPACE dropped');
         }
-        wait_until('it is dropped before the next list', sub { !-l $link }) if $seen{ $row->[0] }++;
         return $dropped && ($row->[0] // '') =~ m{^pg_tblspc/$oid/} ? () : $row;
-    }));
+    });
+    my $proxy = RewindTest::Proxy->new('proxy', $source, filter => sub {
+        my ($number, $who, $bytes) = @_;
+        wait_until('it is dropped before the next list', sub { !-l $link })
+            if $who eq 'client' && $dropping && $bytes =~ /tablespace_location/;
+        return $liar->(@_);
+    });
     ok(-l $link, 'the source has the tablespace');
     rewinds($target, $proxy);
     $proxy->end;
