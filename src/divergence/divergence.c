@@ -142,19 +142,17 @@ static void expect_wal_after(const Search *search, Lsn lsn)
     const Clusters *clusters = search->in.clusters;
     const WalShape *shape = &clusters->shape;
     const uint64_t segment = wal_segment_of(shape, lsn);
-    const Lsn begin = wal_segment_start(shape, segment);
     const Lsn segment_end = wal_segment_start(shape, segment + 1);
     const Lsn end =
         search->in.state->position.end < segment_end ? search->in.state->position.end : segment_end;
-    const Timeline timeline = history_timeline_of_segment(&clusters->source_history, segment_end);
     AUTO_BUFFER Buffer path = {0};
-    char name[WAL_NAME_SIZE];
 
     if (end <= lsn)
         return;
-    wal_segment_name(shape, timeline, segment, name);
+    path_in(&path, shape->version->wal_directory,
+            SEGMENT_NAME(&search->in.source_wal->store->stream, segment));
     source_server_expect_wal(
-        clusters->source, path_in(&path, shape->version->wal_directory, name), lsn - begin,
+        clusters->source, buffer_string(&path), lsn - wal_segment_start(shape, segment),
         (uint32_t) (end - lsn < EXPECTED_WAL_MAX ? end - lsn : EXPECTED_WAL_MAX));
 }
 

@@ -168,8 +168,14 @@ MUST_CHECK bool connection_rows(Connection *connection, const Query *query, Conn
  * connection_along_failed is true, and only connection_end and connection_close may follow.
  */
 #define ALONG_MAX 3
-void connection_ask_along(Connection *connection, const Query *query, ConnectionRow row,
-                          void *context);
+typedef struct AlongQuery
+{
+    Query query;
+    ConnectionRow row;
+    void *context;
+    bool *answered; /* becomes true when all rows were handed over; NULL: not needed */
+} AlongQuery;
+void connection_ask_along(Connection *connection, const AlongQuery *along);
 bool connection_along_failed(const Connection *connection);
 
 /*

@@ -32,14 +32,6 @@ typedef enum Opening
     OPENING_ANSWERED /* the server has answered, and is the expected one */
 } Opening;
 
-/* A statement that the opening takes with it. */
-typedef struct AlongQuery
-{
-    Query query;
-    ConnectionRow row;
-    void *context;
-} AlongQuery;
-
 struct Connection
 {
     PGconn *pg;
@@ -491,7 +483,11 @@ static bool take_along(Connection *connection, Error *error)
         if (take_answer_rows(connection, &along->query, along->row, along->context, &failed,
                              error) &&
             failed == NULL && take_to_synchronization(connection, NULL, error))
+        {
+            if (along->answered != NULL)
+                *along->answered = true;
             continue;
+        }
         if (failed != NULL)
             error_query(connection, failed, &along->query, "on", error);
         PQclear(failed);
@@ -607,11 +603,10 @@ void connection_begin_expecting(Connection *connection, const char *instance)
     connection->along_failed = false;
 }
 
-void connection_ask_along(Connection *connection, const Query *query, ConnectionRow row,
-                          void *context)
+void connection_ask_along(Connection *connection, const AlongQuery *along)
 {
     assert(connection->opening == OPENING_DUE && connection->along_count < ALONG_MAX);
-    connection->along[connection->along_count++] = (AlongQuery){*query, row, context};
+    connection->along[connection->along_count++] = *along;
 }
 
 bool connection_along_failed(const Connection *connection)

@@ -62,15 +62,6 @@ typedef struct ExpectedBytes
     bool answered; /* the server has sent all, and no caller has got them yet */
 } ExpectedBytes;
 
-/* A question that the next attempt on the first connection takes with it: see server_ask_along. */
-typedef struct AlongQuestion
-{
-    Query query;
-    ConnectionRow row;
-    void *context;
-    bool *answered;
-} AlongQuestion;
-
 /* A worker's connection. */
 typedef struct ServerConnection
 {
@@ -106,7 +97,7 @@ typedef struct ServerSource
     SourceRole opened_role; /* kept for every caller */
     bool has_opened_control, has_opened_position, has_opened_role;
     SeenPath seen_files[SEEN_MAX], seen_names[SEEN_MAX];
-    AlongQuestion along[ALONG_MAX];
+    AlongQuery along[ALONG_MAX]; /* questions of server_ask_along that were not asked yet */
     int along_count;
     ExpectedBytes expected_wal;
     /* list of source_server_expect_rewind; NULL: none was asked for, or server_list has taken it */
@@ -190,14 +181,11 @@ MUST_CHECK bool server_attempt(ServerSource *self, int worker, Attempt attempt, 
 
 /*
  * Let the next attempt on the first connection take a question with it, in the same round trip,
- * before what the attempt itself asks. Strings of the query must live until then.
- *
- * *answered (NULL: not needed) becomes true when all rows were handed over. A question that fails,
- * whose answer is lost, or that comes when ALONG_MAX are waiting, is not asked again; rows may have
- * been handed over.
+ * before what the attempt itself asks. Strings of the query must live until then. A question that
+ * fails, whose answer is lost, or that comes when ALONG_MAX are waiting, is not asked again; rows
+ * may have been handed over.
  */
-void server_ask_along(ServerSource *self, const Query *query, ConnectionRow row, void *context,
-                      bool *answered);
+void server_ask_along(ServerSource *self, const AlongQuery *along);
 
 /* Take back the questions with this context that were not yet asked. */
 void server_withdraw_along(ServerSource *self, const void *context);

@@ -537,9 +537,10 @@ static bool begin_on_connection(ServerSource *self, ServerConnection *connection
         connection->connection =
             server_connect(self->conninfo, self->retry_timeout_seconds, seconds, &refusal, error);
         if (!self->identified)
+        {
             self->connect_seconds = clock_seconds() - begin;
-        if (!self->identified)
             self->answers |= connection->connection != NULL || refusal != REFUSAL_NONE;
+        }
         if (connection->connection == NULL)
             return false;
         connection_limit_rate(connection->connection, self->source.rate);
@@ -626,12 +627,11 @@ static bool retry_after_loss(const ServerSource *self, ServerConnection *connect
     return true;
 }
 
-void server_ask_along(ServerSource *self, const Query *query, ConnectionRow row, void *context,
-                      bool *answered)
+void server_ask_along(ServerSource *self, const AlongQuery *along)
 {
     pthread_mutex_lock(&self->connections[0].lock);
     if (self->along_count < ALONG_MAX)
-        self->along[self->along_count++] = (AlongQuestion){*query, row, context, answered};
+        self->along[self->along_count++] = *along;
     pthread_mutex_unlock(&self->connections[0].lock);
 }
 
@@ -648,24 +648,14 @@ void server_withdraw_along(ServerSource *self, const void *context)
 }
 
 /* Let the transaction that has just begun on the connection take the questions along, if it is the
- * first connection; drop them if the beginning was answered already. Returns their number; answered
- * gets their pointers, which the caller sets. */
-static int take_along_questions(ServerSource *self, const ServerConnection *connection,
-                                bool *answered[ALONG_MAX])
+ * first connection; drop them if the beginning was answered already. */
+static void take_along_questions(ServerSource *self, const ServerConnection *connection)
 {
-    int count = 0;
-
     if (connection != &self->connections[0])
-        return 0;
-    for (; count < self->along_count && !connection_is_begun(connection->connection); count++)
-    {
-        const AlongQuestion *along = &self->along[count];
-
-        answered[count] = along->answered;
-        connection_ask_along(connection->connection, &along->query, along->row, along->context);
-    }
+        return;
+    for (int i = 0; i < self->along_count && !connection_is_begun(connection->connection); i++)
+        connection_ask_along(connection->connection, &self->along[i]);
     self->along_count = 0;
-    return count;
 }
 
 /* Make the attempt on this connection, and retry it: see server_attempt. */
@@ -683,25 +673,23 @@ static bool attempt_on(ServerSource *self, ServerConnection *connection, Attempt
 
         if (ready)
         {
-            bool success, *answered[ALONG_MAX];
-            const int along = take_along_questions(self, connection, answered);
+            bool success, left_out;
 
+            take_along_questions(self, connection);
             progress->replayed = LSN_INVALID;
             success = attempt(connection->connection, context, error);
             note_answers(self, connection, progress->replayed);
             ready = connection_is_begun(connection->connection);
             checks = connection_met_other(connection->connection);
-            for (int i = 0; i < along && success && ready; i++)
-                if (answered[i] != NULL)
-                    *answered[i] = true;
+            left_out = connection_along_failed(connection->connection);
             connection_end(connection->connection);
             if (success)
                 return true;
             /* Another process's answers were dropped, or those after a question that went along and
              * failed: begin again, with a check or without the question. */
-            if (connection_along_failed(connection->connection))
+            if (left_out)
                 log_debug("asking again without what came along: %s", error->message);
-            if (checks || connection_along_failed(connection->connection))
+            if (checks || left_out)
                 continue;
         }
         if (error->kind != ERROR_RETRY)
@@ -955,10 +943,11 @@ bool server_take_config(ServerSource *self, Connection *connection, const Query 
 
 void server_read_config_along(ServerSource *self, bool all, Arena *arena)
 {
-    const Query query = server_config_query(all, arena);
+    const AlongQuery along = {
+        .query = server_config_query(all, arena), .row = take_config_file, .context = self};
 
     if (self->version->sql.missing_ok)
-        server_ask_along(self, &query, take_config_file, self, NULL);
+        server_ask_along(self, &along);
 }
 
 /* An Attempt: read config_files, and keep them. */

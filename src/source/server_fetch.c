@@ -196,6 +196,15 @@ static const char blocks_sql[] =
  * the piece was read. OFFSET 0 keeps this order. */
 static const char replayed_sql[] = "SELECT answers.*, %s FROM (%s OFFSET 0) AS answers";
 
+/* Append a request to the literals of the arrays of REQUEST_ROWS. */
+static void append_request(const FetchRequest *request, Buffer *paths, Buffer *offsets,
+                           Buffer *sizes)
+{
+    array_append(paths, request->path);
+    array_append_int(offsets, (int64_t) request->offset);
+    array_append_int(sizes, request->size);
+}
+
 /* Send a query for the next requests, up to the limits of one query. */
 static bool send_fetch_query(Connection *connection, Fetch *fetch, Error *error)
 {
@@ -209,9 +218,7 @@ static bool send_fetch_query(Connection *connection, Fetch *fetch, Error *error)
     {
         const FetchRequest *request = &fetch->batch->requests[fetch->asked++];
 
-        array_append(&paths, request->path);
-        array_append_int(&offsets, (int64_t) request->offset);
-        array_append_int(&sizes, request->size);
+        append_request(request, &paths, &offsets, &sizes);
         bytes += request->size;
     }
     fetch->ends[fetch->under_way++] = fetch->asked;
@@ -372,15 +379,13 @@ void source_server_expect_wal(Source *source, const char *path, uint64_t offset,
     {
         const FetchRequest piece = next_expected(expected, from);
 
-        array_append(&paths, piece.path);
-        array_append_int(&offsets, (int64_t) piece.offset);
-        array_append_int(&sizes, piece.size);
+        append_request(&piece, &paths, &offsets, &sizes);
     }
     query.sql = make_fetch_sql(self, &(FetchBatch){.digests = false}, arena);
     query.parameters[0] = arena_strdup(arena, array_literal(&paths));
     query.parameters[1] = arena_strdup(arena, array_literal(&offsets));
     query.parameters[2] = arena_strdup(arena, array_literal(&sizes));
-    server_ask_along(self, &query, take_expected_row, expected, &expected->answered);
+    server_ask_along(self, &(AlongQuery){query, take_expected_row, expected, &expected->answered});
 }
 
 static bool is_expected(const ExpectedBytes *expected, const FetchRequest *request)

@@ -477,8 +477,8 @@ void source_server_expect_rewind(Source *source)
         return;
     server_forget_list(self);
     self->expected_list = create_list(self);
-    server_ask_along(self, &list_query, list_row, self->expected_list,
-                     &self->expected_list->expected);
+    server_ask_along(self, &(AlongQuery){list_query, list_row, self->expected_list,
+                                         &self->expected_list->expected});
 }
 
 void server_forget_list(ServerSource *self)

@@ -170,14 +170,17 @@ static bool server_state(Source *source, Control *control, SourcePosition *posit
         self->has_last_state = false;
         *control = self->last_control;
         *removes = self->last_state.removes;
-        server_note_redo(self, control);
-        return take_position(&query, self->position_seen, self->last_state.position, error);
+        if (!take_position(&query, self->position_seen, self->last_state.position, error))
+            return false;
     }
-    /* A caller that asks for removals does so at the end of a run, where -R comes next. */
-    if (removes != NULL)
-        server_read_config_along(self, false, arena);
-    if (!server_attempt(self, 0, state_once, &query, NULL, error))
-        return false;
+    else
+    {
+        /* A caller that asks for removals does so at the end of a run, where -R comes next. */
+        if (removes != NULL)
+            server_read_config_along(self, false, arena);
+        if (!server_attempt(self, 0, state_once, &query, NULL, error))
+            return false;
+    }
     server_note_redo(self, control);
     return find_timeline(&query, error);
 }
