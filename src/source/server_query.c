@@ -165,6 +165,9 @@ static bool server_state(Source *source, Control *control, SourcePosition *posit
                            .removes = removes,
                            .arena = arena};
 
+    /* Recovery may start, and WAL may be read, up to this later state; a list that is older would
+     * lack what the source made in between. (Rule C99.) */
+    server_forget_list(self);
     if (removes != NULL && self->has_last_state)
     {
         self->has_last_state = false;
