@@ -7,7 +7,7 @@
 #   source   1 ──●──┬── 2 ── hot ── then many blocks by little WAL ── S ──▶                       early: it is decided when all is read
 #
 #   source   1 ──●──┬── 2 ── new: as many bytes of blocks as of WAL ── S ──▶                      the link decides
-# (Rules C36, C37, C62.)
+# (Rules C36, C37, C62, C99.)
 
 use strict;
 use warnings;
