@@ -259,6 +259,7 @@ static bool send_opening(Connection *connection)
         return true;
     connection->opening = OPENING_SENT;
     connection->in_transaction = true;
+    connection->ending = false;
     return (in_pipeline(connection) || PQenterPipelineMode(connection->pg)) &&
            send_plain(connection, "BEGIN ISOLATION LEVEL READ COMMITTED READ ONLY") &&
            send_plain(connection, connection->settings_sql) &&
@@ -278,6 +279,8 @@ static void note_awaited(Connection *connection)
  * has it, and answers later statements even if this one fails. */
 bool connection_send(Connection *connection, const Query *query, Error *error)
 {
+    /* After ROLLBACK a statement would run outside of the transaction, and without its settings. */
+    assert(!connection->in_transaction || !connection->ending);
     connection->sqlstate[0] = '\0';
     if (!is_usable(connection, error) ||
         (query->writes && !connection_await_begin(connection, error)))
@@ -570,11 +573,13 @@ static bool run_plain(Connection *connection, const char *sql, const char *name,
  * Statement that asks for the instance and makes settings. The settings are local to the
  * transaction, since a pooler may give the server connection to another client afterwards. The
  * timeouts come first, so that they no longer apply to the rest. work_mem of 8 MB has room for the
- * names in a directory of 100,000 files.
+ * names in a directory of 100,000 files. The database's owner may have set the search_path that
+ * holds until this statement has run, so operators name their schema too. (Rule T10.)
  */
 static const char settings_sql[] =
-    "SELECT pg_catalog.pg_is_in_recovery()::pg_catalog.text || ' ' ||\n"
-    "    (pg_catalog.date_part('epoch', pg_catalog.pg_postmaster_start_time()) * 1000000)\n"
+    "SELECT pg_catalog.pg_is_in_recovery()::pg_catalog.text OPERATOR(pg_catalog.||) ' '\n"
+    "    OPERATOR(pg_catalog.||) (pg_catalog.date_part('epoch',\n"
+    "      pg_catalog.pg_postmaster_start_time()) OPERATOR(pg_catalog.*) 1000000)\n"
     "    ::pg_catalog.int8::pg_catalog.text,\n"
     "  pg_catalog.set_config('statement_timeout', '0', true),\n"
     "  pg_catalog.set_config('lock_timeout', '0', true),\n"

@@ -923,14 +923,15 @@ Query server_config_query(bool all, Arena *arena)
                    .binary = true};
 }
 
-/* A ConnectionRow: keep the file's bytes, or that it is missing. What may be empty is not kept: it
- * is read alone when a caller asks for it. */
+/* A ConnectionRow: keep the file's bytes, or that it is missing. What may be empty, or be cut at
+ * the size that was asked for, is not kept: it is read alone when a caller asks for it. */
 static bool take_config_file(void *context, const ConnectionValue *columns, Error *error)
 {
     ServerSource *self = context;
 
     (void) error;
-    if (columns[1].bytes != NULL || columns[2].bytes == NULL)
+    if (columns[1].size <= CONFIG_SIZE_MAX &&
+        (columns[1].bytes != NULL || columns[2].bytes == NULL))
         keep_seen(self, self->seen_files, columns[0].bytes, &columns[1]);
     return true;
 }

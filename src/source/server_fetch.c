@@ -484,7 +484,6 @@ const Query *server_digest_query(const ServerSource *self, DigestKind *kind)
     if (!may_be_computed(self, *kind))
         return NULL;
     *query = digest_query(*kind, self->arena);
-    query->ends = true;
     return query;
 }
 
