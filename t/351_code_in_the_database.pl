@@ -14,7 +14,7 @@ use RewindTest;
 my $types = join ', ', map { "'$_'" }
     qw(text name oid int4 int8 float8 numeric bool bytea timestamptz inet regclass _text);
 
-# What the owner makes: the real thing comes out, after the note. note() may write a file only with a superuser's rights.
+# What the owner makes: the real thing comes out, after the note. note() writes only with a superuser's rights.
 sub code_of_owner
 {
     my ($version, $mark) = @_;
