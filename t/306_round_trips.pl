@@ -1,4 +1,4 @@
-# A small rewind needs few round trips: at most 6 with two tables, without those that make the connection, as the
+# A small rewind needs few round trips: at most 5 with two tables, without those that make the connection, as the
 # report counts them and as the wire shows them.  (The source is a server. Rules C98, P1.)
 #
 #   pg_rewind ──▶ proxy ──▶ source     a trip: a question, at a moment when all questions before are answered
@@ -12,15 +12,15 @@ use RewindTest::Liar;
 use RewindTest::Proxy;
 use Time::HiRes qw(sleep);
 
-use constant MOST => 6;
+use constant MOST => 5;
 use constant MOST_WAL => 256 * 1024;
 use constant HELD_SECONDS => 0.15;    # what is asked: when the first part is passed on, all have come
 
 # A filter that counts them in a file, and writes the statements to another. Nobody waits for the answer to a ROLLBACK
-# that is sent alone.
+# that is sent alone. The source writes when the last pieces are asked for.
 sub counting
 {
-    my ($file) = @_;
+    my ($file, $source) = @_;
     my (%connection, $trips);
 
     return sub {
@@ -39,6 +39,7 @@ sub counting
         sleep HELD_SECONDS;
         my @asked = $bytes =~ /P\0\0..\0([^\0]+)\0/gs;
         append("$file.sql", join '', map { s/\s+/ /gr . "\n" } @asked);
+        $source->sql("INSERT INTO t VALUES (0, 'written meanwhile')") if grep { /pg_locks/ } @asked;
         my $open = grep { !defined } @{ $connection->{asked} };
         if ("@asked" eq 'ROLLBACK') { $connection->{alone} = 1 }
         elsif (@asked && $open == $connection->{alone}) { spew($file, ++$trips) }
@@ -59,7 +60,7 @@ each_version(sub {
         target => sub { $_[0]->sql("UPDATE $_ SET v = 'target' WHERE i % 2 = 0") for qw(t u) });
     my $torn = $target->copy('torn');
     my $file = work_dir() . '/trips';
-    my $proxy = RewindTest::Proxy->new('proxy', $source, filter => counting($file));
+    my $proxy = RewindTest::Proxy->new('proxy', $source, filter => counting($file, $source));
     my $result = rewind($target, $proxy, options => [ '--no-sync', '--report=json' ]);
 
     is($result->{status}, 0, 'pg_rewind succeeds') or diag($result->{stderr});
@@ -70,6 +71,10 @@ each_version(sub {
     my @asked = split /\n/, slurp("$file.sql");
     my ($state) = grep { $asked[$_] =~ /AS removes.*AS standby/ && $asked[$_] =~ /pg_locks/ } 0 .. $#asked;
     like($asked[ $state - 1 ], qr/AS pieces/, 'the state at the end is asked for right behind the last pieces');
+    my ($wal_at_end, @after) = @asked[ $state + 2 .. $#asked ];
+    like($wal_at_end, qr/flush_lsn\(\) OPERATOR\(pg_catalog\.-\)/, 'with the WAL that the source has written meanwhile');
+    my ($next_run) = grep { $after[$_] =~ /quote_ident\(current_user\)/ } 0 .. $#after;
+    unlike(join("\n", @after[ 0 .. ($next_run // @after) - 1 ]), qr/AS pieces/, 'so no more is asked for');
     my $wal = JSON::PP->new->utf8->decode($result->{stdout})->{bytes}{fetched_by_kind}{wal};
     cmp_ok($wal, '<', MOST_WAL, "$wal bytes of WAL are fetched: what is proved to be equal is the target's own");
     is($proxy->status->{made}, 1, 'one connection is enough');

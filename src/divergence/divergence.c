@@ -135,27 +135,6 @@ static bool find_common_checkpoint(Search *search, Lsn before, Error *error)
     return false;
 }
 
-/* Ask for the source's WAL after the divergence together with the next question, about the WAL
- * before it: the WAL after the divergence is read next. */
-static void expect_wal_after(const Search *search, Lsn lsn)
-{
-    const Clusters *clusters = search->in.clusters;
-    const WalShape *shape = &clusters->shape;
-    const uint64_t segment = wal_segment_of(shape, lsn);
-    const Lsn segment_end = wal_segment_start(shape, segment + 1);
-    const Lsn end =
-        search->in.state->position.end < segment_end ? search->in.state->position.end : segment_end;
-    AUTO_BUFFER Buffer path = {0};
-
-    if (end <= lsn)
-        return;
-    path_in(&path, shape->version->wal_directory,
-            SEGMENT_NAME(&search->in.source_wal->store->stream, segment));
-    source_server_expect_wal(
-        clusters->source, buffer_string(&path), lsn - wal_segment_start(shape, segment),
-        (uint32_t) (end - lsn < EXPECTED_WAL_MAX ? end - lsn : EXPECTED_WAL_MAX));
-}
-
 /*
  * Find the divergence, at search->latest or before, and the last common checkpoint, so that the WAL
  * from that checkpoint's redo position to the divergence is identical on both sides, where both
@@ -202,7 +181,8 @@ static bool find_divergence(Search *search, bool archive_of_source_only, Error *
             return false;
         search->compared_from = from;
         if (!search->moved && !search->in.is_preview)
-            expect_wal_after(search, divergence->lsn);
+            source_wal_expect(search->in.source_wal, divergence->lsn,
+                              search->in.state->position.end);
         if (!wal_compare(&sides, from, divergence->lsn, comparison, error))
             return false;
         log_debug("%llu bytes of WAL before %s are equal in source and target",

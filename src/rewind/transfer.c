@@ -336,8 +336,10 @@ static bool stage_and_prove(const Session *session, const StagedWal *wal, Staged
     /* WAL that is complete comes first, before the source removes it; the rest when no byte of data
      * is younger than its end. */
     if (!staged_wal_add(wal, &segment, source_state_wal_end(&planned->source, divergence), false,
-                        error) ||
-        !stage_fetch(staged->stage, clusters->source, error))
+                        error))
+        return false;
+    source_wal_expect_last(session->source_wal);
+    if (!stage_fetch(staged->stage, clusters->source, error))
         return false;
     wait = wait_begin(session->options->wait_timeout_seconds);
     for (;;)

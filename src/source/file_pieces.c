@@ -236,6 +236,11 @@ bool file_pieces_ask(FilePieces *pieces, int workers, Error *error)
     if (pieces->digests && source->directory == NULL && source->digest == DIGEST_NONE)
         return true;
     pieces->ends_reading = pieces->ends_reading && workers == 1;
+    if (workers == 1)
+    {
+        pieces->batch_pieces_max = FETCH_COUNT_MAX;
+        pieces->batch_bytes_max = BATCH_BYTES_MAX;
+    }
     make_batch(&first, pieces, 0);
     fill_batch(&first);
     ok = workers_run(workers, (size_t) workers, run_piece_worker, &first, error);

@@ -7,8 +7,10 @@
  * The caller names ranges of files, one after the other. The ranges are cut into pieces. Each
  * worker takes a batch of pieces, asks the source for all of them in one call (so that the batch
  * waits for the link's delay once), hands each answer to the caller, and takes the next batch. A
- * batch is bounded in number and bytes; memory does not grow with the number of files. The first
- * error stops all workers, and so does a signal.
+ * batch is bounded in number and bytes; memory does not grow with the number of files. A worker
+ * that is alone has nobody to leave pieces for: it takes the largest batches, which have
+ * BATCH_BYTES_MAX bytes or FETCH_COUNT_MAX pieces. The first error stops all workers, and so does a
+ * signal.
  *
  * Used by the fetch, the comparison of whole files and --compare (stage/), and for WAL by the fetch
  * of segments (wal_store/) and their comparison (divergence/).
@@ -47,6 +49,9 @@ typedef struct PieceWorker
                        uninitialised; NULL if bytes_size is 0 */
 } PieceWorker;
 
+/* Bytes of a batch that is worth waiting for the link's delay: more would spare little time. */
+#define BATCH_BYTES_MAX (64u * 1024 * 1024)
+
 /* The question to the source, and the caller's functions. */
 typedef struct FilePieces
 {
@@ -55,8 +60,10 @@ typedef struct FilePieces
                             bytes in any case */
     uint32_t block_size; /* bytes in a digest, see FetchBatch; without digests unused */
     uint32_t piece_size; /* largest size of a piece, bytes */
-    size_t batch_pieces_max;  /* largest number of pieces in a batch, up to FETCH_COUNT_MAX */
-    uint64_t batch_bytes_max; /* a batch that has reached this size takes no further piece */
+    size_t batch_pieces_max;  /* of several workers: largest number of pieces in a batch, up to
+                                 FETCH_COUNT_MAX */
+    uint64_t batch_bytes_max; /* of several workers: a batch that has reached this size takes no
+                                 further piece */
     size_t bytes_size;        /* size of PieceWorker.bytes; 0: no memory is wanted */
     bool ends_reading;        /* FetchBatch's ends_reading for the last batch, if one worker asks */
     Written *written;         /* `written` of PieceWorker.file; NULL is allowed */

@@ -57,6 +57,7 @@ typedef struct ExpectedBytes
     const char *path;
     uint64_t offset;
     uint32_t asked_size;
+    Lsn last_from;  /* LSN of source_server_expect_last_wal; LSN_INVALID if not asked for so */
     uint8_t *bytes; /* the first `size` bytes from the offset on */
     uint32_t size;
     bool answered; /* the server has sent all, and no caller has got them yet */
@@ -230,13 +231,27 @@ typedef struct StateRead
 MUST_CHECK bool server_receive_state(StateRead *read, Error *error);
 MUST_CHECK bool server_read_state(StateRead *read, Control *control, Error *error);
 
-/* Ask, after what was sent on the connection, for the state with removals and for
- * postgresql.auto.conf; receive both for the next callers of state and read_file. An answer that
- * cannot be used is dropped: fails only if the connection is lost. */
+/* Ask, after what was sent on the connection, for the state with removals, for
+ * postgresql.auto.conf, and for the WAL of source_server_expect_last_wal, if the last query has SQL
+ * text; receive these for the next callers of state, read_file and fetch. An answer that cannot be
+ * used is dropped: fails only if the connection is lost. */
+enum
+{
+    LAST_STATE,
+    LAST_CONFIG,
+    LAST_WAL,
+    LAST_QUERIES
+};
 MUST_CHECK bool server_ask_last_state(const ServerSource *self, Connection *connection,
-                                      Query queries[2], Arena *arena, Error *error);
+                                      Query queries[LAST_QUERIES], Arena *arena, Error *error);
 MUST_CHECK bool server_take_last_state(ServerSource *self, Connection *connection,
-                                       const Query queries[2], Error *error);
+                                       const Query queries[LAST_QUERIES], Error *error);
+
+/* Query for the WAL of source_server_expect_last_wal; without SQL text if none is expected.
+ * server_take_last_wal receives its answer. */
+Query server_last_wal_query(const ServerSource *self, Arena *arena);
+MUST_CHECK bool server_take_last_wal(ServerSource *self, Connection *connection, const Query *query,
+                                     Error *error);
 
 /* Set the source's identity to that of the connection's server, whose state was just read. */
 MUST_CHECK bool server_identify(ServerSource *self, Connection *connection,

@@ -27,7 +27,7 @@ typedef struct Fetch
     const FetchBatch *batch;
     ServerSource *server;
     bool asks_state; /* FetchBatch.ends_reading is answered */
-    Query state_queries[2];
+    Query state_queries[LAST_QUERIES];
     Arena *arena;
     AttemptProgress progress; /* delivered: index of the request answered next */
     size_t asked;             /* requests before this index were sent on this connection */
@@ -357,24 +357,41 @@ static bool take_expected_row(void *context, const ConnectionValue *columns, Err
     return true;
 }
 
+/* A standby's WAL is fetched when it is known how much it has replayed. At a limited rate nothing
+ * is asked for that might not be needed. */
+static bool can_expect_wal(const ServerSource *self)
+{
+    return self->source.is_server && !self->identity.in_recovery && self->source.rate == NULL &&
+           self->version->sql.missing_ok;
+}
+
+/* Let go of what is expected, and expect these bytes. */
+static ExpectedBytes *expect_bytes(ServerSource *self, const char *path, uint64_t offset,
+                                   uint32_t size)
+{
+    ExpectedBytes *expected = &self->expected_wal;
+
+    server_withdraw_along(self, expected);
+    *expected = (ExpectedBytes){.path = arena_strdup(self->arena, path),
+                                .offset = offset,
+                                .asked_size = size,
+                                .bytes = arena_allocate(self->arena, size)};
+    return expected;
+}
+
 void source_server_expect_wal(Source *source, const char *path, uint64_t offset, uint32_t size)
 {
     ServerSource *self = (ServerSource *) source;
-    ExpectedBytes *expected = &self->expected_wal;
+    ExpectedBytes *expected;
     Arena *arena;
     AUTO_BUFFER Buffer paths = {0}, offsets = {0}, sizes = {0};
     Query query = {.failure = FETCH_FAILURE, .column_count = 4, .binary = true};
 
     assert(size <= EXPECTED_WAL_MAX);
-    if (!source->is_server || self->identity.in_recovery || source->rate != NULL ||
-        !self->version->sql.missing_ok)
+    if (!can_expect_wal(self))
         return;
     arena = self->arena;
-    server_withdraw_along(self, expected);
-    *expected = (ExpectedBytes){.path = arena_strdup(arena, path),
-                                .offset = offset,
-                                .asked_size = size,
-                                .bytes = arena_allocate(arena, size)};
+    expected = expect_bytes(self, path, offset, size);
     for (uint32_t from = 0; from < size; from += FETCH_SIZE_MAX)
     {
         const FetchRequest piece = next_expected(expected, from);
@@ -386,6 +403,56 @@ void source_server_expect_wal(Source *source, const char *path, uint64_t offset,
     query.parameters[1] = arena_strdup(arena, array_literal(&offsets));
     query.parameters[2] = arena_strdup(arena, array_literal(&sizes));
     server_ask_along(self, &(AlongQuery){query, take_expected_row, expected, &expected->answered});
+}
+
+void source_server_expect_last_wal(Source *source, const char *path, uint64_t offset, Lsn from)
+{
+    ServerSource *self = (ServerSource *) source;
+
+    if (can_expect_wal(self))
+        expect_bytes(self, path, offset, FETCH_SIZE_MAX)->last_from = from;
+}
+
+Query server_last_wal_query(const ServerSource *self, Arena *arena)
+{
+    const ExpectedBytes *expected = &self->expected_wal;
+    const ServerSql *names = &self->version->sql;
+
+    if (expected->last_from == LSN_INVALID)
+        return (Query){0};
+    return (Query){
+        .sql = arena_printf(
+            arena,
+            "SELECT pg_catalog.pg_read_binary_file($1::pg_catalog.text, $2::pg_catalog.int8, "
+            "LEAST(GREATEST(pg_catalog.%s() OPERATOR(pg_catalog.-) $3::pg_catalog.pg_lsn, 0), "
+            "%u)::pg_catalog.int8%s)",
+            names->flushed_position, expected->asked_size, server_missing_ok_argument(names)),
+        .failure = FETCH_FAILURE,
+        .parameters = {expected->path,
+                       arena_printf(arena, "%llu", (unsigned long long) expected->offset),
+                       arena_printf(arena, "%X/%X", LSN_ARGS(expected->last_from))},
+        .column_count = 1,
+        .binary = true};
+}
+
+/* A ConnectionRow: keep the WAL's bytes. */
+static bool take_last_wal_row(void *context, const ConnectionValue *columns, Error *error)
+{
+    ExpectedBytes *expected = context;
+
+    (void) error;
+    if (columns[0].bytes == NULL || columns[0].size > expected->asked_size)
+        return true;
+    memcpy(expected->bytes, columns[0].bytes, columns[0].size);
+    expected->size = (uint32_t) columns[0].size;
+    expected->answered = true;
+    return true;
+}
+
+bool server_take_last_wal(ServerSource *self, Connection *connection, const Query *query,
+                          Error *error)
+{
+    return connection_receive(connection, query, take_last_wal_row, &self->expected_wal, error);
 }
 
 static bool is_expected(const ExpectedBytes *expected, const FetchRequest *request)

@@ -4,8 +4,8 @@
  *
  * source.c has the code that both kinds share, digests, and the recognition of encrypted clusters.
  * The functions source_server_... are in server_query.c, but source_server_expect_rewind in
- * server_list.c and source_server_expect_wal in server_fetch.c; source_directory_open is in
- * directory.c.
+ * server_list.c, source_server_expect_wal and source_server_expect_last_wal in server_fetch.c;
+ * source_directory_open is in directory.c.
  *
  * Nothing is written on the source, except a replication slot that was asked for. Paths are
  * relative to the source's data directory. Functions with a worker number may be called by several
@@ -95,7 +95,7 @@ typedef struct FetchRequest
                       DIGEST_PIECE_SIZE_MAX */
 } FetchRequest;
 #define FETCH_SIZE_MAX (1024 * 1024) /* bytes in a piece that is fetched */
-#define FETCH_COUNT_MAX 2000         /* pieces in a FetchBatch */
+#define FETCH_COUNT_MAX 8192         /* pieces in a FetchBatch */
 
 /*
  * Pieces that a source is asked for in one call: their bytes, or digests of DIGEST_SIZE bytes.
@@ -252,6 +252,11 @@ void source_server_expect_rewind(Source *source);
  * of them gets them from there. Does nothing for a standby, nor with a limit of the rate. */
 #define EXPECTED_WAL_MAX (4 * FETCH_SIZE_MAX)
 void source_server_expect_wal(Source *source, const char *path, uint64_t offset, uint32_t size);
+
+/* The same for WAL that the source will have flushed when its state at the end is asked for
+ * (FetchBatch's ends_reading): bytes of a file from an offset on, where the LSN `from` lies; the
+ * server sends those before its flush position, at most FETCH_SIZE_MAX. */
+void source_server_expect_last_wal(Source *source, const char *path, uint64_t offset, Lsn from);
 
 /*
  * Ask a source server for names. `database` is called with each database: OID, name, whether this

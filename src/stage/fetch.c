@@ -22,8 +22,8 @@
 #include <string.h>
 
 #define COMPARED_PIECE_SIZE (DIGEST_PIECE_SIZE_MAX / 2)
-#define COMPARED_BATCH_BYTES_MAX (64u * 1024 * 1024)
-#define FETCH_BATCH_BYTES_MAX (16u * 1024 * 1024)
+#define FETCH_BATCH_BYTES_MIN (16u * 1024 * 1024)
+#define FETCH_BATCHES_PER_WORKER 8 /* of each of several workers, if batches are large */
 #define RANGE_SIZE_MAX (1024u * 1024 * 1024)
 #define GATHER_SIZE (1024u * 1024)
 #define WRITEBACK_SIZE_MIN (64u * 1024) /* smaller pieces are not written back before the sync */
@@ -221,7 +221,7 @@ static bool compare_files(FileFetch *fetch, Error *error)
                          .digests = true,
                          .piece_size = rate_piece(source->rate, COMPARED_PIECE_SIZE),
                          .batch_pieces_max = FETCH_COUNT_MAX,
-                         .batch_bytes_max = COMPARED_BATCH_BYTES_MAX,
+                         .batch_bytes_max = BATCH_BYTES_MAX,
                          .bytes_size = COMPARED_PIECE_SIZE + 1,
                          .context = fetch,
                          .lock = &stage->lock,
@@ -475,10 +475,14 @@ static bool fetch_files(FileFetch *fetch, Error *error)
 {
     Stage *stage = fetch->stage;
     Source *source = fetch->source;
+    const uint64_t share =
+        stage->plan->fetch_bytes / ((uint64_t) fetch->workers * FETCH_BATCHES_PER_WORKER);
     FilePieces pieces = {.source = source,
                          .piece_size = rate_piece(source->rate, FETCH_SIZE_MAX),
                          .batch_pieces_max = FETCH_COUNT_MAX,
-                         .batch_bytes_max = FETCH_BATCH_BYTES_MAX,
+                         .batch_bytes_max = share < FETCH_BATCH_BYTES_MIN ? FETCH_BATCH_BYTES_MIN
+                                            : share > BATCH_BYTES_MAX     ? BATCH_BYTES_MAX
+                                                                          : share,
                          .bytes_size = GATHER_SIZE + FETCH_SIZE_MAX,
                          .ends_reading = true,
                          .written = stage->written,

@@ -571,6 +571,41 @@ static bool fetch_segments(SourceWal *wal, WalFetch *fetch, Error *error)
     return true;
 }
 
+/* Set `path` to the segment's path below the source's data directory; returns its text. */
+static const char *source_path(const SourceWal *wal, uint64_t segment, Buffer *path)
+{
+    const WalStream *stream = &wal->store->stream;
+
+    return path_in(path, stream->shape.version->wal_directory, SEGMENT_NAME(stream, segment));
+}
+
+void source_wal_expect(const SourceWal *wal, Lsn from, Lsn end)
+{
+    const WalShape *shape = &wal->store->stream.shape;
+    const uint64_t segment = wal_segment_of(shape, from);
+    const Lsn start = wal_segment_start(shape, segment);
+    const Lsn segment_end = wal_segment_start(shape, segment + 1);
+    AUTO_BUFFER Buffer path = {0};
+
+    if (end > segment_end)
+        end = segment_end;
+    if (end > from)
+        source_server_expect_wal(
+            wal->clusters->source, source_path(wal, segment, &path), from - start,
+            (uint32_t) (end - from < EXPECTED_WAL_MAX ? end - from : EXPECTED_WAL_MAX));
+}
+
+void source_wal_expect_last(const SourceWal *wal)
+{
+    const Lsn start = wal_segment_start(&wal->store->stream.shape, wal->part_segment);
+    AUTO_BUFFER Buffer path = {0};
+
+    if (wal->part_size > 0)
+        source_server_expect_last_wal(wal->clusters->source,
+                                      source_path(wal, wal->part_segment, &path), wal->part_size,
+                                      start + wal->part_size);
+}
+
 bool source_wal_fetch(SourceWal *wal, Lsn from, Lsn end, Error *error)
 {
     AUTO_ARENA Arena *arena = arena_create();

@@ -58,6 +58,14 @@ SourceWal *source_wal_create(const Options *options, const Clusters *clusters,
 
 /* ---- Fetching ---- */
 
+/* Ask a source server for WAL from `from` on, which will be fetched next, together with the next
+ * question: at most to `end`, up to which it was flushed, and to the segment's end. */
+void source_wal_expect(const SourceWal *wal, Lsn from, Lsn end);
+
+/* Ask for what the source writes after the WAL that was fetched together with the state at the end
+ * of reading. */
+void source_wal_expect_last(const SourceWal *wal);
+
 /* A WalStoreFetch, whose context is the SourceWal: fetch the source's pg_wal/NAME to the file path;
  * path NULL: only look whether the source has the file. */
 MUST_CHECK bool source_wal_fetch_segment(void *wal, const char *name, const char *path, bool *found,
