@@ -72,7 +72,7 @@ each_version(sub {
     my ($state) = grep { $asked[$_] =~ /AS removes.*AS standby/ && $asked[$_] =~ /pg_locks/ } 0 .. $#asked;
     like($asked[ $state - 1 ], qr/AS pieces/, 'the state at the end is asked for right behind the last pieces');
     my ($wal_at_end, @after) = @asked[ $state + 2 .. $#asked ];
-    like($wal_at_end, qr/flush_lsn\(\) OPERATOR\(pg_catalog\.-\)/, 'with the WAL that the source has written meanwhile');
+    like($wal_at_end, qr/flush_lsn\(\) OPERATOR\(pg_catalog\.-\)/, 'with the WAL that was written meanwhile');
     my ($next_run) = grep { $after[$_] =~ /quote_ident\(current_user\)/ } 0 .. $#after;
     unlike(join("\n", @after[ 0 .. ($next_run // @after) - 1 ]), qr/AS pieces/, 'so no more is asked for');
     my $wal = JSON::PP->new->utf8->decode($result->{stdout})->{bytes}{fetched_by_kind}{wal};
