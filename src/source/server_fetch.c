@@ -13,6 +13,9 @@
 #define QUERY_BYTES_MAX ((uint64_t) 4 * 1024 * 1024)
 #define QUERIES_UNDER_WAY_MAX 4
 
+/* Fewer zeros of a page are sent with it: to leave them out would cost more. */
+#define ZEROS_LEFT_OUT_MIN "512"
+
 #define FETCH_FAILURE "could not fetch remote files from source server"
 
 /* SQL text before and after a bytea expression, which together give its digest as a bytea of
@@ -38,6 +41,7 @@ typedef struct Fetch
     uint64_t query_bytes_max;
     bool fails_where_gone; /* a missing file makes the whole query fail (before 9.5) */
     Query query;
+    Buffer *whole; /* a piece of which the server has left out zeros */
     FetchDelivery deliver;
     void *context;
 } Fetch;
@@ -51,7 +55,7 @@ static int64_t value_int8(const ConnectionValue *value)
     return (int64_t) be64toh(bits);
 }
 
-/* Check that the row answers the request. Columns: path, offset, bytes or digests, number of zeros
+/* Check that the row answers the request. Columns: path, offset, bytes or digests, zeros left out
  * (NULL with digests); from a standby, its replay position as well. */
 static bool check_piece(const FetchRequest *request, const ConnectionValue *columns, Error *error)
 {
@@ -77,26 +81,40 @@ static bool check_piece(const FetchRequest *request, const ConnectionValue *colu
     return true;
 }
 
-/* Set *bytes and *size to a piece's bytes; the server may have sent the number of zeros instead. */
-static bool take_piece(const FetchRequest *request, const ConnectionValue *columns,
+/* Set *bytes and *size to a piece's bytes. The server may have left out zeros and sent their
+ * number, and in the upper half of the value their place: the piece is then put together in
+ * `whole`. */
+static bool take_piece(const FetchRequest *request, const ConnectionValue *columns, Buffer *whole,
                        const uint8_t **bytes, size_t *size, Error *error)
 {
-    static uint8_t zeros[FETCH_SIZE_MAX];
-    const ConnectionValue *piece = &columns[2], *zero_count = &columns[3];
+    static const uint8_t zeros[FETCH_SIZE_MAX];
+    const ConnectionValue *piece = &columns[2], *left_out = &columns[3];
+    uint64_t place = 0;
+    uint32_t count = 0;
 
-    *bytes = (const uint8_t *) piece->bytes;
-    *size = piece->size;
-    if (zero_count->bytes != NULL)
+    if (left_out->bytes != NULL && left_out->size == 8)
     {
-        if (piece->size != 0 || zero_count->size != 8)
-            return error_set(error, ERROR_FAILED, /* contract */
-                             "unexpected result length while fetching remote files");
-        *size = (size_t) value_int8(zero_count); /* a negative count becomes too large a size */
-        *bytes = zeros;
+        count = (uint32_t) value_int8(left_out);
+        place = (uint64_t) value_int8(left_out) >> 32;
     }
+    if ((left_out->bytes != NULL && left_out->size != 8) || place > piece->size)
+        return error_set(error, ERROR_FAILED, /* contract */
+                         "unexpected result length while fetching remote files");
+    *bytes = (const uint8_t *) piece->bytes;
+    *size = piece->size + count;
     if (*size > request->size)
         return error_set(error, ERROR_FAILED, /* contract */
                          "received more than requested for file \"%s\"", request->path);
+    if (piece->size == 0)
+        *bytes = zeros;
+    else if (count > 0)
+    {
+        buffer_clear(whole);
+        buffer_append(whole, piece->bytes, place);
+        buffer_append(whole, zeros, count);
+        buffer_append(whole, piece->bytes + place, piece->size - place);
+        *bytes = whole->bytes;
+    }
     log_debug("received chunk for file \"%s\", offset %lld, size %zu", /* contract */
               request->path, (long long) request->offset, *size);
     return true;
@@ -145,14 +163,14 @@ static bool fetch_row(void *context, const ConnectionValue *columns, Error *erro
     }
     if (fetch->batch->digests)
         return deliver_digests(fetch, index, piece, error);
-    return take_piece(request, columns, &bytes, &size, error) &&
+    return take_piece(request, columns, fetch->whole, &bytes, &size, error) &&
            fetch->deliver(fetch->context, index, bytes, size, error);
 }
 
 /*
  * FROM clause with a row for each request, from three arrays of the same length. (Not ROWS FROM,
  * which 9.3 lacks, nor unnest of several arrays, which cannot be qualified with a schema.) In each
- * query "%s" is server_missing_ok_argument.
+ * query, except the first, "%s" is server_missing_ok_argument.
  */
 #define REQUEST_ROWS                                                                               \
     "FROM (SELECT pg_catalog.unnest($1::pg_catalog.text[]) AS path, "                              \
@@ -160,19 +178,36 @@ static bool fetch_row(void *context, const ConnectionValue *columns, Error *erro
     "pg_catalog.unnest($3::pg_catalog.int4[]) AS len) AS x"
 
 /*
- * Query for bytes. Of a piece that is all zeros only the number of zeros is sent: the rest of a WAL
- * segment after a switch, or pages that were never used. Most other pieces are recognized by their
- * first 64 bytes, without a look at the rest.
+ * Query for bytes. Zeros are left out of a piece that is all zeros (the rest of a WAL segment after
+ * a switch, or pages that were never used), and of a single page between the ends of its line
+ * pointers and of its tuples, if all is zeros there (pd_lower and pd_upper in PageHeaderData,
+ * storage/bufpage.h; where a file has no such pages, the numbers at this place do no harm). The
+ * last column has their number, and in its upper half their place. Most other pieces are recognized
+ * without a look at their rest. "%u": three times the size
+ * of a page; "%s": server_missing_ok_argument.
  */
 static const char fetch_sql[] =
-    "SELECT path, begin, CASE WHEN zeros THEN pg_catalog.decode('', 'hex') ELSE piece END, "
-    "CASE WHEN zeros THEN pg_catalog.octet_length(piece)::pg_catalog.int8 END FROM (SELECT path, "
-    "begin, piece, "
+    "SELECT path, begin, CASE WHEN zeros IS NULL THEN piece ELSE "
+    "pg_catalog.substr(piece, 1, (zeros >> 32)::pg_catalog.int4) || "
+    "pg_catalog.substr(piece, ((zeros >> 32) + (zeros & 4294967295) + 1)::pg_catalog.int4) END, "
+    "zeros FROM (SELECT path, begin, piece, "
     "CASE WHEN pg_catalog.substr(piece, 1, 64) = "
-    "pg_catalog.decode(pg_catalog.repeat('00', 64), 'hex') THEN pg_catalog.octet_length("
-    "pg_catalog.btrim(piece, pg_catalog.decode('00', 'hex'))) = 0 END AS zeros "
+    "pg_catalog.decode(pg_catalog.repeat('00', 64), 'hex') THEN CASE WHEN pg_catalog.octet_length("
+    "pg_catalog.btrim(piece, pg_catalog.decode('00', 'hex'))) = 0 THEN "
+    "pg_catalog.octet_length(piece)::pg_catalog.int8 END "
+    "WHEN upper - lower BETWEEN " ZEROS_LEFT_OUT_MIN " AND %u AND "
+    "pg_catalog.substr(piece, lower + 1, upper - lower) = pg_catalog.substr("
+    "pg_catalog.decode(pg_catalog.repeat('00', %u), 'hex'), 1, upper - lower) THEN "
+    "(lower::pg_catalog.int8 << 32) + upper - lower END AS zeros "
+    "FROM (SELECT path, begin, piece, "
+    "CASE WHEN is_page THEN pg_catalog.get_byte(piece, 12) + 256 * pg_catalog.get_byte(piece, 13) "
+    "END AS lower, "
+    "CASE WHEN is_page THEN pg_catalog.get_byte(piece, 14) + 256 * pg_catalog.get_byte(piece, 15) "
+    "END AS upper "
+    "FROM (SELECT path, begin, piece, pg_catalog.octet_length(piece) = %u AS is_page "
     "FROM (SELECT path, begin, pg_catalog.pg_read_binary_file(path, begin, len%s) AS "
-    "piece " REQUEST_ROWS " OFFSET 0) AS pieces OFFSET 0) AS compared";
+    "piece " REQUEST_ROWS " OFFSET 0) AS pieces OFFSET 0) AS pages OFFSET 0) AS holes "
+    "OFFSET 0) AS compared";
 
 /* Query for one digest of each piece. */
 static const char digest_sql[] =
@@ -311,10 +346,11 @@ static const char *make_fetch_sql(const ServerSource *self, const FetchBatch *ba
     const ServerSql *names = &self->version->sql;
     const char *may_lack = server_missing_ok_argument(names);
     const char *const *digest = digests[self->source.digest];
+    const uint32_t page_size = self->opened_control.block_size;
     const char *sql;
 
     if (!batch->digests)
-        sql = arena_printf(arena, fetch_sql, may_lack);
+        sql = arena_printf(arena, fetch_sql, page_size, page_size, page_size, may_lack);
     else if (batch->block_size > 0)
         sql = arena_printf(arena, blocks_sql, digest[0], batch->block_size, digest[1],
                            batch->block_size, may_lack);
@@ -342,6 +378,7 @@ static bool take_expected_row(void *context, const ConnectionValue *columns, Err
 {
     ExpectedBytes *expected = context;
     const FetchRequest piece = next_expected(expected, expected->size);
+    AUTO_BUFFER Buffer whole = {0};
     const uint8_t *bytes;
     size_t size;
 
@@ -350,7 +387,7 @@ static bool take_expected_row(void *context, const ConnectionValue *columns, Err
     if (columns[2].bytes == NULL)
         return error_set(error, ERROR_FAILED,
                          "could not fetch remote file \"%s\": file does not exist", piece.path);
-    if (!take_piece(&piece, columns, &bytes, &size, error))
+    if (!take_piece(&piece, columns, &whole, &bytes, &size, error))
         return false;
     memcpy(expected->bytes + expected->size, bytes, size);
     expected->size += (uint32_t) size;
@@ -495,6 +532,7 @@ bool server_fetch(Source *source, int worker, const FetchBatch *batch, FetchDeli
 {
     ServerSource *self = (ServerSource *) source;
     AUTO_ARENA Arena *arena = arena_create();
+    AUTO_BUFFER Buffer whole = {0};
     /* At a low rate queries must be smaller, so that none holds its snapshot for long. */
     const uint64_t share = rate_limit(source->rate) / 8;
     Fetch fetch = {.batch = batch,
@@ -509,6 +547,7 @@ bool server_fetch(Source *source, int worker, const FetchBatch *batch, FetchDeli
                              .failure = FETCH_FAILURE,
                              .column_count = self->identity.in_recovery ? 5 : 4,
                              .binary = true},
+                   .whole = &whole,
                    .deliver = deliver,
                    .context = context};
 
