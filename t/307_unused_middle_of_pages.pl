@@ -1,5 +1,5 @@
-# Of the page of a small table its rows come, not the zeros between them and its line pointers. Where old rows are there,
-# they come too: each page is the source's, byte by byte. (The source is a server. Rule P2.)
+# Of the page of a small table its rows come, not the zeros between them and its line pointers. Where old rows are
+# there, they come too: each page is the source's, byte by byte. (The source is a server. Rule P2.)
 
 use strict;
 use warnings;

@@ -2,8 +2,8 @@
 # has put operators, functions, relations and types of the server's names before these.
 # (Rule T10. The source is a server.)
 #
-#   pg_rewind ── superuser ──▶ database d, search_path = evil, pg_catalog     evil.||, evil.=, evil.quote_ident() ...
-#                                                                             each calls evil.note(), which writes a file
+#   pg_rewind ── superuser ──▶ database d, search_path = evil, pg_catalog   evil.||, evil.=, evil.quote_ident() ...
+#                                                                           each calls evil.note(), which writes a file
 
 use strict;
 use warnings;

@@ -231,28 +231,6 @@ typedef struct StateRead
 MUST_CHECK bool server_receive_state(StateRead *read, Error *error);
 MUST_CHECK bool server_read_state(StateRead *read, Control *control, Error *error);
 
-/* Ask, after what was sent on the connection, for the state with removals, for
- * postgresql.auto.conf, and for the WAL of source_server_expect_last_wal, if the last query has SQL
- * text; receive these for the next callers of state, read_file and fetch. An answer that cannot be
- * used is dropped: fails only if the connection is lost. */
-enum
-{
-    LAST_STATE,
-    LAST_CONFIG,
-    LAST_WAL,
-    LAST_QUERIES
-};
-MUST_CHECK bool server_ask_last_state(const ServerSource *self, Connection *connection,
-                                      Query queries[LAST_QUERIES], Arena *arena, Error *error);
-MUST_CHECK bool server_take_last_state(ServerSource *self, Connection *connection,
-                                       const Query queries[LAST_QUERIES], Error *error);
-
-/* Query for the WAL of source_server_expect_last_wal; without SQL text if none is expected.
- * server_take_last_wal receives its answer. */
-Query server_last_wal_query(const ServerSource *self, Arena *arena);
-MUST_CHECK bool server_take_last_wal(ServerSource *self, Connection *connection, const Query *query,
-                                     Error *error);
-
 /* Set the source's identity to that of the connection's server, whose state was just read. */
 MUST_CHECK bool server_identify(ServerSource *self, Connection *connection,
                                 const ServerState *state, const Control *control, Error *error);

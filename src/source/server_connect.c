@@ -963,34 +963,6 @@ static bool read_config_once(Connection *connection, void *context, Error *error
            server_take_config(self, connection, &query, error);
 }
 
-bool server_ask_last_state(const ServerSource *self, Connection *connection,
-                           Query queries[LAST_QUERIES], Arena *arena, Error *error)
-{
-    queries[LAST_STATE] = server_state_query(self->version, true, arena);
-    queries[LAST_CONFIG] = server_config_query(false, arena);
-    queries[LAST_WAL] = server_last_wal_query(self, arena);
-    return connection_send(connection, &queries[LAST_STATE], error) &&
-           connection_send(connection, &queries[LAST_CONFIG], error) &&
-           (queries[LAST_WAL].sql == NULL ||
-            connection_send(connection, &queries[LAST_WAL], error));
-}
-
-bool server_take_last_state(ServerSource *self, Connection *connection,
-                            const Query queries[LAST_QUERIES], Error *error)
-{
-    StateRead read = {.connection = connection,
-                      .query = &queries[LAST_STATE],
-                      .arena = self->arena,
-                      .state = &self->last_state};
-
-    self->has_last_state = server_receive_state(&read, error) &&
-                           server_take_config(self, connection, &queries[LAST_CONFIG], error) &&
-                           (queries[LAST_WAL].sql == NULL ||
-                            server_take_last_wal(self, connection, &queries[LAST_WAL], error)) &&
-                           server_read_state(&read, &self->last_control, error);
-    return self->has_last_state || error->kind == ERROR_FAILED;
-}
-
 /* Takes out what was kept about the path; NULL if nothing was kept, or not recently. */
 static const SeenPath *take_seen(SeenPath paths[SEEN_MAX], const char *path, SeenPath *taken)
 {

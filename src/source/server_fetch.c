@@ -24,13 +24,22 @@ static const char *const digests[DIGEST_KINDS][2] = {
     [DIGEST_MD5] = {"pg_catalog.decode(pg_catalog.md5(", "), 'hex')"},
     [DIGEST_SHA256] = {"pg_catalog.substr(pg_catalog.sha256(", "), 1, 16)"}};
 
+/* Statements that are sent after the last pieces (FetchBatch.ends_reading). */
+enum
+{
+    LAST_STATE,  /* the state, with removals */
+    LAST_CONFIG, /* postgresql.auto.conf */
+    LAST_WAL,    /* the WAL of source_server_expect_last_wal; no SQL text if none is expected */
+    LAST_QUERIES
+};
+
 /* The fetch of a batch, and its progress. */
 typedef struct Fetch
 {
     const FetchBatch *batch;
     ServerSource *server;
     bool asks_state; /* FetchBatch.ends_reading is answered */
-    Query state_queries[LAST_QUERIES];
+    Query last_queries[LAST_QUERIES];
     Arena *arena;
     AttemptProgress progress; /* delivered: index of the request answered next */
     size_t asked;             /* requests before this index were sent on this connection */
@@ -240,6 +249,78 @@ static void append_request(const FetchRequest *request, Buffer *paths, Buffer *o
     array_append_int(sizes, request->size);
 }
 
+/* ---- After the last pieces ---- */
+
+/* Query for the WAL that is expected at the end: what lies before the flush position, which is not
+ * lower than that of the state that was asked for before it. */
+static Query last_wal_query(const ServerSource *self, Arena *arena)
+{
+    const ExpectedBytes *expected = &self->expected_wal;
+    const ServerSql *names = &self->version->sql;
+
+    if (expected->last_from == LSN_INVALID)
+        return (Query){0};
+    return (Query){
+        .sql = arena_printf(
+            arena,
+            "SELECT pg_catalog.pg_read_binary_file($1::pg_catalog.text, $2::pg_catalog.int8, "
+            "LEAST(GREATEST(pg_catalog.%s() OPERATOR(pg_catalog.-) $3::pg_catalog.pg_lsn, 0), "
+            "%u)::pg_catalog.int8%s)",
+            names->flushed_position, expected->asked_size, server_missing_ok_argument(names)),
+        .failure = FETCH_FAILURE,
+        .parameters = {expected->path,
+                       arena_printf(arena, "%llu", (unsigned long long) expected->offset),
+                       arena_printf(arena, "%X/%X", LSN_ARGS(expected->last_from))},
+        .column_count = 1,
+        .binary = true};
+}
+
+/* A ConnectionRow: keep the WAL's bytes. */
+static bool take_last_wal_row(void *context, const ConnectionValue *columns, Error *error)
+{
+    ExpectedBytes *expected = context;
+
+    (void) error;
+    if (columns[0].bytes == NULL || columns[0].size > expected->asked_size)
+        return true;
+    memcpy(expected->bytes, columns[0].bytes, columns[0].size);
+    expected->size = (uint32_t) columns[0].size;
+    expected->answered = true;
+    return true;
+}
+
+/* Send the last queries. */
+static bool ask_last(const ServerSource *self, Connection *connection, Query queries[LAST_QUERIES],
+                     Arena *arena, Error *error)
+{
+    queries[LAST_STATE] = server_state_query(self->version, true, arena);
+    queries[LAST_CONFIG] = server_config_query(false, arena);
+    queries[LAST_WAL] = last_wal_query(self, arena);
+    return connection_send(connection, &queries[LAST_STATE], error) &&
+           connection_send(connection, &queries[LAST_CONFIG], error) &&
+           (queries[LAST_WAL].sql == NULL ||
+            connection_send(connection, &queries[LAST_WAL], error));
+}
+
+/* Receive their answers, for the next callers of state, read_file and fetch. What cannot be used is
+ * dropped: fails only if the connection is lost. */
+static bool take_last(ServerSource *self, Connection *connection, const Query queries[LAST_QUERIES],
+                      Error *error)
+{
+    StateRead read = {.connection = connection,
+                      .query = &queries[LAST_STATE],
+                      .arena = self->arena,
+                      .state = &self->last_state};
+
+    self->has_last_state = server_receive_state(&read, error) &&
+                           server_take_config(self, connection, &queries[LAST_CONFIG], error) &&
+                           (queries[LAST_WAL].sql == NULL ||
+                            connection_receive(connection, &queries[LAST_WAL], take_last_wal_row,
+                                               &self->expected_wal, error)) &&
+                           server_read_state(&read, &self->last_control, error);
+    return self->has_last_state || error->kind == ERROR_FAILED;
+}
+
 /* Send a query for the next requests, up to the limits of one query. */
 static bool send_fetch_query(Connection *connection, Fetch *fetch, Error *error)
 {
@@ -267,8 +348,7 @@ static bool send_fetch_query(Connection *connection, Fetch *fetch, Error *error)
     fetch->query.ends = is_last && !fetch->asks_state;
     return connection_send(connection, &fetch->query, error) &&
            (!is_last || !fetch->asks_state ||
-            server_ask_last_state(fetch->server, connection, fetch->state_queries, fetch->arena,
-                                  error));
+            ask_last(fetch->server, connection, fetch->last_queries, fetch->arena, error));
 }
 
 /* Check that the oldest unanswered query was answered whole, and remove it from the list. */
@@ -336,8 +416,8 @@ static bool fetch_once(Connection *connection, void *context, Error *error)
             success = connection_receive(connection, &fetch->query, fetch_row, fetch, error) &&
                       end_fetch_query(fetch, error);
     }
-    return success && (!fetch->asks_state || server_take_last_state(fetch->server, connection,
-                                                                    fetch->state_queries, error));
+    return success &&
+           (!fetch->asks_state || take_last(fetch->server, connection, fetch->last_queries, error));
 }
 
 /* Returns the SQL text for the batch, by the server's version and whether it is a standby. */
@@ -448,48 +528,6 @@ void source_server_expect_last_wal(Source *source, const char *path, uint64_t of
 
     if (can_expect_wal(self))
         expect_bytes(self, path, offset, FETCH_SIZE_MAX)->last_from = from;
-}
-
-Query server_last_wal_query(const ServerSource *self, Arena *arena)
-{
-    const ExpectedBytes *expected = &self->expected_wal;
-    const ServerSql *names = &self->version->sql;
-
-    if (expected->last_from == LSN_INVALID)
-        return (Query){0};
-    return (Query){
-        .sql = arena_printf(
-            arena,
-            "SELECT pg_catalog.pg_read_binary_file($1::pg_catalog.text, $2::pg_catalog.int8, "
-            "LEAST(GREATEST(pg_catalog.%s() OPERATOR(pg_catalog.-) $3::pg_catalog.pg_lsn, 0), "
-            "%u)::pg_catalog.int8%s)",
-            names->flushed_position, expected->asked_size, server_missing_ok_argument(names)),
-        .failure = FETCH_FAILURE,
-        .parameters = {expected->path,
-                       arena_printf(arena, "%llu", (unsigned long long) expected->offset),
-                       arena_printf(arena, "%X/%X", LSN_ARGS(expected->last_from))},
-        .column_count = 1,
-        .binary = true};
-}
-
-/* A ConnectionRow: keep the WAL's bytes. */
-static bool take_last_wal_row(void *context, const ConnectionValue *columns, Error *error)
-{
-    ExpectedBytes *expected = context;
-
-    (void) error;
-    if (columns[0].bytes == NULL || columns[0].size > expected->asked_size)
-        return true;
-    memcpy(expected->bytes, columns[0].bytes, columns[0].size);
-    expected->size = (uint32_t) columns[0].size;
-    expected->answered = true;
-    return true;
-}
-
-bool server_take_last_wal(ServerSource *self, Connection *connection, const Query *query,
-                          Error *error)
-{
-    return connection_receive(connection, query, take_last_wal_row, &self->expected_wal, error);
 }
 
 static bool is_expected(const ExpectedBytes *expected, const FetchRequest *request)
