@@ -9,6 +9,7 @@ use strict;
 use warnings;
 use lib 't/lib';
 use RewindTest;
+use RewindTest::Proxy;
 
 # Types of the arguments that get functions and operators of the owner's.
 my $types = join ', ', map { "'$_'" }
@@ -114,6 +115,19 @@ each_version(sub {
         $on->discard if $of_copy;
     }
     unlike($source->log, qr/there is no transaction in progress/, 'all of it in transactions of its own');
+
+    # Where BEGIN fails, nothing that was sent behind it may run. (A statement_timeout of the owner's can do that.)
+    my $proxy = RewindTest::Proxy->new('proxy', $source, filter => sub {
+        my ($number, $who, $bytes) = @_;
+        return $who eq 'client' ? $bytes =~ s/BEGIN (?=ISOLATION)/BEGIM /gr : $bytes;
+    });
+    my $copy = $target->copy('begin_fails');
+    my $result = run([ rewind_argv($copy->data, '--source-server', $proxy->conninfo('d'), '--no-sync') ]);
+    is($result->{status}, 1, 'a transaction that does not begin fails');
+    is(-e $mark ? slurp($mark) : '', '', 'and calls none of it');
+    $proxy->end;
+    $copy->discard;
+
     $target->start;
     $target->wait_for_replay_of($source);
     is($target->query('SELECT count(*) FROM s'), '1', 'the standby follows');

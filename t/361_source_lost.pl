@@ -5,7 +5,7 @@
 #   standby       ├── 2 ──▶ same history, other directory
 #   further       └── 2 ──┬── 3 ──▶
 #   stranger  ── 1 ──▶ another cluster
-# (Rules C52, I45.)
+# (Rules C52, I45, T12.)
 
 use strict;
 use warnings;
@@ -68,6 +68,8 @@ each_version(sub {
     my ($version) = @_;
     (my $source, $target) = split_brain($version,
         before => sub {
+        # The owner of a database can have few digits written; no two directories may look equal for that. (Rule T12.)
+        $_[0]->sql('ALTER DATABASE postgres SET extra_float_digits = -15');
         $_[0]->sql("CREATE TABLE t AS SELECT i, repeat('common', 20) AS v FROM generate_series(1, 20000) i") },
         source => sub { $_[0]->sql("UPDATE t SET v = 'source' WHERE i % 3 = 0; CREATE TABLE s AS SELECT 1 AS a") },
         target => sub { $_[0]->sql("UPDATE t SET v = 'target'; CREATE TABLE u AS SELECT * FROM t") });

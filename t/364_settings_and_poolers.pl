@@ -161,7 +161,7 @@ each_version(sub {
     subtest('pgbouncer leads to another server, and no connection is lost', sub {
         my $back = RewindTest::Proxy->new('back', $source);
         my $bouncer = start_pgbouncer('bouncer', $back, 'transaction');
-        for my $nth (3, 6)
+        for my $nth (3, 4)
         {
             my $front = front_proxy("front_$nth", "$bouncer->{dir}/.s.PGSQL.6432", $nth);
             my $run = start_rewind($target, $front, conninfo => $front->conninfo . ' user=rewinder',

@@ -64,10 +64,9 @@ typedef struct ConnectionServer
 } ConnectionServer;
 ConnectionServer connection_server(const Connection *connection);
 
-/* Let each transaction begin with settings that not every server knows, and with the savepoint of
- * connection_rollback_to_savepoint. settings, which is copied, is "" or ",
- * pg_catalog.set_config(...)", once or more. */
-void connection_begin_with(Connection *connection, const char *settings, bool savepoint);
+/* Let each transaction begin with settings that not every server knows. settings, which is copied,
+ * is "" or ", pg_catalog.set_config(...)", once or more. */
+void connection_begin_with(Connection *connection, const char *settings);
 
 /* Count received bytes in the rate from now on, and wait as the rate demands; the rate must outlive
  * the connection. */
@@ -181,9 +180,8 @@ bool connection_along_failed(const Connection *connection);
 /*
  * Return to the transaction's savepoint if the statement that failed last had this SQLSTATE (NULL:
  * any); then the transaction can continue, and the result is true. No other statement may have been
- * under way, and the transaction must have made the savepoint (connection_begin_with). After a
- * failure of another SQLSTATE nothing is done, the result is false, and error keeps what it has:
- * pass the error of the failed statement.
+ * under way. After a failure of another SQLSTATE nothing is done, the result is false, and error
+ * keeps what it has: pass the error of the failed statement.
  */
 #define CONNECTION_SAVEPOINT "pg_rewind"
 #define NO_SUCH_FILE "58P01"           /* ERRCODE_UNDEFINED_FILE, utils/errcodes.txt */

@@ -16,6 +16,9 @@
 #define COLUMNS_MAX 16
 #define POLL_MILLISECONDS 200
 
+/* Statement before each query: see send_in_transaction. */
+#define GUARD_SQL "ROLLBACK TO SAVEPOINT " CONNECTION_SAVEPOINT
+
 /* Bytes of headers in a DataRow message; the row's header includes the message type. */
 #define ROW_HEADER_SIZE 7
 #define COLUMN_HEADER_SIZE 4
@@ -50,8 +53,7 @@ struct Connection
     Rate *rate;                    /* limit of the rate; NULL: no limit */
     _Atomic uint64_t *round_trips; /* counter of the caller's; NULL: round trips are not counted */
 
-    char settings_sql[1024]; /* second statement of each transaction, after BEGIN */
-    bool savepoint;          /* a third statement creates CONNECTION_SAVEPOINT */
+    char settings_sql[2048]; /* second statement of each transaction, after BEGIN */
     Opening opening;
     char expected[CONNECTION_INSTANCE_SIZE]; /* the instance that must answer; empty: any */
     char instance[CONNECTION_INSTANCE_SIZE]; /* instance that answered last */
@@ -240,12 +242,24 @@ static bool send_query(const Connection *connection, const Query *query)
                              query->binary) != 0;
 }
 
+/*
+ * Send a query with a statement before it that fails outside of the transaction: if BEGIN has
+ * failed (the database's owner may have set a statement_timeout for it), the server skips the query
+ * too, up to the next synchronization point. It would otherwise run it without the settings, with a
+ * search_path of hers. (Rule T10.)
+ */
+static bool send_in_transaction(const Connection *connection, const Query *query)
+{
+    return send_plain(connection, GUARD_SQL) && send_query(connection, query);
+}
+
 /* Send the statements that the opening takes with it. */
 static bool send_along(Connection *connection)
 {
     connection->along_sent = connection->along_count;
     for (int i = 0; i < connection->along_count; i++)
-        if (!send_query(connection, &connection->along[i].query) || !PQpipelineSync(connection->pg))
+        if (!send_in_transaction(connection, &connection->along[i].query) ||
+            !PQpipelineSync(connection->pg))
             return false;
     return true;
 }
@@ -263,7 +277,7 @@ static bool send_opening(Connection *connection)
     return (in_pipeline(connection) || PQenterPipelineMode(connection->pg)) &&
            send_plain(connection, "BEGIN ISOLATION LEVEL READ COMMITTED READ ONLY") &&
            send_plain(connection, connection->settings_sql) &&
-           (!connection->savepoint || send_plain(connection, "SAVEPOINT " CONNECTION_SAVEPOINT)) &&
+           send_plain(connection, "SAVEPOINT " CONNECTION_SAVEPOINT) &&
            PQpipelineSync(connection->pg) && send_along(connection);
 }
 
@@ -285,7 +299,7 @@ bool connection_send(Connection *connection, const Query *query, Error *error)
     if (!is_usable(connection, error) ||
         (query->writes && !connection_await_begin(connection, error)))
         return false;
-    if (!send_opening(connection) || !send_query(connection, query) ||
+    if (!send_opening(connection) || !send_in_transaction(connection, query) ||
         (query->ends && !send_plain(connection, "ROLLBACK")) || !PQpipelineSync(connection->pg))
         return error_not_sent(connection, error);
     connection->ending = query->ends;
@@ -446,7 +460,14 @@ static bool deliver_rows(const PGresult *result, const Query *query, ConnectionR
 static bool take_answer_rows(Connection *connection, const Query *query, ConnectionRow row,
                              void *context, PGresult **failed, Error *error)
 {
+    PGresult *guard;
+
     *failed = NULL;
+    if (!take_single(connection, &guard, failed, error))
+        return false;
+    PQclear(guard);
+    if (*failed != NULL)
+        return true;
     if (!PQsetSingleRowMode(connection->pg))
     {
         connection->unusable = true;
@@ -574,7 +595,8 @@ static bool run_plain(Connection *connection, const char *sql, const char *name,
  * transaction, since a pooler may give the server connection to another client afterwards. The
  * timeouts come first, so that they no longer apply to the rest. work_mem of 8 MB has room for the
  * names in a directory of 100,000 files. The database's owner may have set the search_path that
- * holds until this statement has run, so operators name their schema too. (Rule T10.)
+ * holds until this statement has run, so operators name their schema too (Rule T10), and what
+ * changes how a statement is read or a value written (Rule T12).
  */
 static const char settings_sql[] =
     "SELECT pg_catalog.pg_is_in_recovery()::pg_catalog.text OPERATOR(pg_catalog.||) ' '\n"
@@ -585,16 +607,23 @@ static const char settings_sql[] =
     "  pg_catalog.set_config('lock_timeout', '0', true),\n"
     "  pg_catalog.set_config('work_mem', '8MB', true),\n"
     "  pg_catalog.set_config('search_path', '', true),\n"
+    "  pg_catalog.set_config('standard_conforming_strings', 'on', true),\n"
+    "  pg_catalog.set_config('array_nulls', 'on', true),\n"
+    "  pg_catalog.set_config('transform_null_equals', 'off', true),\n"
+    "  pg_catalog.set_config('extra_float_digits', '0', true),\n"
+    "  pg_catalog.set_config('bytea_output', 'hex', true),\n"
+    "  pg_catalog.set_config('DateStyle', 'ISO', true),\n"
+    "  pg_catalog.set_config('IntervalStyle', 'postgres', true),\n"
+    "  pg_catalog.set_config('TimeZone', 'UTC', true),\n"
     "  pg_catalog.set_config('client_encoding', '%.60s', true)%s";
 
-void connection_begin_with(Connection *connection, const char *settings, bool savepoint)
+void connection_begin_with(Connection *connection, const char *settings)
 {
     /* The server's own encoding, or SQL_ASCII, so that bytes of file names are not converted. */
     const char *encoding = PQparameterStatus(connection->pg, "server_encoding");
 
     if (encoding == NULL || strchr(encoding, '\'') != NULL)
         encoding = "SQL_ASCII";
-    connection->savepoint = savepoint;
     snprintf(connection->settings_sql, sizeof(connection->settings_sql), settings_sql, encoding,
              settings);
 }
@@ -690,7 +719,7 @@ Connection *connection_open(const char *conninfo, int retry_timeout_seconds, dou
     connection->silence_milliseconds_max = connect_silence_milliseconds(retry_timeout_seconds);
     PQsetNoticeReceiver(pg, ignore_notice, NULL);
     PQsetnonblocking(pg, 1); /* otherwise sending could block without end */
-    connection_begin_with(connection, "", false);
+    connection_begin_with(connection, "");
     return connection;
 }
 
@@ -846,8 +875,7 @@ bool connection_rollback_to_savepoint(Connection *connection, const char *sqlsta
 {
     return connection->sqlstate[0] != '\0' &&
            (sqlstate == NULL || strcmp(connection->sqlstate, sqlstate) == 0) &&
-           run_plain(connection, "ROLLBACK TO SAVEPOINT " CONNECTION_SAVEPOINT,
-                     "ROLLBACK TO SAVEPOINT", error);
+           run_plain(connection, GUARD_SQL, "ROLLBACK TO SAVEPOINT", error);
 }
 
 void connection_options(Connection *connection, ConnectionOption visit, void *context)

@@ -179,10 +179,11 @@ bool server_note_replayed(const ServerSource *self, Connection *connection,
  */
 static const char identity_column[] =
     "pg_catalog.pg_is_in_recovery()::pg_catalog.text || ' ' ||\n"
+    "  coalesce(pg_catalog.date_part('epoch', (pg_catalog.pg_stat_file('PG_VERSION'%s)).change)\n"
+    "    ::pg_catalog.int8::pg_catalog.text, '-') || '/' ||\n"
     "  coalesce(pg_catalog.date_part('epoch',\n"
-    "    (pg_catalog.pg_stat_file('PG_VERSION'%s)).change)::pg_catalog.text, '-') || '/' ||\n"
-    "  coalesce(pg_catalog.date_part('epoch',\n"
-    "    (pg_catalog.pg_stat_file('base/1/PG_VERSION'%s)).change)::pg_catalog.text, '-') ||\n"
+    "    (pg_catalog.pg_stat_file('base/1/PG_VERSION'%s)).change)\n"
+    "    ::pg_catalog.int8::pg_catalog.text, '-') ||\n"
     "  ' ' || CASE WHEN pg_catalog.pg_is_in_recovery() THEN '0/0'\n"
     "    ELSE pg_catalog.%s()::pg_catalog.text END";
 
@@ -518,7 +519,7 @@ Connection *server_connect(const char *conninfo, int retry_timeout_seconds, doub
              version->sql.idle_timeout ? SETTING("idle_in_transaction_session_timeout", "0") : "",
              version->has_transaction_timeout ? SETTING("transaction_timeout", "0") : "",
              version->has_jit ? SETTING("jit", "off") : "");
-    connection_begin_with(connection, settings, true);
+    connection_begin_with(connection, settings);
     return connection;
 }
 

@@ -393,7 +393,7 @@ bool source_server_slot(Source *source, const char *name, SourceSlot *slot, Erro
 static const char awaited_sql[] =
     "SELECT coalesce(pg_catalog.string_agg(n.name, ', ' ORDER BY n.name), '')\n"
     "FROM pg_catalog.regexp_split_to_table(\n"
-    "    pg_catalog.current_setting('synchronized_standby_slots'), '[\\s,\"]+') AS n (name)\n"
+    "    pg_catalog.current_setting('synchronized_standby_slots'), '[[:space:],\"]+') AS n (name)\n"
     "WHERE n.name <> '' AND n.name <> $1::pg_catalog.text AND NOT EXISTS (\n"
     "    SELECT 1 FROM pg_catalog.pg_replication_slots\n"
     "    WHERE slot_name::pg_catalog.text = n.name)";
