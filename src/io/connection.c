@@ -1,6 +1,7 @@
 #include "io/connection.h"
 
 #include "base/clock.h"
+#include "base/log.h"
 #include "base/text_cursor.h"
 #include "base/wait.h"
 #include "base/workers.h"
@@ -14,7 +15,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #define POLL_MILLISECONDS 100
 #define CONNECT_PAUSE_MILLISECONDS 2
@@ -40,8 +40,8 @@ typedef struct ConnectAttempt
 {
     Arena *arena; /* owns the parameters' values */
     PQconninfoOption *options;
-    const char *keywords[CONNECT_PARAMETERS_MAX + 1]; /* parameters for PQconnectdbParams, ended by
-                                                         NULL */
+    const char *keywords[CONNECT_PARAMETERS_MAX + 1]; /* parameters for PQconnectStartParams, ended
+                                                         by NULL */
     const char *values[CONNECT_PARAMETERS_MAX + 1];
     size_t count;
 
@@ -322,6 +322,74 @@ static void add_timeouts(ConnectAttempt *attempt, int retry_timeout_seconds)
                                                              : CONNECT_TIMEOUT_SECONDS_MAX);
 }
 
+/* ---- Beginning to connect ---- */
+
+static void log_notice(void *argument, const PGresult *result)
+{
+    (void) argument;
+    log_debug("%s", PQresultErrorMessage(result));
+}
+
+/*
+ * Begin to connect; no byte of the peer is read yet. Rule T2: no connection exists without the
+ * notice receiver, since libpq's own one prints to the terminal what a peer says, even before the
+ * peer has proved who it is.
+ */
+static PGconn *begin_connecting(const ConnectAttempt *attempt)
+{
+    PGconn *pg = PQconnectStartParams(attempt->keywords, attempt->values, 1);
+
+    if (pg == NULL)
+        out_of_memory();
+    PQsetNoticeReceiver(pg, log_notice, NULL);
+    return pg;
+}
+
+/*
+ * Continue connecting until it succeeds, fails, or has taken so many seconds: silent_seconds as
+ * long as no peer has sent a byte. Returns how far it is.
+ */
+static PostgresPollingStatusType continue_connecting(PGconn *pg, double seconds,
+                                                     double silent_seconds)
+{
+    const double begin = clock_seconds();
+    PostgresPollingStatusType status =
+        PQstatus(pg) == CONNECTION_BAD ? PGRES_POLLING_FAILED : PGRES_POLLING_WRITING;
+    bool answered = false;
+
+    while (status != PGRES_POLLING_OK && status != PGRES_POLLING_FAILED)
+    {
+        struct pollfd waited = {.fd = PQsocket(pg),
+                                .events = status == PGRES_POLLING_WRITING ? POLLOUT : POLLIN};
+
+        if (stop_requested() || clock_seconds() - begin >= (answered ? seconds : silent_seconds))
+            break;
+        if (poll(&waited, 1, POLL_MILLISECONDS) <= 0)
+            continue;
+        answered = answered || (waited.revents & POLLIN) != 0;
+        status = PQconnectPoll(pg);
+    }
+    return status;
+}
+
+/*
+ * Connect; the result may be a failed connection. PQconnectdbParams would print notices, and
+ * PQconnectPoll has no connect_timeout after which it tries the next host. PQreset has it, and
+ * keeps the receiver: it begins again where a host does not answer at once, or not in time.
+ */
+static PGconn *connect_now(const ConnectAttempt *attempt)
+{
+    PGconn *pg = begin_connecting(attempt);
+    const char *set = take_option_value(PQconninfo(pg), "connect_timeout", attempt->arena);
+    const double timeout = set != NULL ? atoi(set) : 0;
+    const PostgresPollingStatusType status =
+        continue_connecting(pg, timeout > 0 ? timeout : INFINITY, CONNECT_TIMEOUT_SECONDS_MIN);
+
+    if (status != PGRES_POLLING_OK && status != PGRES_POLLING_FAILED && !stop_requested())
+        PQreset(pg);
+    return pg;
+}
+
 /* ---- Reasons why connecting failed ---- */
 
 #define TOO_MANY_CONNECTIONS "53300" /* a limit of the server, of the database or of the role */
@@ -423,25 +491,6 @@ static const ConnectionHint *find_connection_hint(const ConnectAttempt *attempt)
     return NULL;
 }
 
-/* Continue connecting until it succeeds, fails or has taken PROBE_SECONDS. True if it succeeds. */
-static bool probe_connects(PGconn *pg)
-{
-    const time_t end = time(NULL) + PROBE_SECONDS;
-    PostgresPollingStatusType status = PGRES_POLLING_WRITING;
-
-    while (status != PGRES_POLLING_OK && status != PGRES_POLLING_FAILED)
-    {
-        struct pollfd waited = {.fd = PQsocket(pg),
-                                .events = status == PGRES_POLLING_WRITING ? POLLOUT : POLLIN};
-
-        if (stop_requested() || time(NULL) >= end)
-            return false;
-        if (poll(&waited, 1, POLL_MILLISECONDS) > 0)
-            status = PQconnectPoll(pg);
-    }
-    return status == PGRES_POLLING_OK;
-}
-
 /*
  * Find out why connecting failed: set the attempt's sqlstate, refusal and kind. libpq does not
  * offer the SQLSTATE of a failed attempt, so make another one, with messages that include it. An
@@ -469,11 +518,9 @@ static void find_reason(ConnectAttempt *attempt, double seconds)
         attempt->kind = ERROR_FAILED;
         return;
     }
-    pg = PQconnectStartParams(attempt->keywords, attempt->values, 1);
-    if (pg == NULL)
-        out_of_memory();
+    pg = begin_connecting(attempt);
     PQsetErrorVerbosity(pg, PQERRORS_VERBOSE);
-    if (PQstatus(pg) != CONNECTION_BAD && !probe_connects(pg) &&
+    if (continue_connecting(pg, PROBE_SECONDS, PROBE_SECONDS) != PGRES_POLLING_OK &&
         message_sqlstate(PQerrorMessage(pg), sqlstate))
     {
         if (strcmp(sqlstate, TOO_MANY_CONNECTIONS) == 0)
@@ -515,9 +562,7 @@ static void *run_attempt(void *argument)
     ConnectAttempt *attempt = argument;
     const double begin = clock_seconds();
 
-    attempt->pg = PQconnectdbParams(attempt->keywords, attempt->values, 1);
-    if (attempt->pg == NULL)
-        out_of_memory();
+    attempt->pg = connect_now(attempt);
     if (PQstatus(attempt->pg) != CONNECTION_OK)
         find_reason(attempt, clock_seconds() - begin);
     leave_attempt(attempt);

@@ -1,6 +1,5 @@
 #include "io/connection.h"
 
-#include "base/log.h"
 #include "base/text_cursor.h"
 #include "base/workers.h"
 
@@ -85,12 +84,6 @@ static ErrorKind result_kind(const Connection *connection, const PGresult *resul
         (severity != NULL && strcmp(severity, "FATAL") == 0))
         return ERROR_RETRY;
     return ERROR_FAILED;
-}
-
-static void ignore_notice(void *argument, const PGresult *result)
-{
-    (void) argument;
-    log_debug("%s", PQresultErrorMessage(result));
 }
 
 static bool error_lost(Connection *connection, Error *error)
@@ -717,7 +710,6 @@ Connection *connection_open(const char *conninfo, int retry_timeout_seconds, dou
     connection->pg = pg;
     connection->server_version = PQserverVersion(pg);
     connection->silence_milliseconds_max = connect_silence_milliseconds(retry_timeout_seconds);
-    PQsetNoticeReceiver(pg, ignore_notice, NULL);
     PQsetnonblocking(pg, 1); /* otherwise sending could block without end */
     connection_begin_with(connection, "");
     return connection;

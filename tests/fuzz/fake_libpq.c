@@ -154,7 +154,7 @@ void PQfreemem(void *memory)
     free(memory);
 }
 
-PGconn *PQconnectdbParams(const char *const *keywords, const char *const *values, int expand)
+PGconn *PQconnectStartParams(const char *const *keywords, const char *const *values, int expand)
 {
     (void) keywords;
     (void) values;
@@ -162,9 +162,9 @@ PGconn *PQconnectdbParams(const char *const *keywords, const char *const *values
     return calloc(1, sizeof(PGconn));
 }
 
-PGconn *PQconnectStartParams(const char *const *keywords, const char *const *values, int expand)
+void PQreset(PGconn *connection)
 {
-    return PQconnectdbParams(keywords, values, expand);
+    (void) connection;
 }
 
 PostgresPollingStatusType PQconnectPoll(PGconn *connection)
