@@ -93,6 +93,16 @@ static bool error_lost(Connection *connection, Error *error)
                      PQerrorMessage(connection->pg));
 }
 
+/* Drop the notifications that have arrived: libpq collects them, and a peer may send them without
+ * end. (Rule T11.) */
+static void drop_notifications(PGconn *pg)
+{
+    PGnotify *notification;
+
+    while ((notification = PQnotifies(pg)) != NULL)
+        PQfreemem(notification);
+}
+
 /*
  * Wait for a short time until the server accepts or sends bytes. The server's silence is counted by
  * the waits, not by the clock: otherwise the connection would count as lost after this process was
@@ -126,6 +136,7 @@ static bool wait_for_server(Connection *connection, Error *error)
     if (!PQconsumeInput(connection->pg) ||
         (PQsslInUse(connection->pg) && !PQconsumeInput(connection->pg)))
         return error_lost(connection, error);
+    drop_notifications(connection->pg);
     if (connection->silent_milliseconds < connection->silence_milliseconds_max ||
         !PQisBusy(connection->pg))
         return true;
@@ -150,9 +161,29 @@ static uint64_t result_bytes(const PGresult *result)
     return bytes;
 }
 
+/* False for results that no statement of ours has: libpq gives that of COPY again and again,
+ * without waiting for the server. */
+static bool is_answer(const PGresult *result)
+{
+    switch (PQresultStatus(result))
+    {
+    case PGRES_TUPLES_OK:
+    case PGRES_SINGLE_TUPLE:
+    case PGRES_COMMAND_OK:
+    case PGRES_FATAL_ERROR:
+    case PGRES_PIPELINE_SYNC:
+    case PGRES_PIPELINE_ABORTED:
+        return true;
+    default:
+        return false;
+    }
+}
+
 /*
  * Set *result to the next result of the query that was sent, NULL at its end. False, with *result
- * NULL, if the connection is lost or a stop was requested.
+ * NULL, if the connection is lost, a stop was requested, or no statement of ours has such an
+ * answer. A stop is looked for at each result, since those that have arrived need no wait (Rule
+ * T11).
  *
  * Waits if the rate demands it. Nothing is read during that wait, so the server waits too once the
  * buffers of both systems are full. The time does not count towards the retry timeout: only waits
@@ -160,14 +191,19 @@ static uint64_t result_bytes(const PGresult *result)
  */
 static bool next_result(Connection *connection, PGresult **result, Error *error)
 {
+    bool ok = stop_check(error);
+
     *result = NULL;
     connection->silent_milliseconds = 0;
-    while (PQisBusy(connection->pg))
-        if (!wait_for_server(connection, error))
-            return false;
-    *result = PQgetResult(connection->pg);
-    if (connection->rate == NULL || *result == NULL ||
-        rate_take(connection->rate, result_bytes(*result), error))
+    while (ok && PQisBusy(connection->pg))
+        ok = wait_for_server(connection, error);
+    if (ok)
+        *result = PQgetResult(connection->pg);
+    if (ok && *result != NULL && !is_answer(*result))
+        ok = error_set(error, ERROR_FAILED, "unexpected answer from the source server: %s",
+                       PQresStatus(PQresultStatus(*result)));
+    if (ok && (connection->rate == NULL || *result == NULL ||
+               rate_take(connection->rate, result_bytes(*result), error)))
         return true;
     PQclear(*result);
     *result = NULL;
@@ -316,6 +352,7 @@ static bool take_to_synchronization(Connection *connection, PGresult **failed, E
         PGresult *result;
         ExecStatusType status;
 
+        (void) PQsetSingleRowMode(connection->pg); /* otherwise libpq collects rows (Rule T11) */
         if (!next_result(connection, &result, error))
             return false;
         if (result == NULL && nothing)
@@ -350,23 +387,36 @@ static bool take_rollback(Connection *connection, Error *error)
     return !due || take_to_synchronization(connection, NULL, error);
 }
 
-/* Take the only result of a statement. If it is an error, *failed has it, and *result is NULL. */
+/* Take the result of a statement with one row or none; *result is to be freed by the caller. If it
+ * is an error, *failed has it, and *result is NULL. */
 static bool take_single(Connection *connection, PGresult **result, PGresult **failed, Error *error)
 {
-    PGresult *end;
+    PGresult *end = NULL;
+    const PGresult *last;
 
-    *result = NULL;
+    (void) PQsetSingleRowMode(connection->pg); /* otherwise libpq collects rows (Rule T11) */
     if (!next_result(connection, result, error))
         return false;
-    if (*result != NULL && PQresultStatus(*result) != PGRES_TUPLES_OK &&
-        PQresultStatus(*result) != PGRES_COMMAND_OK)
+    if (PQresultStatus(*result) == PGRES_SINGLE_TUPLE && !next_result(connection, &end, error))
+        return false;
+    if (*result == NULL)
+        return error_lost(connection, error);
+    last = end != NULL ? end : *result;
+    if (PQresultStatus(last) == PGRES_SINGLE_TUPLE)
     {
-        *failed = *result;
+        PQclear(end);
+        connection->unusable = true;
+        return error_result_set("BEGIN", error);
+    }
+    if (PQresultStatus(last) != PGRES_TUPLES_OK && PQresultStatus(last) != PGRES_COMMAND_OK)
+    {
+        *failed = end != NULL ? end : *result;
+        if (end != NULL)
+            PQclear(*result);
         *result = NULL;
         return true;
     }
-    if (*result == NULL)
-        return error_lost(connection, error);
+    PQclear(end);
     return next_result(connection, &end, error) && (end == NULL || error_lost(connection, error));
 }
 
@@ -383,7 +433,7 @@ static bool error_plain(Connection *connection, PGresult *failed, const char *na
 /* Note which instance has answered, from the row of the settings statement. */
 static bool note_instance_row(Connection *connection, const PGresult *row, Error *error)
 {
-    if (PQresultStatus(row) != PGRES_TUPLES_OK || PQnfields(row) < 1 || PQntuples(row) != 1)
+    if (PQnfields(row) < 1 || PQntuples(row) != 1)
         return error_result_set(connection->settings_sql, error);
     snprintf(connection->instance, sizeof(connection->instance), "%s", PQgetvalue(row, 0, 0));
     return true;
@@ -532,12 +582,12 @@ static bool take_preceding(Connection *connection, Error *error)
     return false;
 }
 
-/* Run statements without parameters, outside of a pipeline. *result is the result of the last one,
- * to be freed by the caller. name: text for messages. */
+/* Run a statement without parameters, outside of a pipeline. *result has its first row, if there is
+ * one, and is to be freed by the caller. name: text for messages. */
 static bool run_simple(Connection *connection, const char *sql, const char *name, PGresult **result,
                        Error *error)
 {
-    PGresult *last = NULL, *next;
+    PGresult *first = NULL, *next;
     bool ok;
 
     *result = NULL;
@@ -545,20 +595,24 @@ static bool run_simple(Connection *connection, const char *sql, const char *name
         return false;
     if (!PQsendQuery(connection->pg, sql))
         return error_not_sent(connection, error);
+    (void) PQsetSingleRowMode(connection->pg); /* otherwise libpq collects rows (Rule T11) */
     while ((ok = next_result(connection, &next, error)) && next != NULL)
     {
-        PQclear(last);
-        last = next;
+        const bool kept = first == NULL || PQresultStatus(next) == PGRES_FATAL_ERROR;
+
+        PQclear(kept ? first : next);
+        if (kept)
+            first = next;
     }
-    if (ok && PQresultStatus(last) != PGRES_TUPLES_OK && PQresultStatus(last) != PGRES_COMMAND_OK)
+    if (ok && (first == NULL || PQresultStatus(first) == PGRES_FATAL_ERROR))
     {
-        ok = error_plain(connection, last, name, error);
-        last = NULL;
+        ok = error_plain(connection, first, name, error);
+        first = NULL;
     }
     if (ok)
-        *result = last;
+        *result = first;
     else
-        PQclear(last);
+        PQclear(first);
     return ok;
 }
 

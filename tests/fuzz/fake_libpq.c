@@ -398,6 +398,12 @@ int PQisBusy(PGconn *connection)
     return 0;
 }
 
+PGnotify *PQnotifies(PGconn *connection)
+{
+    (void) connection;
+    return NULL;
+}
+
 int PQconsumeInput(PGconn *connection)
 {
     return !connection->bad;
@@ -491,6 +497,12 @@ PGresult *PQgetResult(PGconn *connection)
 ExecStatusType PQresultStatus(const PGresult *result)
 {
     return result != NULL ? result->status : PGRES_FATAL_ERROR;
+}
+
+char *PQresStatus(ExecStatusType status)
+{
+    (void) status;
+    return (char *) "PGRES";
 }
 
 char *PQresultErrorMessage(const PGresult *result)
