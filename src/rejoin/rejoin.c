@@ -431,7 +431,8 @@ static bool start_server(Rejoin *rejoin, Run *run, Error *error)
 
     if (facts->dry_run)
     {
-        log_info("would start the target's server: %s", rejoin->control.start);
+        log_info("would start the target's server: %s",
+                 server_control_start_shown(&rejoin->control));
         facts->printed = true;
         return true;
     }
@@ -446,7 +447,7 @@ static bool start_server(Rejoin *rejoin, Run *run, Error *error)
         log_detail("The target was a primary. If the source had no other one, no server takes "
                    "writes until one is promoted.");
     }
-    log_info("starting the target's server: %s", rejoin->control.start);
+    log_info("starting the target's server: %s", server_control_start_shown(&rejoin->control));
     facts->started = server_control_start(&rejoin->control, error);
     return facts->started;
 }
@@ -539,7 +540,7 @@ bool rejoin_run(const Options *options, Run *run, RejoinResult *result, Error *e
     rejoin.report.running =
         directory != NULL && pid_file_find_server(directory, NULL, &pid, NULL) && pid != 0 &&
         process_works_in(pid, directory) && !pid_file_has_status(directory, PID_FILE_STOPPING);
-    rejoin.report.start_command = rejoin.control.start;
+    rejoin.report.start_command = server_control_start_shown(&rejoin.control);
     if (!rejoin.report.running)
         rejoin.report.failure = server_control_failure(&rejoin.control, rejoin.arena);
     *result = rejoin.report;

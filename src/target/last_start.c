@@ -10,8 +10,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#define KEPT_FILE                                                                                  \
-    "pg_rewind.work.start" /* begins with the name of the work directory: left alone */
 #define PROC_SIZE_MAX (16 * 1024 * 1024)
 #define KEPT_SIZE_MAX (64 * 1024 * 1024)
 #define OPTS_SIZE_MAX (1024 * 1024)
@@ -241,7 +239,7 @@ static void use_opts(const char *directory, bool runs_here, Arena *arena, LastSt
 
 static const char *kept_path(const char *directory, Buffer *path)
 {
-    return path_in(path, directory, KEPT_FILE);
+    return path_in(path, directory, LAST_START_FILE);
 }
 
 /* Read it. False if nothing was kept for this directory, or if a server was started since then. */
@@ -429,19 +427,46 @@ const char *last_start_directory(const LastStart *start)
     return directory;
 }
 
-/* "name=value", where dashes of the name stand for underscores (ParseLongOption in misc/guc.c). */
-static void set_long(Settings *settings, const char *text)
+/* The name in "name=value", where dashes stand for underscores (ParseLongOption in misc/guc.c).
+ * *value: what follows; NULL without an equals sign. */
+static const char *take_long(const char *text, Arena *arena, const char **value)
 {
     const size_t length = strcspn(text, "=");
-    char *name = arena_strndup(settings->arena, text, length);
+    char *name = arena_strndup(arena, text, length);
 
     for (char *byte = name; *byte != '\0'; byte++)
         if (*byte == '-')
             *byte = '_';
         else if (*byte >= 'A' && *byte <= 'Z')
             *byte = (char) (*byte - 'A' + 'a');
-    if (text[length] == '=')
-        settings_set(settings, name, text + length + 1);
+    *value = text[length] == '=' ? text + length + 1 : NULL;
+    return name;
+}
+
+static void set_long(Settings *settings, const char *text)
+{
+    const char *value, *name = take_long(text, settings->arena, &value);
+
+    if (value != NULL)
+        settings_set(settings, name, value);
+}
+
+const char *server_option_shown(const ServerOption *option, Arena *arena)
+{
+    const char *text = option->value, *value = NULL, *name, *shown;
+
+    if (text == NULL)
+        return NULL;
+    /* Options for the processes of connections, up to PostgreSQL 17: any settings. */
+    if (option->letter == 'o')
+        return "********";
+    name = take_long(text, arena, &value);
+    if ((option->letter != 'c' && option->letter != '-') || value == NULL)
+        return text;
+    shown = setting_masked(arena, name, value);
+    return strcmp(shown, value) == 0
+               ? text
+               : arena_printf(arena, "%.*s%s", (int) (value - text), text, shown);
 }
 
 void last_start_settings(const LastStart *start, Settings *settings)

@@ -12,6 +12,10 @@
 
 #include <sys/resource.h>
 
+/* Name of last_start_save's file in the data directory. It begins with the name of the work
+ * directory: a rewind leaves it alone. */
+#define LAST_START_FILE "pg_rewind.work.start"
+
 typedef struct LastStart
 {
     const char *const *arguments;   /* the program, then its arguments, up to a NULL; NULL: not
@@ -66,6 +70,10 @@ typedef struct ServerOption
  * False at the end. */
 bool server_option_next(const char *const *arguments, size_t *position, const char **flag,
                         ServerOption *option);
+
+/* The option's value to be printed: a setting's is masked as setting_masked does it. The value
+ * itself if nothing in it is hidden; otherwise in the arena or static. */
+const char *server_option_shown(const ServerOption *option, Arena *arena);
 
 /* The value of the last -D; NULL: none. */
 const char *last_start_directory(const LastStart *start);

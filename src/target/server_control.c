@@ -93,7 +93,7 @@ static void use_pg_ctlcluster(const char *directory, const Version *version, Are
 
 /* ---- pg_ctl ---- */
 
-char *server_control_options(Arena *arena, const char *const *arguments)
+char *server_control_options(Arena *arena, const char *const *arguments, bool *hides)
 {
     AUTO_BUFFER Buffer text = {0}, flag_text = {0};
     const char *flag = NULL;
@@ -102,8 +102,14 @@ char *server_control_options(Arena *arena, const char *const *arguments)
 
     while (server_option_next(arguments, &position, &flag, &option))
     {
+        const char *value = option.value;
+
         if (option.letter == 'D')
             continue;
+        if (hides != NULL)
+            option.value = server_option_shown(&option, arena);
+        if (option.value != value)
+            *hides = true;
         buffer_clear(&flag_text);
         buffer_append_u8(&flag_text, '-');
         buffer_append_u8(&flag_text, (uint8_t) option.letter);
@@ -187,24 +193,46 @@ static void append_start(const ServerControl *control, const char *options, Buff
     buffer_append_string(command, " 2>&1");
 }
 
+/* The command with which pg_ctl starts the server. hides: NULL, or the command is to be printed:
+ * set to true if values of settings are hidden in it. */
+static const char *make_start(const ServerControl *control, const char *program,
+                              const char *config_file, bool *hides)
+{
+    Arena *arena = control->arena;
+    AUTO_BUFFER Buffer start = {0}, options = {0}, setting = {0};
+
+    if (control->last.arguments != NULL)
+        buffer_append_string(&options,
+                             server_control_options(arena, control->last.arguments, hides));
+    if (config_file != NULL)
+    {
+        buffer_append_string(&options, options.size > 0 ? " -c " : "-c ");
+        buffer_printf(&setting, "config_file=%s", config_file);
+        buffer_append_word(&options, buffer_string(&setting));
+    }
+    append_pg_ctl(program, control->directory, &start);
+    append_start(control, buffer_string(&options), &start);
+    return arena_strdup(arena, buffer_string(&start));
+}
+
 /* Set those commands that are not yet set, with pg_ctl. */
 static bool use_pg_ctl(const Target *target, const Options *options, Arena *arena,
                        ServerControl *control, Error *error)
 {
     const LastStart *last = &control->last;
-    const char *config_file = options->config_file, *former_file = NULL, *former_options = "";
+    const char *config_file = options->config_file, *former_file = NULL, *others = "", *shown;
     bool adds_config_file = false; /* -D of the last start named the file's directory; no option
                                       named the file */
-    AUTO_BUFFER Buffer stop = {0}, start = {0}, server = {0}, setting = {0};
+    AUTO_BUFFER Buffer stop = {0};
+    bool hides = false;
     char *program;
 
     if (last->others != NULL)
-        former_options = server_control_options(arena, last->others);
-    if (former_options[0] != '\0')
+        others = server_control_options(arena, last->others, &hides);
+    if (others[0] != '\0')
         log_warning("the options of the last start in \"%s/postmaster.opts\" are not used, since "
                     "it names no absolute data directory: %s",
-                    target->directory, former_options);
-    former_options = last->arguments != NULL ? server_control_options(arena, last->arguments) : "";
+                    target->directory, others);
     if (last->arguments != NULL)
         former_file = last_start_config_file(last, target->directory, arena, &adds_config_file);
     if (!find_pg_ctl(target->control.version, options, last, arena, &program, error))
@@ -214,7 +242,6 @@ static bool use_pg_ctl(const Target *target, const Options *options, Arena *aren
     if (config_file == NULL && adds_config_file)
         config_file = former_file;
     append_pg_ctl(program, target->directory, &stop);
-    buffer_append(&start, stop.bytes, stop.size);
     buffer_printf(&stop, " -m fast -w -t %d stop",
                   options->wait_timeout_seconds > 0 ? options->wait_timeout_seconds : 1);
     if (control->stop == NULL)
@@ -223,16 +250,28 @@ static bool use_pg_ctl(const Target *target, const Options *options, Arena *aren
         return true;
     control->needs_own_file = control->config_file == NULL;
     control->starts_as_last = true;
-    buffer_append_string(&server, former_options);
-    if (config_file != NULL)
-    {
-        buffer_append_string(&server, server.size > 0 ? " -c " : "-c ");
-        buffer_printf(&setting, "config_file=%s", config_file);
-        buffer_append_word(&server, buffer_string(&setting));
-    }
-    append_start(control, buffer_string(&server), &start);
-    control->start = arena_strdup(arena, buffer_string(&start));
+    control->start = make_start(control, program, config_file, NULL);
+    hides = false;
+    shown = make_start(control, program, config_file, &hides);
+    control->masked_start = hides ? shown : NULL;
     return true;
+}
+
+/* What follows a command with stars is between parentheses: a shell refuses the whole line, so that
+ * nobody starts a server with stars for values. (Rule T12.) */
+const char *server_control_start_shown(const ServerControl *control)
+{
+    if (control->start == NULL || control->masked_start == NULL)
+        return control->start;
+    if (last_start_kept_command(control->directory, control->arena) != NULL)
+        return arena_printf(control->arena,
+                            "%s (******** stands for values that are not shown: the whole command "
+                            "is in \"%s/" LAST_START_FILE "\")",
+                            control->masked_start, control->directory);
+    return arena_printf(control->arena,
+                        "%s (******** stands for values that are not shown: those of the server's "
+                        "last start)",
+                        control->masked_start);
 }
 
 /* ---- The logs ---- */
@@ -610,5 +649,5 @@ bool server_control_start(ServerControl *control, Error *error)
     }
     else
         error_set(error, ERROR_FAILED, "could not start the target's server");
-    return error_command(control, control->start, what, error);
+    return error_command(control, server_control_start_shown(control), what, error);
 }

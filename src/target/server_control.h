@@ -25,6 +25,8 @@ typedef struct ServerControl
     const char *directory; /* the data directory */
     const char *stop;      /* commands, as a person would type them; NULL: not known */
     const char *start;
+    const char *masked_start; /* `start` with values of settings hidden; NULL: it has none to hide.
+                                 For printing: server_control_start_shown */
     LastStart last;
     bool start_is_given; /* `start` is --start-command's: server_control_save does not keep it */
     bool starts_as_last; /* `start` is run with the environment and the limits of the last start */
@@ -61,6 +63,13 @@ MUST_CHECK bool server_control_find(const Target *target, const Options *options
  */
 MUST_CHECK bool server_control_save(const ServerControl *control, Error *error);
 
+/*
+ * The start command to be printed; NULL: not known. If the last start's options have secrets
+ * (setting_masked), it is no command for a shell: they are hidden, and a remark says so, and where
+ * the whole command is kept. A command that an option gives is shown whole. In the arena.
+ */
+const char *server_control_start_shown(const ServerControl *control);
+
 /* Warn if the start command cannot start the server that runs as it runs now. */
 void server_control_warn(const ServerControl *control, long pid);
 
@@ -87,7 +96,8 @@ const char *server_control_failure(const ServerControl *control, Arena *arena);
 void server_control_unit(const char *cgroup, char *unit, size_t size);
 
 /* For tests: the options of a postmaster's arguments, as words for a shell, without the data
- * directory. In the arena. */
-char *server_control_options(Arena *arena, const char *const *arguments);
+ * directory. In the arena. hides: NULL, or the options are to be printed: set to true if values of
+ * settings are hidden in them. */
+char *server_control_options(Arena *arena, const char *const *arguments, bool *hides);
 
 #endif

@@ -73,9 +73,26 @@ static void test_options_of_the_last_start(void **state)
         for (size_t j = 0; arguments[j] != NULL; j++)
             buffer_printf(&joined, "%s|", arguments[j]);
         assert_string_equal(buffer_string(&joined), cases[i].arguments);
-        assert_string_equal(server_control_options(arena, arguments), cases[i].options);
+        assert_string_equal(server_control_options(arena, arguments, NULL), cases[i].options);
         buffer_free(&joined);
     }
+    arena_destroy(arena);
+}
+
+/* Rule T12. */
+static void test_secrets_of_the_last_start(void **state)
+{
+    static const char *const secret[] = {"/bin/postgres", "-D", "/data", "-c", "Primary-Conninfo=host=h password=SECRET", "--My.Password=SECRET", "-iparchive", "-cssl-passphrase-command=echo SECRET", "-o", "-c a.b=SECRET", "-cwork_mem=5MB", NULL};
+    static const char *const plain[] = {"/bin/postgres", "-c", "primary_conninfo=host=h", "-c", "a.b=", "-cport", NULL};
+    Arena *arena = arena_create();
+    bool hides = false;
+
+    (void) state;
+    assert_string_equal(server_control_options(arena, plain, &hides), server_control_options(arena, plain, NULL));
+    assert_false(hides);
+    assert_string_equal(server_control_options(arena, secret, &hides), "-c 'Primary-Conninfo=host=h password=********' '--My.Password=********' -i -p archive -c 'ssl-passphrase-command=********' -o '********' -c work_mem=5MB");
+    assert_true(hides);
+    assert_non_null(strstr(server_control_options(arena, secret, NULL), "SECRET"));
     arena_destroy(arena);
 }
 
@@ -142,6 +159,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_unit_of_systemd),
         cmocka_unit_test(test_options_of_the_last_start),
+        cmocka_unit_test(test_secrets_of_the_last_start),
         cmocka_unit_test(test_settings_of_the_last_start),
         cmocka_unit_test(test_config_file_of_the_last_start),
         cmocka_unit_test(test_one_server_in_two_files),
