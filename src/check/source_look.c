@@ -21,6 +21,13 @@ static void look_at_role(Node *node, const ServerRights *rights, const Version *
                 "Role %s may execute the functions that pg_rewind needs, in database %s. Standbys "
                 "have the same grants.",
                 rights->role, rights->database);
+    else if (rights->resets != NULL)
+        node_add(
+            node, "source_role", ADVICE_PROBLEM, rights->resets,
+            "Role %s connects, and a setting of the database or of the role switches to role "
+            "%s, which may not read files of the source. Grant nothing to a role that somebody "
+            "else has chosen: a superuser removes the setting.",
+            rights->switched_from, rights->role);
     else if (version->grantable_file_functions)
         node_add(node, "source_role", ADVICE_PROBLEM, rights->grants,
                  "Role %s may not execute all functions that pg_rewind needs. Grants apply to one "

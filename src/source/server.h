@@ -277,6 +277,10 @@ typedef struct ServerRights
     const char *settings; /* values of the settings in setting_rows, a line each */
     const char *grants;   /* GRANT statements that the role needs to read files, a line each; empty:
                              it needs none, or the version has no grants for this */
+    /* Role of the session, quoted, and statements, a line each, that remove the settings which give
+     * the session another role, `role`; both NULL: there is no other one. Whoever owns the database
+     * may have chosen it: no advice gives it rights. (Rule T11.) */
+    const char *switched_from, *resets;
 } ServerRights;
 
 /* Ask the server for the rights; strings are in the arena. */

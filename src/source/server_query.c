@@ -566,7 +566,7 @@ static const char *const functions_on_files[] = {
 
 /* Query for the role's rights and the server's settings. $1: functions; $2: names of settings;
  * their values come in the same order. */
-#define RIGHTS_COLUMNS 5
+#define RIGHTS_COLUMNS 6
 static const char rights_sql[] =
     "SELECT pg_catalog.quote_ident(current_user),\n"
     "  pg_catalog.quote_ident(pg_catalog.current_database()),\n"
@@ -576,7 +576,9 @@ static const char rights_sql[] =
     "  (SELECT coalesce(pg_catalog.string_agg('GRANT EXECUTE ON FUNCTION ' || function || ' TO '\n"
     "      || pg_catalog.quote_ident(current_user) || ';', E'\\n'), '')\n"
     "    FROM pg_catalog.unnest($1::pg_catalog.text[]) AS function\n"
-    "    WHERE pg_catalog.has_function_privilege(function, 'EXECUTE') IS NOT TRUE)";
+    "    WHERE pg_catalog.has_function_privilege(function, 'EXECUTE') IS NOT TRUE),\n"
+    "  CASE WHEN current_user <> session_user THEN pg_catalog.quote_ident(session_user)\n"
+    "    ELSE '' END";
 
 static bool check_full_page_writes(bool is_on, const Version *version, Error *error)
 {
@@ -650,7 +652,8 @@ static Query rights_query(const Version *version, Arena *arena)
                    .column_count = RIGHTS_COLUMNS};
 }
 
-static bool take_rights(char *const values[RIGHTS_COLUMNS], ServerRights *rights, Error *error)
+static bool take_rights(char *const values[RIGHTS_COLUMNS], Arena *arena, ServerRights *rights,
+                        Error *error)
 {
     for (int i = 0; i < RIGHTS_COLUMNS; i++)
         if (values[i] == NULL)
@@ -661,6 +664,13 @@ static bool take_rights(char *const values[RIGHTS_COLUMNS], ServerRights *rights
                              .superuser = strcmp(values[2], "on") == 0,
                              .settings = values[3],
                              .grants = values[4]};
+    if (values[5][0] == '\0')
+        return true;
+    rights->switched_from = values[5];
+    rights->resets = arena_printf(arena,
+                                  "ALTER DATABASE %s RESET role;\n"
+                                  "ALTER ROLE %s IN DATABASE %s RESET role;",
+                                  rights->database, rights->switched_from, rights->database);
     return true;
 }
 
@@ -670,7 +680,7 @@ bool server_rights(Connection *connection, Arena *arena, ServerRights *rights, E
     char *values[RIGHTS_COLUMNS];
 
     return connection_row(connection, arena, &query, values, error) &&
-           take_rights(values, rights, error);
+           take_rights(values, arena, rights, error);
 }
 
 void server_advise(const ServerRights *rights, const Version *version, AdviceList *list)
@@ -715,6 +725,22 @@ static bool check_settings(ServerSource *self, const ServerRights *rights, Error
     return true;
 }
 
+/* Add to the error that rights are missing what helps if the role is not the one that connects. */
+static bool explain_switch(const ServerRights *rights, Error *error)
+{
+    AUTO_BUFFER Buffer lines = {0};
+
+    text_append_lines(&lines, rights->resets, 4, 0);
+    error_detail(error,
+                 "Role %s connects, and a setting of the database or of the role switches to role "
+                 "%s.",
+                 rights->switched_from, rights->role);
+    return error_hint(error,
+                      "Grant nothing to a role that somebody else has chosen. Run these lines as a "
+                      "superuser of the source, they remove the setting.\n    %s",
+                      buffer_string(&lines));
+}
+
 /* Check that the role may read files, and that the server's settings are right for a rewind. */
 static bool check_rights(ServerSource *self, ServerRights rights, Error *error)
 {
@@ -726,6 +752,8 @@ static bool check_rights(ServerSource *self, ServerRights rights, Error *error)
         error_set(error, ERROR_FAILED,
                   "role %s must be superuser or have the right to read files of the source server",
                   rights.role);
+        if (rights.resets != NULL)
+            return explain_switch(&rights, error);
         return error_hint(error,
                           "Run these lines as a superuser of the source in the database %s, where "
                           "the role connects: grants apply to one database only.\n    %s",
@@ -734,6 +762,8 @@ static bool check_rights(ServerSource *self, ServerRights rights, Error *error)
     if (!self->version->grantable_file_functions && !rights.superuser)
     {
         error_set(error, ERROR_FAILED, "must be superuser to read files of the source server");
+        if (rights.resets != NULL)
+            return explain_switch(&rights, error);
         error_detail(error, "PostgreSQL %s has no grants for this.", self->version->name);
         return error_hint(error,
                           "Name a superuser of the source in the connection string (user=...).");
@@ -834,7 +864,7 @@ static bool greet_server(Connection *connection, void *context, Error *error)
     read.query = &greeting.state;
     ok = send_greeting(&greeting, self->version, connection, error) &&
          connection_receive_row(connection, arena, &greeting.rights, values, error) &&
-         take_rights(values, &rights, error) && check_rights(self, rights, error) &&
+         take_rights(values, arena, &rights, error) && check_rights(self, rights, error) &&
          server_receive_state(&read, error) &&
          (!self->version->sql.missing_ok ||
           server_take_seen(self, connection, &greeting.seen, error)) &&
