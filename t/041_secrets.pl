@@ -3,7 +3,7 @@
 #
 #   source   1 ──┬── 2 ──▶
 #   target       └── 1 ──╳   each setting differs on both
-# (Rules T4, T5, T12.)
+# (Rules T4, T5, T14.)
 
 use strict;
 use warnings;

@@ -1,6 +1,6 @@
 # No role gets rights on the source by what pg_rewind advises if a setting has chosen it: the owner of the source's
 # database switches the sessions of a superuser to her own role. Printed is how the setting is removed.
-# (Rule T11. The source is a server.)
+# (Rule T13. The source is a server.)
 #
 #   pg_rewind ── superuser ──▶ database "my d", role = "the owner"     GRANT ... TO "the owner" is not said
 

@@ -279,7 +279,7 @@ typedef struct ServerRights
                              it needs none, or the version has no grants for this */
     /* Role of the session, quoted, and statements, a line each, that remove the settings which give
      * the session another role, `role`; both NULL: there is no other one. Whoever owns the database
-     * may have chosen it: no advice gives it rights. (Rule T11.) */
+     * may have chosen it: no advice gives it rights. (Rule T13.) */
     const char *switched_from, *resets;
 } ServerRights;
 
