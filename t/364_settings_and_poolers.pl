@@ -116,7 +116,7 @@ each_version(sub {
     {
         subtest('connections are closed while they are idle', sub {
             my $copy = $target->copy('idle');
-            my $front = front_proxy('front_idle', $source->dir . '/.s.PGSQL.5432', 6);
+            my $front = front_proxy('front_idle', $source->dir . '/.s.PGSQL.5432', 4);
             role_may_all($source, idle_session_timeout => '2s');
             my $run = start_rewind($copy, $front, conninfo => $front->conninfo . ' user=rewinder',
                 options => [ '--retry-timeout=0', '--jobs=1' ]);

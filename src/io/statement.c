@@ -417,7 +417,12 @@ static bool take_single(Connection *connection, PGresult **result, PGresult **fa
         return true;
     }
     PQclear(end);
-    return next_result(connection, &end, error) && (end == NULL || error_lost(connection, error));
+    if (!next_result(connection, &end, error))
+        return false;
+    if (end == NULL)
+        return true;
+    PQclear(end);
+    return error_lost(connection, error);
 }
 
 /* Set the error of a failed statement without a Query; messages show `name` in its place. */
@@ -504,13 +509,13 @@ static bool take_answer_rows(Connection *connection, const Query *query, Connect
                              void *context, PGresult **failed, Error *error)
 {
     PGresult *guard;
+    bool guarded;
 
     *failed = NULL;
-    if (!take_single(connection, &guard, failed, error))
-        return false;
+    guarded = take_single(connection, &guard, failed, error);
     PQclear(guard);
-    if (*failed != NULL)
-        return true;
+    if (!guarded || *failed != NULL)
+        return guarded;
     if (!PQsetSingleRowMode(connection->pg))
     {
         connection->unusable = true;
