@@ -346,8 +346,8 @@ static PGconn *begin_connecting(const ConnectAttempt *attempt)
 }
 
 /*
- * Continue connecting until it succeeds, fails, or has taken so many seconds: silent_seconds as
- * long as no peer has sent a byte. Returns how far it is.
+ * Continue connecting until it succeeds, fails, or has taken `seconds`; as long as no peer has sent
+ * a byte, silent_seconds. Returns the last answer of PQconnectPoll.
  */
 static PostgresPollingStatusType continue_connecting(PGconn *pg, double seconds,
                                                      double silent_seconds)

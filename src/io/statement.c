@@ -274,8 +274,8 @@ static bool send_query(const Connection *connection, const Query *query)
 /*
  * Send a query with a statement before it that fails outside of the transaction: if BEGIN has
  * failed (the database's owner may have set a statement_timeout for it), the server skips the query
- * too, up to the next synchronization point. It would otherwise run it without the settings, with a
- * search_path of hers. (Rule T10.)
+ * too, up to the next synchronization point. Without that statement the server would run the query
+ * without the settings, with the search_path that the owner has set. (Rule T10.)
  */
 static bool send_in_transaction(const Connection *connection, const Query *query)
 {

@@ -60,10 +60,10 @@ typedef struct FilePieces
                             bytes in any case */
     uint32_t block_size; /* bytes in a digest, see FetchBatch; without digests unused */
     uint32_t piece_size; /* largest size of a piece, bytes */
-    size_t batch_pieces_max;  /* of several workers: largest number of pieces in a batch, up to
-                                 FETCH_COUNT_MAX */
-    uint64_t batch_bytes_max; /* of several workers: a batch that has reached this size takes no
-                                 further piece */
+    size_t batch_pieces_max;  /* largest number of pieces in a batch, up to FETCH_COUNT_MAX; a
+                                 worker that is alone takes FETCH_COUNT_MAX */
+    uint64_t batch_bytes_max; /* a batch that has reached this size takes no further piece; that of
+                                 a worker that is alone has BATCH_BYTES_MAX */
     size_t bytes_size;        /* size of PieceWorker.bytes; 0: no memory is wanted */
     bool ends_reading;        /* FetchBatch's ends_reading for the last batch, if one worker asks */
     Written *written;         /* `written` of PieceWorker.file; NULL is allowed */

@@ -191,9 +191,9 @@ static bool fetch_row(void *context, const ConnectionValue *columns, Error *erro
  * a switch, or pages that were never used), and of a single page between the ends of its line
  * pointers and of its tuples, if all is zeros there (pd_lower and pd_upper in PageHeaderData,
  * storage/bufpage.h; where a file has no such pages, the numbers at this place do no harm). The
- * last column has their number, and in its upper half their place. Most other pieces are recognized
- * without a look at their rest. "%u": three times the size
- * of a page; "%s": server_missing_ok_argument.
+ * last column has their number, and in its upper half their place. To recognize any other piece the
+ * server seldom reads more than its first 64 bytes. "%u", three times: the size of a page; "%s":
+ * server_missing_ok_argument.
  */
 static const char fetch_sql[] =
     "SELECT path, begin, CASE WHEN zeros IS NULL THEN piece ELSE "
@@ -474,8 +474,8 @@ static bool take_expected_row(void *context, const ConnectionValue *columns, Err
     return true;
 }
 
-/* A standby's WAL is fetched when it is known how much it has replayed. At a limited rate nothing
- * is asked for that might not be needed. */
+/* True if WAL may be asked for before a caller needs it. The WAL of a standby is fetched when its
+ * replay position is known. At a limited rate no byte is asked for that might not be needed. */
 static bool can_expect_wal(const ServerSource *self)
 {
     return self->source.is_server && !self->identity.in_recovery && self->source.rate == NULL &&

@@ -725,7 +725,8 @@ static bool check_settings(ServerSource *self, const ServerRights *rights, Error
     return true;
 }
 
-/* Add to the error that rights are missing what helps if the role is not the one that connects. */
+/* Add detail and hint to the error about missing rights: a setting has switched the session to
+ * another role than the one that connects. */
 static bool explain_switch(const ServerRights *rights, Error *error)
 {
     AUTO_BUFFER Buffer lines = {0};

@@ -23,7 +23,7 @@
 
 #define COMPARED_PIECE_SIZE (DIGEST_PIECE_SIZE_MAX / 2)
 #define FETCH_BATCH_BYTES_MIN (16u * 1024 * 1024)
-#define FETCH_BATCHES_PER_WORKER 8 /* of each of several workers, if batches are large */
+#define FETCH_BATCHES_PER_WORKER 8 /* batches of one of several workers, unless small */
 #define RANGE_SIZE_MAX (1024u * 1024 * 1024)
 #define GATHER_SIZE (1024u * 1024)
 #define WRITEBACK_SIZE_MIN (64u * 1024) /* smaller pieces are not written back before the sync */

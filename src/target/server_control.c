@@ -257,8 +257,8 @@ static bool use_pg_ctl(const Target *target, const Options *options, Arena *aren
     return true;
 }
 
-/* What follows a command with stars is between parentheses: a shell refuses the whole line, so that
- * nobody starts a server with stars for values. (Rule T14.) */
+/* The remark after a command with stars is between parentheses: a shell refuses the whole line, so
+ * an operator who pastes it starts no server with stars for values. (Rule T14.) */
 const char *server_control_start_shown(const ServerControl *control)
 {
     if (control->start == NULL || control->masked_start == NULL)
