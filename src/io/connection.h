@@ -178,17 +178,14 @@ void connection_ask_along(Connection *connection, const AlongQuery *along);
 bool connection_along_failed(const Connection *connection);
 
 /*
- * Return to the transaction's savepoint if the statement that failed last had this SQLSTATE (NULL:
- * any); then the transaction can continue, and the result is true. No other statement may have been
- * under way. After a failure of another SQLSTATE nothing is done, the result is false, and error
- * keeps what it has: pass the error of the failed statement.
+ * Returns whether the last query has failed with this SQLSTATE (NULL: any) and the transaction can
+ * continue: the next query goes back to the state before the failure. Otherwise pass the error of
+ * the failed query on.
  */
-#define CONNECTION_SAVEPOINT "pg_rewind"
 #define NO_SUCH_FILE "58P01"           /* ERRCODE_UNDEFINED_FILE, utils/errcodes.txt */
 #define INSUFFICIENT_PRIVILEGE "42501" /* privilege missing to a role; EACCES, EPERM of a file */
 #define NOT_IN_REPERTOIRE "22021"      /* a name is invalid in the encoding */
-MUST_CHECK bool connection_rollback_to_savepoint(Connection *connection, const char *sqlstate,
-                                                 Error *error);
+bool connection_failed_with(const Connection *connection, const char *sqlstate);
 
 /*
  * The two halves of connection_rows. Several statements may be sent before the first answer is

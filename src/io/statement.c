@@ -15,8 +15,10 @@
 #define COLUMNS_MAX 16
 #define POLL_MILLISECONDS 200
 
+#define SAVEPOINT "pg_rewind"
+
 /* Statement before each query: see send_in_transaction. */
-#define GUARD_SQL "ROLLBACK TO SAVEPOINT " CONNECTION_SAVEPOINT
+#define GUARD_SQL "ROLLBACK TO SAVEPOINT " SAVEPOINT
 
 /* Bytes of headers in a DataRow message; the row's header includes the message type. */
 #define ROW_HEADER_SIZE 7
@@ -306,7 +308,7 @@ static bool send_opening(Connection *connection)
     return (in_pipeline(connection) || PQenterPipelineMode(connection->pg)) &&
            send_plain(connection, "BEGIN ISOLATION LEVEL READ COMMITTED READ ONLY") &&
            send_plain(connection, connection->settings_sql) &&
-           send_plain(connection, "SAVEPOINT " CONNECTION_SAVEPOINT) &&
+           send_plain(connection, "SAVEPOINT " SAVEPOINT) &&
            PQpipelineSync(connection->pg) && send_along(connection);
 }
 
@@ -850,6 +852,7 @@ static bool error_answer(Connection *connection, PGresult *result, const Query *
 {
     const bool others = connection->awaited > 1;
 
+    connection->ending = false; /* the server has skipped the ROLLBACK too */
     error_query(connection, result, query, "on", error);
     PQclear(result);
     if (others || PQstatus(connection->pg) != CONNECTION_OK ||
@@ -922,11 +925,11 @@ bool connection_row(Connection *connection, Arena *arena, const Query *query, ch
            connection_receive_row(connection, arena, query, values, error);
 }
 
-bool connection_rollback_to_savepoint(Connection *connection, const char *sqlstate, Error *error)
+bool connection_failed_with(const Connection *connection, const char *sqlstate)
 {
-    return connection->sqlstate[0] != '\0' &&
-           (sqlstate == NULL || strcmp(connection->sqlstate, sqlstate) == 0) &&
-           run_plain(connection, GUARD_SQL, "ROLLBACK TO SAVEPOINT", error);
+    return connection_is_begun(connection) && !connection->unusable &&
+           connection->sqlstate[0] != '\0' &&
+           (sqlstate == NULL || strcmp(connection->sqlstate, sqlstate) == 0);
 }
 
 void connection_options(Connection *connection, ConnectionOption visit, void *context)

@@ -154,7 +154,7 @@ MUST_CHECK Connection *server_connect(const char *conninfo, int retry_timeout_se
  * the connection is lost.
  */
 const char *server_missing_ok_argument(const ServerSql *names);
-MUST_CHECK bool server_lacked_file(Connection *connection, Error *error);
+MUST_CHECK bool server_lacked_file(const Connection *connection);
 
 /*
  * The replay position of a standby at the time of its answer: the target's recovery must pass it to

@@ -53,10 +53,10 @@ const char *server_missing_ok_argument(const ServerSql *names)
     return names->missing_ok ? ", true" : "";
 }
 
-bool server_lacked_file(Connection *connection, Error *error)
+bool server_lacked_file(const Connection *connection)
 {
     return !server_version(connection)->sql.missing_ok &&
-           connection_rollback_to_savepoint(connection, NO_SUCH_FILE, error);
+           connection_failed_with(connection, NO_SUCH_FILE);
 }
 
 /* A whole file that is read into a buffer. */
@@ -106,7 +106,7 @@ static bool read_file_once(Connection *connection, void *context, Error *error)
         return true;
     read->found = false;
     read->buffer->size = size_before;
-    return server_lacked_file(connection, error);
+    return server_lacked_file(connection);
 }
 
 static bool read_control_bytes(void *context, Buffer *buffer, Error *error)
@@ -774,7 +774,7 @@ static bool ask_once(Connection *connection, void *context, Error *error)
 
     query.ends = true;
     return connection_row(connection, row->arena, &query, row->values, error) ||
-           server_lacked_file(connection, error);
+           server_lacked_file(connection);
 }
 
 bool server_ask(Source *source, Arena *arena, const Query *query, char **values, Error *error)

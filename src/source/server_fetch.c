@@ -377,7 +377,7 @@ static bool fetch_with_failures(Connection *connection, Fetch *fetch, Error *err
         fetch->query_pieces_max = QUERY_PIECES_MAX;
         return end_fetch_query(fetch, error);
     }
-    if (!server_lacked_file(connection, error) ||
+    if (!server_lacked_file(connection) ||
         !server_note_replayed(fetch->server, connection, &fetch->progress, error))
         return false;
     if (fetch->query_pieces_max > 1)

@@ -232,8 +232,8 @@ static bool ask_for_each(Connection *connection, Query query, const Buffer *name
             most = 2 * most < NAMES_PER_QUERY ? 2 * most : NAMES_PER_QUERY;
             continue;
         }
-        if (!(refusal != NULL && connection_rollback_to_savepoint(connection, refusal, error)) &&
-            !server_lacked_file(connection, error))
+        if (!(refusal != NULL && connection_failed_with(connection, refusal)) &&
+            !server_lacked_file(connection))
             return false;
         list->count = count_before;
         most = count > 1 ? count / 2 : 1;
@@ -401,7 +401,7 @@ static bool list_and_try(Connection *connection, FileList *list, bool *tried, Er
     if (*tried)
         return true;
     list->count = 0;
-    return connection_rollback_to_savepoint(connection, NULL, error);
+    return connection_failed_with(connection, NULL);
 }
 
 /* List the levels from list->depth on, below the directories; next: count of the list before. */
@@ -538,13 +538,13 @@ static bool try_alone(Connection *connection, Query query, const char *path, Ref
     free(taken.files);
     if (read)
         return true;
-    if (connection_rollback_to_savepoint(connection, INSUFFICIENT_PRIVILEGE, &problem))
+    if (connection_failed_with(connection, INSUFFICIENT_PRIVILEGE))
     {
         refused->paths[refused->count] = path;
         refused->errors[refused->count++] = problem;
         return true;
     }
-    return server_lacked_file(connection, &problem) || error_copy(error, &problem);
+    return server_lacked_file(connection) || error_copy(error, &problem);
 }
 
 /* An Attempt: read a byte of each file, many in a query. A file without an answer is tried alone,
