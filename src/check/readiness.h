@@ -83,9 +83,6 @@ int node_exit_status(const Node *node);
 void node_print_text(const Node *node, bool verbose, FILE *stream);
 /* Print all findings as JSON (docs/check.schema.json). */
 void node_print_json(const Node *node, FILE *stream);
-/* Append the JSON schema of what node_print_json prints, the text of docs/check.schema.json.
- * (check_keys.c) */
-void node_schema(Buffer *text);
 
 /* ---- For the files that look: a finding is advice, with the name as its id ---- */
 

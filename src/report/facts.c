@@ -4,6 +4,15 @@
 
 #include <string.h>
 
+#define REASON_ROW(id, key, text, about) [id] = {key, text},
+
+/* clang-format off */
+const ReportTerm report_reasons[] = {
+    START_REASONS(REASON_ROW)
+    [START_ESTIMATE] = {"estimate", ""},
+};
+/* clang-format on */
+
 ReportTerm report_result(const Report *report)
 {
     const Run *run = report->run;

@@ -4,8 +4,18 @@
 #ifndef REPORT_FACTS_H
 #define REPORT_FACTS_H
 
+#include "recovery_start/start_decision.h"
 #include "report/report.h"
-#include "report/report_keys.h"
+
+/* A key for programs, and a line for people. Static strings. */
+typedef struct ReportTerm
+{
+    const char *key, *text;
+} ReportTerm;
+
+/* The reasons for the choice of recovery's start, indexed by StartReason. The text report prints
+ * the line below the start, unless it is empty. */
+extern const ReportTerm report_reasons[];
 
 /* The outcome of the run. */
 ReportTerm report_result(const Report *report);

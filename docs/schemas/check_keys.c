@@ -1,7 +1,5 @@
 /* The keys of --check's JSON, in the order of the document, with the texts of its schema. */
-#include "check/readiness.h"
-
-#include "base/json_schema.h"
+#include "json_schema.h"
 
 static const JsonKey keys[] = {
     /* depth, name, kind, nullable, values, description */
@@ -45,7 +43,7 @@ static const JsonKey keys[] = {
     {1, "why", JSON_STRING, false, NULL, NULL},
 };
 
-void node_schema(Buffer *text)
+void check_schema(Buffer *text)
 {
     json_schema_append("What pg_rewind --check --report=json writes",
                        "Later versions may add keys and findings; what a key means does not change "

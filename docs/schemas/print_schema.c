@@ -1,7 +1,6 @@
-/* Print a schema of a JSON document, as the program's own table of keys has it: print_schema
- * report|check. `make schemas` writes those in docs/. */
-#include "check/readiness.h"
-#include "report/report_keys.h"
+/* Print a schema of a JSON document: print_schema report|check. `make schemas` writes those in
+ * docs/. */
+#include "json_schema.h"
 
 #include <string.h>
 
@@ -12,7 +11,7 @@ int main(int argument_count, char **arguments)
     if (argument_count == 2 && strcmp(arguments[1], "report") == 0)
         report_schema(&text);
     else if (argument_count == 2 && strcmp(arguments[1], "check") == 0)
-        node_schema(&text);
+        check_schema(&text);
     else
         return 1;
     fputs(buffer_string(&text), stdout);

@@ -1,18 +1,10 @@
 /* The keys of the JSON report in their order, with their descriptions for the schema. */
-#include "report/report_keys.h"
+#include "json_schema.h"
 
-#include "base/json_schema.h"
+#include "recovery_start/start_decision.h"
 
-#define REASON_ROW(id, key, text, about) [id] = {key, text},
 #define REASON_VALUE(id, key, text, about) key "|"
 #define REASON_ABOUT(id, key, text, about) key ": " about "; "
-
-/* clang-format off */
-const ReportTerm report_reasons[] = {
-    START_REASONS(REASON_ROW)
-    [START_ESTIMATE] = {"estimate", ""},
-};
-/* clang-format on */
 
 static const JsonKey keys[] = {
     /* depth, name, kind, nullable, values, description */

@@ -1,4 +1,4 @@
-#include "base/json_schema.h"
+#include "json_schema.h"
 
 #include <string.h>
 

@@ -1,9 +1,9 @@
 /*
- * Tables of the keys of a JSON document, and the schema made of them. docs/report.schema.json and
- * docs/check.schema.json are the output of json_schema_append (tests/print_schema.c).
+ * Tables of the keys of a JSON document, and the schema made of them: docs/report.schema.json of
+ * report_keys.c, docs/check.schema.json of check_keys.c.
  */
-#ifndef BASE_JSON_SCHEMA_H
-#define BASE_JSON_SCHEMA_H
+#ifndef DOCS_JSON_SCHEMA_H
+#define DOCS_JSON_SCHEMA_H
 
 #include "base/json.h"
 
@@ -38,5 +38,10 @@ typedef struct JsonKey
 /* Append a JSON schema (draft 7). All keys are required; additional keys are allowed. */
 void json_schema_append(const char *title, const char *description, const JsonKey *keys,
                         size_t count, Buffer *text);
+
+/* Append the schema of the report, which src/report/document.c writes. */
+void report_schema(Buffer *text);
+/* Append the schema of what --check finds, which src/check/readiness.c writes. */
+void check_schema(Buffer *text);
 
 #endif
