@@ -8,7 +8,7 @@ TESTS ?=
 all: build/build.ninja
 	@ninja -C build
 
-# The schemas in docs, from the tables of keys in docs/schemas.
+# The schemas in docs, from the tables of keys in schemas.
 schemas: all
 	@build/tests/print_schema report >docs/report.schema.json
 	@build/tests/print_schema check >docs/check.schema.json

@@ -2,8 +2,8 @@
  * Tables of the keys of a JSON document, and the schema made of them: docs/report.schema.json of
  * report_keys.c, docs/check.schema.json of check_keys.c.
  */
-#ifndef DOCS_JSON_SCHEMA_H
-#define DOCS_JSON_SCHEMA_H
+#ifndef SCHEMAS_JSON_SCHEMA_H
+#define SCHEMAS_JSON_SCHEMA_H
 
 #include "base/json.h"
 
