@@ -5,13 +5,14 @@
 #
 #   source   1 ──┬── 2 ──▶
 #   target       └── 1 ──╳
-# (Rules T6, T8.)
+# (Rules T6, T8, T15.)
 
 use strict;
 use warnings;
 use lib 't/lib';
 use Cwd ();
 use RewindTest;
+use RewindTest::Held;
 use RewindTest::Privileged;
 use RewindTest::Tree;
 
@@ -129,6 +130,26 @@ sub of_another_account
     return;
 }
 
+# Kubernetes gives the files of a volume a group that may write, each time that a pod begins (fsGroup): only root and
+# the owner can do that. What else has become of the directory of a committed rewind is no reason to remove it.
+sub work_directory_of_a_committed_rewind
+{
+    my $copy = $target->copy('copy');
+    my $work = $copy->path('pg_rewind.work');
+    end_by_kill(hold($copy, $source, 'apply'));
+    privileged('change-owner', 'nobody', $work);
+    my $result = run([ rewind_argv($copy->data, '--source-server', $source->conninfo) ]);
+    is($result->{status}, 2, 'it belongs to another user now: refused');
+    like($result->{stderr}, qr/^pg_rewind: hint: It may be that of an interrupted rewind, without which the target is lost\b/m,
+        'the hint does not ask for its removal');
+    privileged('change-owner', getpwuid($>) . ':nogroup', $work);
+    chmod 0770, $work or die;
+    like(rewinds($copy, $source)->{stderr}, qr/the interrupted rewind is finished/,
+        'a group may write there: the rewind is finished');
+    $copy->discard;
+    return;
+}
+
 sub work_directory
 {
     my $copy = $target->copy('copy');
@@ -168,4 +189,5 @@ each_version(sub {
     return if !is_privileged();
     subtest('of another account', \&of_another_account);
     subtest('a work directory', \&work_directory);
+    subtest('the work directory of a committed rewind', \&work_directory_of_a_committed_rewind);
 }, only => [ 10, 15, 18 ]);

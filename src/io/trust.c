@@ -40,9 +40,12 @@ bool trust_check_entry(const char *path, Error *error)
 
     if (!file_lstat(path, &status, &found, error))
         return false;
-    if (found && S_ISLNK(status.st_mode))
+    if (!found)
+        return true;
+    if (S_ISLNK(status.st_mode))
         return error_set(error, ERROR_FAILED, "\"%s\" is a symbolic link", path);
-    return !found || check_status(NULL, path, &status, error);
+    status.st_mode &= ~(mode_t) S_IWGRP;
+    return check_status(NULL, path, &status, error);
 }
 
 bool trust_check(const char *path, Error *error)

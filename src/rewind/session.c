@@ -150,8 +150,11 @@ static bool handle_pending(Session *session, Error *error)
 
     /* A journal of somebody else's would do what he likes, with our rights. */
     if (!trust_check_entry(path_in(&work, target_directory(session), WORK_DIRECTORY), error))
-        return error_hint(error,
-                          "Find out which program or user has created it before you remove it.");
+        return error_hint(
+            error, "It may be that of an interrupted rewind, without which the target is "
+                   "lost: find out which program or user has created or changed it before "
+                   "you remove it. If no other user has written to it, give it back to the "
+                   "user of the target, and take the right to write from others: chmod go-w.");
     if (!apply_pending(target_directory(session), session->arena, &pending, error))
         return false;
     is_live = pending.state == PENDING_APPLY || pending.state == PENDING_CLEANUP;
