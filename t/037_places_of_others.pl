@@ -140,8 +140,7 @@ sub work_directory_of_a_committed_rewind
     privileged('change-owner', 'nobody', $work);
     my $result = run([ rewind_argv($copy->data, '--source-server', $source->conninfo) ]);
     is($result->{status}, 2, 'it belongs to another user now: refused');
-    like($result->{stderr}, qr/^pg_rewind: hint: It may be that of an interrupted rewind, without which the target is lost\b/m,
-        'the hint does not ask for its removal');
+    like($result->{stderr}, qr/^pg_rewind: hint: It may be that of an interrupted rewind\b/m, 'no hint to remove it');
     privileged('change-owner', getpwuid($>) . ':nogroup', $work);
     chmod 0770, $work or die;
     like(rewinds($copy, $source)->{stderr}, qr/the interrupted rewind is finished/,
