@@ -10,6 +10,8 @@ use strict;
 use warnings;
 use lib 't/lib';
 use RewindTest;
+use RewindTest::Held;
+use RewindTest::Privileged;
 use RewindTest::Tree;
 
 my ($source, $target, $dir, $inner);
@@ -40,6 +42,32 @@ sub with_links
     }
     unlink @links;
     must_run([ 'rm', '-rf', @places ]);
+    return;
+}
+
+# Another account of the host creates the place, between the look at it and its use or before both.
+sub places_of_another_account
+{
+    my $place = "$dir/sticky/late";
+    my @options = ("--source-pgdata=@{[ $source->data ]}", '-T', "$dir/shared=$place");
+    mkdir "$dir/sticky" or die;
+    chmod 01777, "$dir/sticky" or die;
+    for my $make (
+        sub { mkdir $place or die; chmod 0777, $place; privileged('change-owner', 'nobody', $place) },
+        sub { symlink("$dir/other", $place) or die; privileged('change-owner-of-link', 'nobody', $place) })
+    {
+        my $held = hold($target, $source, 'mkdir@*/pg_rewind.work', @options);
+        $make->();
+        privileged('change-owner', 'root', "$dir/sticky");
+        for my $result (go_on($held), run([ rewind_argv($target->data, @options) ]))
+        {
+            is($result->{status}, 1, "another account's place: refused");
+            like($result->{stderr}, qr/^pg_rewind: error: "\Q$place\E" belongs to another user$/m, 'it says why');
+        }
+        is(join(' ', glob("$dir/other/*")), '', 'nothing is there');
+        privileged('change-owner', scalar(getpwuid($>)), "$dir/sticky");
+        -l $place ? unlink $place : rmdir $place or die;
+    }
     return;
 }
 
@@ -101,6 +129,7 @@ each_version(sub {
     like($result->{stderr}, qr/^pg_rewind: error: every user may rename files in directory "\Q$dir\E\/other"/m,
         'a directory where everybody can write is refused');
     chmod 0700, "$dir/other";
+    places_of_another_account() if is_privileged();
     rewinds($target, $source, %option);
     unlink $source->path('pg_tblspc/99990');
 }, only => [ 10, 15, 18 ]);

@@ -33,17 +33,22 @@ static bool check_status(void *context, const char *path, const struct stat *sta
                      path);
 }
 
-bool trust_check_entry(const char *path, Error *error)
+bool trust_check_entry(const char *path, bool follow, Error *error)
 {
     struct stat status;
     bool found;
 
     if (!file_lstat(path, &status, &found, error))
         return false;
+    if (found && S_ISLNK(status.st_mode))
+    {
+        if (!follow)
+            return error_set(error, ERROR_FAILED, "\"%s\" is a symbolic link", path);
+        if (!check_status(NULL, path, &status, error) || !file_stat(path, &status, &found, error))
+            return false;
+    }
     if (!found)
         return true;
-    if (S_ISLNK(status.st_mode))
-        return error_set(error, ERROR_FAILED, "\"%s\" is a symbolic link", path);
     status.st_mode &= ~(mode_t) S_IWGRP;
     return check_status(NULL, path, &status, error);
 }

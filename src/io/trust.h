@@ -17,10 +17,10 @@
  */
 MUST_CHECK bool trust_check(const char *path, Error *error);
 
-/* Check only the file at the path, which must not be a symbolic link; the way to it is trusted, as
- * that of a data directory is. A group that may write there is trusted, too: its members were let
- * into the cluster's files by their owner or root, as Kubernetes does each time that it mounts a
- * volume (fsGroup). The file need not exist. */
-MUST_CHECK bool trust_check_entry(const char *path, Error *error);
+/* Check only the file at the path. A symbolic link there is an error, or with `follow` checked like
+ * what it leads to. The way to the path is trusted, as that of a data directory is. A group that
+ * may write there is trusted, too: its members were let into the cluster's files by their owner or
+ * root, as Kubernetes does each time that it mounts a volume (fsGroup). The file need not exist. */
+MUST_CHECK bool trust_check_entry(const char *path, bool follow, Error *error);
 
 #endif

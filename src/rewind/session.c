@@ -149,7 +149,7 @@ static bool handle_pending(Session *session, Error *error)
     bool is_live;
 
     /* A journal of somebody else's would do what he likes, with our rights. */
-    if (!trust_check_entry(path_in(&work, target_directory(session), WORK_DIRECTORY), error))
+    if (!trust_check_entry(path_in(&work, target_directory(session), WORK_DIRECTORY), false, error))
         return error_hint(
             error, "It may be that of an interrupted rewind, without which the target is "
                    "lost: find out which program or user has created or changed it before "

@@ -433,10 +433,16 @@ static bool check_separate(const Roots *roots, size_t index, Error *error)
     return true;
 }
 
+bool location_check_trust(const NewLocation *location, Error *error)
+{
+    return trust_check_entry(location->path, true, error) ||
+           error_hint(error, "The directory of a tablespace belongs to the user who runs the "
+                             "target server, and not every user can write to it.");
+}
+
 static bool check_present(const Roots *roots, const Plan *plan, const NewLocation *location,
                           Occupied *foreign, Problems *problems, Error *error)
 {
-    AUTO_BUFFER Buffer canonical = {0};
     bool found, occupied, own;
     Error *problem = &foreign->last;
     Place place;
@@ -460,10 +466,8 @@ static bool check_present(const Roots *roots, const Plan *plan, const NewLocatio
             append_mapping(roots, location, &foreign->options);
         return true;
     }
-    if (find_canonical(location, &canonical) &&
-        !trust_check_entry(buffer_string(&canonical), error))
-        return error_hint(error, "The directory of a tablespace belongs to the user who runs the "
-                                 "target server, and only that user can write to it.");
+    if (!location_check_trust(location, error))
+        return false;
     if (!place.is_directory)
         errno = ENOTDIR;
     return (place.is_directory && place_can_change_names(location->path)) ||

@@ -82,6 +82,9 @@ size_t roots_index(const Roots *roots, const char *path);
  */
 void roots_check_locations(const Roots *roots, const Plan *plan, Problems *problems);
 
+/* Check that no other account has made the directory of the location, or a link at its path. */
+MUST_CHECK bool location_check_trust(const NewLocation *location, Error *error);
+
 /* True if the plan changes this file. False for pg_rewind's work directories, and for files that
  * only commit and apply write: pg_control, backup_label, postmaster.pid. */
 bool entry_has_effect(const PlanEntry *entry);

@@ -205,9 +205,11 @@ static bool remove_place(const char *target_directory, char kind, const char *pa
     }
     if (kind == 'W')
         return dir_remove_tree(local, error);
-    /* After a finished rewind the location is in use, so it is not empty and stays. */
+    /* The location stays if it is in use, after a finished rewind, or if another account made it.
+     */
     return file_remove_directory(local, error) || error->error_number == ENOTEMPTY ||
-           error->error_number == EEXIST;
+           error->error_number == EEXIST || error->error_number == ENOTDIR ||
+           error->error_number == EPERM || error->error_number == EACCES;
 }
 
 static bool remove_places(const char *target_directory, Error *error)
@@ -341,8 +343,10 @@ static bool make_directories(const Stage *stage, Error *error)
     {
         const NewLocation *location = &stage->roots.locations[index];
 
-        if (location->missing && (!file_make_directory(location->path, error) ||
-                                  !durable_sync_parent(location->path, error)))
+        /* Another account may have made it since roots_check_locations saw it. */
+        if ((location->missing && (!file_make_directory(location->path, error) ||
+                                   !durable_sync_parent(location->path, error))) ||
+            !location_check_trust(location, error))
             return false;
     }
     for (size_t index = 1; index < stage->roots.count; index++)
@@ -350,7 +354,7 @@ static bool make_directories(const Stage *stage, Error *error)
         const char *work = stage_local(stage, stage->roots.roots[index].work, &path);
 
         if (!dir_remove_tree(work, error) || !file_make_directory(work, error) ||
-            !trust_check_entry(work, error))
+            !trust_check_entry(work, false, error))
             return false;
     }
     return watch_file_systems(stage, error);
