@@ -1,7 +1,8 @@
 # Where a file cannot be renamed into its directory (EXDEV) it is copied there in an order that a kill and a power cut
 # may break at any instant, and nothing of that is left. (Invariants 2 and 3. Nothing here depends on the server's
-# version or on the source. t/400 and t/401 interrupt such a run everywhere.)
-# (Rules I23, I24.)
+# version or on the source. t/400 and t/401 interrupt such a run everywhere.) Nor is anything left where the name of a
+# file that is open cannot be removed, as on NFS.
+# (Rules I23, I24, I70.)
 
 use strict;
 use warnings;
@@ -9,13 +10,16 @@ use lib 't/lib';
 use RewindTest;
 use RewindTest::Tree;
 
+# With a late start blocks are patched.
+my %rewind = (kind => 'directory', options => ['--late-start']);
+
 # Each file is on the disk before it gets its name, and that before the staged file goes: as long as it is there,
 # another run copies again.
 sub order_is_right
 {
     my ($copy, $source) = @_;
     my $log = work_dir() . '/calls';
-    my $result = rewind($copy, $source, kind => 'directory', fault => '',
+    my $result = rewind($copy, $source, %rewind, fault => '',
         env => { PG_REWIND_FAULT_LOG => $log, PG_REWIND_FAULT_APART => '*' });
     is($result->{status}, 0, 'a rewind whose renames are refused');
     my @calls = grep { /^\d/ } split /\n/, slurp($log);
@@ -38,13 +42,29 @@ sub order_is_right
 sub no_copy_is_left
 {
     my ($copy, $source) = @_;
-    my $result = rewind($copy, $source, kind => 'directory', fault => 'kill:rename@*/base/*;rename@*/base/*',
+    my $result = rewind($copy, $source, %rewind, fault => 'kill:rename@*/base/*;rename@*/base/*',
         env => { PG_REWIND_FAULT_APART => '*' });
     is($result->{signal}, 9, 'a run is killed amid a move');
     my ($left) = glob $copy->path('base/*/pg_rewind.work.copy');
     ok($left, 'it leaves a copy');
-    rewinds($copy, $source, kind => 'directory');
+    rewinds($copy, $source, %rewind);
     nothing_is_left($copy);
+    return;
+}
+
+# Two runs on NFS, of which the first fails before its commit.
+sub no_open_file_is_removed
+{
+    my ($copy, $source) = @_;
+    my $removed = work_dir() . '/removed_while_open';
+    my %nfs = (%rewind, env => { PG_REWIND_FAULT_NFS => $removed });
+    my $failed = rewind($copy, $source, %nfs, fault => 'fail:sync@*/pg_rewind.work/data:EIO');
+    is($failed->{status}, 1, 'a run that fails');
+    unlike($failed->{stderr}, qr/warning/, 'it removes its directory');
+    nothing_is_left($copy);
+    rewinds($copy, $source, %nfs, fault => '');
+    nothing_is_left($copy);
+    is(slurp($removed), '', 'no file is removed while it is open');
     return;
 }
 
@@ -57,8 +77,8 @@ each_version(sub {
         target => sub { $_[0]->sql("UPDATE t SET v = 'target'; CREATE TABLE u AS TABLE t") });
     $source->stop;
     my $undisturbed = $target->copy('undisturbed');
-    rewinds($undisturbed, $source, kind => 'directory');
-    for my $test (\&order_is_right, \&no_copy_is_left)
+    rewinds($undisturbed, $source, %rewind);
+    for my $test (\&order_is_right, \&no_copy_is_left, \&no_open_file_is_removed)
     {
         my $copy = $target->copy('copy');
         $test->($copy, $source);

@@ -562,6 +562,9 @@ static void clean_up_or_warn(Apply *apply)
 {
     Error error;
 
+    /* Rule I70: on NFS the directory of an open file cannot be removed. */
+    journal_close_reader(apply->reader);
+    apply->reader = NULL;
     if (patiently(apply, remove_work_directories, &error))
         return;
     log_warning("%s", error.message);

@@ -410,10 +410,22 @@ bool stage_create(const char *target_directory, const Plan *plan, int jobs, Stag
     return false;
 }
 
+void stage_close_files(Stage *stage)
+{
+    for (size_t index = 0; index < stage->roots.count; index++)
+    {
+        file_close(stage->roots.roots[index].data_fd);
+        stage->roots.roots[index].data_fd = -1;
+    }
+    written_free(stage->written);
+    stage->written = NULL;
+}
+
 void stage_abandon(Stage *stage)
 {
     Error error;
 
+    stage_close_files(stage);
     if (!stage_remove_stale(stage->target_directory, &error))
         log_warning("%s", error.message);
 }
@@ -422,9 +434,7 @@ void stage_free(Stage *stage)
 {
     if (stage == NULL)
         return;
-    for (size_t index = 0; index < stage->roots.count; index++)
-        file_close(stage->roots.roots[index].data_fd);
-    written_free(stage->written);
+    stage_close_files(stage);
     pthread_mutex_destroy(&stage->lock);
     free(stage->extras);
     arena_destroy(stage->arena);

@@ -127,6 +127,10 @@ MUST_CHECK bool stage_must_copy(const char *local, bool opens, bool *must_copy, 
 MUST_CHECK bool stage_create(const char *target_directory, const Plan *plan, int jobs,
                              Stage **stage, Error *error);
 
+/* Close the stage's files; nothing can be staged afterwards. Call it before the work directories
+ * are removed: on NFS the directory of an open file cannot be. (Rule I70.) */
+void stage_close_files(Stage *stage);
+
 /* Give up a stage before the commit: remove the work directories. Errors become warnings. The stage
  * is still to be freed. */
 void stage_abandon(Stage *stage);
@@ -176,8 +180,8 @@ const char *stage_entry_local(const Stage *stage, const PlanEntry *entry, Buffer
 
 /*
  * Open the root's data file, which holds the bytes for files that stay in place, at offset `place`.
- * The first call creates the data file. The descriptor stays the root's: stage_free closes it. Any
- * thread may call this, without holding the stage's lock.
+ * The first call creates the data file. The descriptor stays the root's: stage_close_files closes
+ * it. Any thread may call this, without holding the stage's lock.
  */
 MUST_CHECK bool stage_data_open(Stage *stage, Root *root, uint64_t place, FileRange *range,
                                 Error *error);

@@ -223,6 +223,7 @@ bool stage_finish(Stage *stage, const JournalHead *head, SyncMethod method, Erro
     progress_begin(PROGRESS_SYNC, 0);
     if (!progress_end(sync_target(stage, method, error)))
         return false;
+    stage_close_files(stage);
     /* Invariant 2: all that the result relies on is on the disk before there is a journal. */
     ok = journal_create(stage->target_directory, head, &stage->journal, error);
     for (size_t root = 1; ok && root < roots->count; root++)

@@ -20,6 +20,10 @@
  * PG_REWIND_FAULT_APART=PATTERN: each rename from one directory into another fails with EXDEV where
  * the new path matches, and each link: as if the directory had a project of its own.
  *
+ * PG_REWIND_FAULT_NFS=FILE: a file that the program removes, or renames another file over, while it
+ * has the file open, keeps a name ".nfs...", which cannot be removed until the program closes the
+ * file: as in a directory that is mounted by NFS. A line in FILE for each, with its path.
+ *
  * PG_REWIND_FAULT_ONCE=FILE: nothing happens but to the process that can remove FILE: one of those
  * that the program makes to run its work again.
  *
@@ -104,6 +108,8 @@ static int log_fd = -1, record_fd = -1, data_fd = -1;
 static uint64_t data_size, handle_count;
 static char *fd_path[FD_MAX];
 static uint64_t fd_handle[FD_MAX];
+static char *fd_nfs_name[FD_MAX]; /* what the file of this descriptor is called since its removal */
+static int nfs_fd = -1;
 static __thread bool lose_this_write;
 static char lost_path[PATH_MAX]; /* of the file whose write was lost; "": none was */
 static uint64_t lost_handles;    /* that were open before or then have no higher number */
@@ -231,6 +237,8 @@ __attribute__((constructor)) static void begin(void)
     faults_set(getenv("PG_REWIND_FAULT"));
     if (log != NULL)
         log_fd = open_log(log);
+    if (getenv("PG_REWIND_FAULT_NFS") != NULL)
+        nfs_fd = open_log(getenv("PG_REWIND_FAULT_NFS"));
     if (record != NULL)
     {
         record_fd = open_log(record);
@@ -516,12 +524,78 @@ OPENAT_FUNCTION(openat64)
 CHECKED_OPEN_FUNCTIONS(__open_2, __openat_2)
 CHECKED_OPEN_FUNCTIONS(__open64_2, __openat64_2)
 
+/* ---- Files that are open while they are removed, on NFS ---- */
+
+/* Give the file at path another name in its directory if the program has it open. */
+static bool keep_open_file(const char *path)
+{
+    static unsigned count;
+    char name[PATH_MAX];
+    const char *base = strrchr(path, '/');
+    struct stat removed, opened;
+    bool is_open = false;
+    REAL(int, rename, const char *, const char *);
+
+    if (nfs_fd < 0 || lstat(path, &removed) != 0 || !S_ISREG(removed.st_mode))
+        return false;
+    pthread_mutex_lock(&lock);
+    snprintf(name, sizeof(name), "%.*s.nfs%u", base != NULL ? (int) (base + 1 - path) : 0, path,
+             ++count);
+    for (int fd = 0; fd < FD_MAX; fd++)
+    {
+        if (fd_handle[fd] == 0 || fstat(fd, &opened) != 0 || opened.st_dev != removed.st_dev ||
+            opened.st_ino != removed.st_ino)
+            continue;
+        is_open = true;
+        free(fd_nfs_name[fd]);
+        fd_nfs_name[fd] = strdup(name);
+    }
+    if (is_open)
+    {
+        put_line(nfs_fd, "%s\n", path);
+        if (real(path, name) != 0)
+            refuse("directory for PG_REWIND_FAULT_NFS");
+    }
+    pthread_mutex_unlock(&lock);
+    return is_open;
+}
+
+static bool is_kept_by_nfs(const char *path)
+{
+    const char *base = strrchr(path, '/');
+    bool kept = false;
+
+    if (nfs_fd < 0 || strncmp(base != NULL ? base + 1 : path, ".nfs", 4) != 0)
+        return false;
+    pthread_mutex_lock(&lock);
+    for (int fd = 0; fd < FD_MAX; fd++)
+        kept = kept || (fd_nfs_name[fd] != NULL && strcmp(fd_nfs_name[fd], path) == 0);
+    pthread_mutex_unlock(&lock);
+    return kept;
+}
+
+/* The last descriptor of a file that was removed is closed: the file goes. */
+static void forget_nfs_name(int fd)
+{
+    char *name;
+    REAL(int, unlink, const char *);
+
+    pthread_mutex_lock(&lock);
+    name = fd_nfs_name[fd];
+    fd_nfs_name[fd] = NULL;
+    pthread_mutex_unlock(&lock);
+    if (name != NULL && !is_kept_by_nfs(name))
+        real(name);
+    free(name);
+}
+
 int close(int fd)
 {
     REAL(int, close, int);
 
     if (fd >= 0 && fd < FD_MAX)
     {
+        forget_nfs_name(fd);
         fd_handle[fd] = 0;
         /* The number may become that of a file in memory, which has no path. */
         pthread_mutex_lock(&lock);
@@ -769,6 +843,8 @@ static int change_paths(const char *call, int (*real)(const char *, const char *
         errno = EXDEV;
         return -1;
     }
+    if (strcmp(call, "rename") == 0)
+        (void) keep_open_file(to);
     if (!is_symlink)
         from = canonical(AT_FDCWD, from, first);
     to = canonical(AT_FDCWD, to, second);
@@ -805,8 +881,15 @@ static int remove_path(const char *call, int directory_fd, const char *path, int
 
     if (strike(call, below(directory_fd, path, given), CHANGES))
         return -1;
+    if (is_kept_by_nfs(below(directory_fd, path, given)))
+    {
+        errno = EBUSY;
+        return -1;
+    }
     really = canonical(directory_fd, path, absolute);
-    result = real(directory_fd, path, flags);
+    result = flags == 0 && keep_open_file(below(directory_fd, path, given))
+                 ? 0
+                 : real(directory_fd, path, flags);
     if (result == 0)
         RECORD("%s\t%s\n", call, really);
     return result;

@@ -73,6 +73,12 @@ static int make_calls(void)
     say("truncate", ftruncate(fd, 2));
     say("unlink", unlink("b"));
     say("rmdir", rmdir("d"));
+    if (getenv("PG_REWIND_FAULT_NFS") != NULL)
+    {
+        close(fd);
+        say("busy", unlink(".nfs1"));
+        say("closed", close(again));
+    }
     return 0;
 }
 
@@ -314,6 +320,19 @@ static void test_refused(void **state)
     check_refused("fail:1:EWHAT");
 }
 
+/* The file that was open when it was removed has another name as long as it is open. */
+static void test_nfs(void **state)
+{
+    char text[8];
+
+    (void) state;
+    assert_int_equal(wait_for(start_calls("PG_REWIND_FAULT_NFS", "log")), 0);
+    assert_string_equal(said, UNDISTURBED "busy=-16 closed=0 ");
+    read_text("log", text, sizeof(text));
+    assert_string_equal(text, "b\n");
+    assert_int_equal(access(".nfs1", F_OK), -1);
+}
+
 /* As the test of a unit does it: in a child, with the calls before not counted. */
 static void test_linked(void **state)
 {
@@ -363,6 +382,7 @@ int main(int argument_count, char **arguments)
         cmocka_unit_test(test_fail),    cmocka_unit_test(test_short),
         cmocka_unit_test(test_log),     cmocka_unit_test(test_record),
         cmocka_unit_test(test_refused), cmocka_unit_test(test_linked),
+        cmocka_unit_test(test_nfs),
     };
 
     if (argument_count == 2 && strcmp(arguments[1], "calls") == 0)
