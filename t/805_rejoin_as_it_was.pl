@@ -97,7 +97,8 @@ sub started_without_directory
     return;
 }
 
-# The configuration lies in a directory of its own, which -D names.
+# The configuration lies in a directory of its own, which -D or PGDATA names; the files beside it are the server's, not
+# those of the data directory.
 sub configuration_elsewhere
 {
     fresh('elsewhere');
@@ -105,14 +106,31 @@ sub configuration_elsewhere
     mkdir $elsewhere;
     rename($target->path($_), "$elsewhere/$_") or die for qw(postgresql.conf pg_hba.conf pg_ident.conf);
     append("$elsewhere/postgresql.conf", "data_directory = '@{[ $target->data ]}'\nwork_mem = 9MB\n");
+    my $is_own = sub {
+        my ($what) = @_;
+        is($target->query("SELECT current_setting('work_mem') || current_setting('hba_file')"),
+            "9MB$elsewhere/pg_hba.conf", "a configuration elsewhere, $what: it is the server's");
+    };
     # While it is stopped, nothing tells where that is.
     ends(rejoin(), 1, 'a configuration elsewhere, of a server that is stopped',
         qr/^pg_rewind: error: the configuration of the target's server was not found$/m,
         qr/^pg_rewind: hint: The data directory has no postgresql\.conf: name the server's main configuration file with --config-file\.$/m);
-    must_run([ "$target->{bindir}/pg_ctl", '-D', $elsewhere, '-w', '-l', "$target->{dir}/log.1", '-o',
-        "-c unix_socket_directories=$target->{dir}", 'start' ]);
+    my $socket = "-c unix_socket_directories=$target->{dir}";
+    my $start = sub { must_run([ 'sh', '-c', "cd $target->{dir} && $_[0] -w -l log.1 -o '$socket' start" ]) };
+    $start->("$target->{bindir}/pg_ctl -D $elsewhere");
     rejoins_and_stays('a configuration elsewhere');
-    is($target->query('SHOW work_mem'), '9MB', 'a configuration elsewhere: it is the server\'s');
+    $is_own->('by -D');
+    $target->stop;
+    spew($target->path('postmaster.opts'),
+        join(' ', "$target->{bindir}/postgres", map { "\"$_\"" } '-D', $elsewhere, split(' ', $socket)) . "\n");
+    ends(rejoin(), 0, 'a configuration elsewhere, of a server that is stopped and has left its options', $follows);
+    $is_own->('by -D of the options');
+    $target->stop;
+    $start->("PGDATA=conf $target->{bindir}/pg_ctl");
+    # It follows, but without the slot: so it is stopped and started.
+    ends(rejoin('--slot=elsewhere', '--create-slot'), 0, 'a configuration elsewhere, by a relative PGDATA', $follows,
+        qr/^pg_rewind: starting the target's server/m);
+    $is_own->('by a relative PGDATA');
     return;
 }
 

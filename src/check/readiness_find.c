@@ -466,7 +466,6 @@ static void read_configuration(Node *node)
     const Target *target = &node->clusters->target;
     const char *file = node->options->config_file;
     Configuration *configuration = &node->configuration;
-    bool named_by_directory;
     LastStart start;
     long pid;
 
@@ -476,7 +475,7 @@ static void read_configuration(Node *node)
     if (start.arguments == NULL)
         start.arguments = start.others; /* perhaps of another directory: good enough for --check */
     if (file == NULL)
-        file = last_start_config_file(&start, target->directory, node->arena, &named_by_directory);
+        file = last_start_config_file(&start, node->arena);
     *configuration = (Configuration){target->directory, file, target->options, node->arena};
     configuration->config_file = configuration_find_file(configuration, node->version);
     node->reader = configuration_reader(configuration);

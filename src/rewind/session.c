@@ -271,7 +271,6 @@ bool session_identify_target(Session *session, Error *error)
     const char *named = session->options->config_file;
     Settings *options = arena_allocate(session->arena, sizeof(*options));
     Configuration configuration = {NULL, named, NULL, session->arena};
-    bool by_directory;
     LastStart start;
     long pid;
 
@@ -290,8 +289,7 @@ bool session_identify_target(Session *session, Error *error)
     last_start_settings(&start, options);
     target->options = options;
     if (named == NULL && session->options->rejoin)
-        configuration.config_file =
-            last_start_config_file(&start, target->directory, session->arena, &by_directory);
+        configuration.config_file = last_start_config_file(&start, session->arena);
     target->config_file = configuration_find_file(&configuration, target->control.version);
     if (target->config_file != named)
         log_debug("the target's configuration is in \"%s\"", target->config_file);

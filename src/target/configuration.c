@@ -84,6 +84,8 @@ Settings configuration_read(const Configuration *configuration, const SettingsRe
         reader = &own;
     if (path != NULL)
         settings_read(&settings, reader, path);
+    else
+        settings.unread = configuration->config_file;
     settings_read(&settings, reader, ALTER_SYSTEM_PATH);
     for (size_t i = 0; configuration->options != NULL && i < configuration->options->count; i++)
         settings_set(&settings, configuration->options->items[i].name,

@@ -3,6 +3,7 @@
 #include "base/array.h"
 #include "io/file.h"
 #include "io/place.h"
+#include "target/configuration.h"
 #include "target/pid_file.h"
 
 #include <stdio.h>
@@ -214,6 +215,21 @@ const char *const *last_start_parse(Arena *arena, const char *text)
     return take_strings(arena, &arguments);
 }
 
+/* The data directory of a start, as its arguments or the configuration in its -D spell it. */
+static const char *named_data_directory(const LastStart *start, Arena *arena)
+{
+    Settings options = {.arena = arena}, settings;
+    const char *named = last_start_directory(start), *value;
+    Configuration configuration = {.directory = named, .options = &options, .arena = arena};
+
+    last_start_settings(start, &options);
+    configuration.config_file = settings_value(&options, "config_file");
+    settings =
+        named != NULL && named[0] == '/' ? configuration_read(&configuration, NULL) : options;
+    value = settings_value(&settings, "data_directory");
+    return value != NULL ? value : named;
+}
+
 /* A copied directory has another server's file. */
 static void use_opts(const char *directory, bool runs_here, Arena *arena, LastStart *start)
 {
@@ -228,7 +244,7 @@ static void use_opts(const char *directory, bool runs_here, Arena *arena, LastSt
         read.arguments = last_start_parse(arena, buffer_string(&text));
     if (read.arguments == NULL)
         return;
-    named = last_start_directory(&read);
+    named = named_data_directory(&read, arena);
     if (runs_here || (named != NULL && place_is(named, directory)))
         start->arguments = read.arguments;
     else if (named == NULL || named[0] != '/')
@@ -414,6 +430,15 @@ bool server_option_next(const char *const *arguments, size_t *position, const ch
     return true;
 }
 
+/* The value of a variable of the environment, whose name here ends with "="; NULL: not known. */
+static const char *variable(const LastStart *start, const char *name)
+{
+    for (const char *const *entry = start->environment; entry != NULL && *entry != NULL; entry++)
+        if (strncmp(*entry, name, strlen(name)) == 0)
+            return *entry + strlen(name);
+    return NULL;
+}
+
 const char *last_start_directory(const LastStart *start)
 {
     const char *directory = NULL, *flag = NULL;
@@ -424,7 +449,31 @@ const char *last_start_directory(const LastStart *start)
            server_option_next(start->arguments, &position, &flag, &option))
         if (option.letter == 'D')
             directory = option.value;
-    return directory;
+    return directory != NULL ? directory : variable(start, "PGDATA=");
+}
+
+const char *last_start_path(const LastStart *start, const char *path, Arena *arena)
+{
+    const char *working = variable(start, "PWD=");
+    char canonical[PLACE_PATH_SIZE];
+    bool found;
+
+    if (path[0] == '/')
+        return path;
+    return working != NULL && working[0] == '/' &&
+                   place_canonical(arena_printf(arena, "%s/%s", working, path), canonical, &found,
+                                   NULL) &&
+                   found
+               ? arena_strdup(arena, canonical)
+               : NULL;
+}
+
+const char *last_start_configuration(const LastStart *start, Arena *arena)
+{
+    const char *named = last_start_directory(start);
+    const char *path = named != NULL ? last_start_path(start, named, arena) : NULL;
+
+    return path != NULL && file_exists(path, ".") && !file_exists(path, "PG_VERSION") ? path : NULL;
 }
 
 /* The name in "name=value", where dashes stand for underscores (ParseLongOption in misc/guc.c).
@@ -500,16 +549,15 @@ void last_start_settings(const LastStart *start, Settings *settings)
     }
 }
 
-const char *last_start_config_file(const LastStart *start, const char *directory, Arena *arena,
-                                   bool *named_by_directory)
+const char *last_start_config_file(const LastStart *start, Arena *arena)
 {
-    const char *named = last_start_directory(start);
+    const char *directory = last_start_configuration(start, arena), *file, *path;
     Settings settings = {.arena = arena};
-    const char *file;
 
     last_start_settings(start, &settings);
     file = settings_value(&settings, "config_file");
-    *named_by_directory =
-        file == NULL && named != NULL && named[0] == '/' && !place_is(named, directory);
-    return *named_by_directory ? arena_printf(arena, "%s/postgresql.conf", named) : file;
+    if (file == NULL)
+        return directory != NULL ? arena_printf(arena, "%s/" CONFIGURATION_PATH, directory) : NULL;
+    path = last_start_path(start, file, arena);
+    return path != NULL ? path : file;
 }

@@ -24,8 +24,8 @@ typedef struct LastStart
     const struct rlimit *limits;    /* RLIM_NLIMITS of them; NULL: not known */
     const char *oom_score_adj;      /* the server's oom_score_adj as text; NULL: not known */
     const char *log; /* a regular file that stderr is appended to; NULL: none, or not known */
-    /* Arguments of a postmaster.opts whose -D is absent or relative, so that they may be those of
-     * the server from which this directory was copied; NULL: none. */
+    /* Arguments of a postmaster.opts without an absolute path of the data directory, so that they
+     * may be those of the server from which this directory was copied; NULL: none. */
     const char *const *others;
 } LastStart;
 
@@ -33,7 +33,7 @@ typedef struct LastStart
  * Find the last start of the server of this data directory; strings are in the arena. pid: of the
  * server that runs in the directory; 0: none runs. /proc is asked only if that process works in the
  * directory and is of our own account. postmaster.opts of a server that does not run counts if its
- * -D is this directory. Cannot fail: what is unknown is NULL.
+ * -D, or the configuration there, names this directory. Cannot fail: what is unknown is NULL.
  */
 void last_start_find(const char *directory, long pid, Arena *arena, LastStart *start);
 
@@ -75,14 +75,20 @@ bool server_option_next(const char *const *arguments, size_t *position, const ch
  * itself if nothing in it is hidden; otherwise in the arena or static. */
 const char *server_option_shown(const ServerOption *option, Arena *arena);
 
-/* The value of the last -D; NULL: none. */
+/* The value of the last -D, otherwise of PGDATA; NULL: neither is known. */
 const char *last_start_directory(const LastStart *start);
 
-/* The main configuration file that the arguments name, in the arena; NULL: none. A -D that is not
- * the data directory names one, too: postgresql.conf in that directory, whose setting
- * data_directory then names the data directory; *named_by_directory is true for such a -D. */
-const char *last_start_config_file(const LastStart *start, const char *directory, Arena *arena,
-                                   bool *named_by_directory);
+/* A path of the arguments or the environment, made absolute as the server did it, in the arena;
+ * NULL: it is relative, and leads nowhere from the directory in PWD of the environment. */
+const char *last_start_path(const LastStart *start, const char *path, Arena *arena);
+
+/* The directory of the configuration in which the server was started, in the arena; NULL: the data
+ * directory. Its postgresql.conf names the data directory, and pg_hba.conf, pg_ident.conf and
+ * pg_hosts.conf there are the server's unless settings name others. */
+const char *last_start_configuration(const LastStart *start, Arena *arena);
+
+/* The main configuration file, in the arena; NULL: postgresql.conf in the data directory. */
+const char *last_start_config_file(const LastStart *start, Arena *arena);
 
 /* Add the settings that the arguments set to *settings; they override those of all files. */
 void last_start_settings(const LastStart *start, Settings *settings);

@@ -193,23 +193,51 @@ static void append_start(const ServerControl *control, const char *options, Buff
     buffer_append_string(command, " 2>&1");
 }
 
+static void append_option(Buffer *options, const char *option, const char *value)
+{
+    buffer_printf(options, "%s%s ", options->size > 0 ? " " : "", option);
+    buffer_append_word(options, value);
+}
+
+/* Append as absolute paths those of the last start that would lead elsewhere from the data
+ * directory, or from where this process works. (SelectConfigFiles in utils/misc/guc.c.) */
+static void append_paths(const ServerControl *control, Buffer *options)
+{
+    static const char *const names[] = {"config_file", "data_directory", "hba_file", "hosts_file",
+                                        "ident_file"};
+    const char *path = last_start_configuration(&control->last, control->arena), *value;
+    Settings settings = {.arena = control->arena};
+
+    if (path != NULL)
+        append_option(options, "-D", path);
+    last_start_settings(&control->last, &settings);
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+    {
+        value = settings_value(&settings, names[i]);
+        path = value != NULL && value[0] != '/'
+                   ? last_start_path(&control->last, value, control->arena)
+                   : NULL;
+        if (path != NULL)
+            append_option(options, "-c", arena_printf(control->arena, "%s=%s", names[i], path));
+    }
+}
+
 /* The command with which pg_ctl starts the server. hides: NULL, or the command is to be printed:
  * set to true if values of settings are hidden in it. */
 static const char *make_start(const ServerControl *control, const char *program,
                               const char *config_file, bool *hides)
 {
     Arena *arena = control->arena;
-    AUTO_BUFFER Buffer start = {0}, options = {0}, setting = {0};
+    AUTO_BUFFER Buffer start = {0}, options = {0};
 
     if (control->last.arguments != NULL)
+    {
         buffer_append_string(&options,
                              server_control_options(arena, control->last.arguments, hides));
-    if (config_file != NULL)
-    {
-        buffer_append_string(&options, options.size > 0 ? " -c " : "-c ");
-        buffer_printf(&setting, "config_file=%s", config_file);
-        buffer_append_word(&options, buffer_string(&setting));
+        append_paths(control, &options);
     }
+    if (config_file != NULL)
+        append_option(&options, "-c", arena_printf(arena, "config_file=%s", config_file));
     append_pg_ctl(program, control->directory, &start);
     append_start(control, buffer_string(&options), &start);
     return arena_strdup(arena, buffer_string(&start));
@@ -220,9 +248,7 @@ static bool use_pg_ctl(const Target *target, const Options *options, Arena *aren
                        ServerControl *control, Error *error)
 {
     const LastStart *last = &control->last;
-    const char *config_file = options->config_file, *former_file = NULL, *others = "", *shown;
-    bool adds_config_file = false; /* -D of the last start named the file's directory; no option
-                                      named the file */
+    const char *former_file = NULL, *others = "", *shown;
     AUTO_BUFFER Buffer stop = {0};
     bool hides = false;
     char *program;
@@ -234,13 +260,11 @@ static bool use_pg_ctl(const Target *target, const Options *options, Arena *aren
                     "it names no absolute data directory: %s",
                     target->directory, others);
     if (last->arguments != NULL)
-        former_file = last_start_config_file(last, target->directory, arena, &adds_config_file);
+        former_file = last_start_config_file(last, arena);
     if (!find_pg_ctl(target->control.version, options, last, arena, &program, error))
         return false;
     if (control->config_file == NULL)
         control->config_file = former_file;
-    if (config_file == NULL && adds_config_file)
-        config_file = former_file;
     append_pg_ctl(program, target->directory, &stop);
     buffer_printf(&stop, " -m fast -w -t %d stop",
                   options->wait_timeout_seconds > 0 ? options->wait_timeout_seconds : 1);
@@ -250,9 +274,9 @@ static bool use_pg_ctl(const Target *target, const Options *options, Arena *aren
         return true;
     control->needs_own_file = control->config_file == NULL;
     control->starts_as_last = true;
-    control->start = make_start(control, program, config_file, NULL);
+    control->start = make_start(control, program, options->config_file, NULL);
     hides = false;
-    shown = make_start(control, program, config_file, &hides);
+    shown = make_start(control, program, options->config_file, &hides);
     control->masked_start = hides ? shown : NULL;
     return true;
 }

@@ -102,7 +102,6 @@ static void test_settings_of_the_last_start(void **state)
     Arena *arena = arena_create();
     const LastStart start = {.arguments = arguments};
     Settings settings = {.arena = arena};
-    bool by_directory;
 
     (void) state;
     last_start_settings(&start, &settings);
@@ -112,24 +111,37 @@ static void test_settings_of_the_last_start(void **state)
     assert_string_equal(settings_value(&settings, "archive_mode"), "off");
     assert_string_equal(settings_value(&settings, "port"), "1");
     assert_string_equal(last_start_directory(&start), "/data");
-    assert_string_equal(last_start_config_file(&start, "/data", arena, &by_directory), "/a b.conf");
-    assert_false(by_directory);
+    assert_string_equal(last_start_config_file(&start, arena), "/a b.conf");
     arena_destroy(arena);
 }
 
 static void test_config_file_of_the_last_start(void **state)
 {
-    static const char *const arguments[] = {"/bin/postgres", "-D", "/etc", NULL};
-    const LastStart start = {.arguments = arguments};
+    static const char *const cases[][5] = {
+        /* arguments; the environment; the main file, NULL: in the data directory */
+        {"-D", "/etc", "PGDATA=/dev", "PWD=/", "/etc/postgresql.conf"},
+        {"-D", "etc", "PGDATA=/dev", "PWD=/", "/etc/postgresql.conf"},
+        {"-i", "-F", "PGDATA=/etc", "PWD=/dev", "/etc/postgresql.conf"},
+        {"-i", "-F", "PGDATA=etc", "PWD=/", "/etc/postgresql.conf"},
+        {"-c", "config_file=passwd", "PGDATA=/dev", "PWD=/etc", "/etc/passwd"},
+        {"-c", "config_file=passwd", "PGDATA=/dev", "PWD=/nowhere", "passwd"},
+        {"-D", "/nowhere", "PGDATA=/etc", "PWD=/", NULL},
+        {"-D", "etc", "PGDATA=/etc", "PWD=/nowhere", NULL},
+        {"-D", "etc", "PGDATA=/etc", "OLDPWD=/", NULL},
+    };
     Arena *arena = arena_create();
-    bool by_directory;
 
     (void) state;
-    assert_string_equal(last_start_config_file(&start, "/", arena, &by_directory), "/etc/postgresql.conf");
-    assert_true(by_directory);
-    assert_null(last_start_config_file(&start, "/etc", arena, &by_directory));
-    assert_null(last_start_config_file(&(LastStart){0}, "/etc", arena, &by_directory));
-    assert_false(by_directory);
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+    {
+        const char *const arguments[] = {"/bin/postgres", cases[i][0], cases[i][1], NULL};
+        const char *const environment[] = {cases[i][2], cases[i][3], NULL};
+        const LastStart start = {.arguments = arguments, .environment = environment};
+        const char *file = last_start_config_file(&start, arena);
+
+        assert_string_equal(file != NULL ? file : "", cases[i][4] != NULL ? cases[i][4] : "");
+    }
+    assert_null(last_start_config_file(&(LastStart){0}, arena));
     arena_destroy(arena);
 }
 
