@@ -46,7 +46,7 @@ sub streams_under_its_own_name
     is_deeply([ @$conninfo{qw(sslmode connect_timeout client_encoding)} ], [qw(prefer 7
         UTF8)], 'and so do other options');
     is_deeply([ @$conninfo{qw(host port
-        user)} ], [ $source->dir, undef, 'postgres' ], 'where the source is, and the role, are the connection\'s');
+        user)} ], [ $source->dir, 5432, 'postgres' ], 'where the source is, and the role, are the connection\'s');
     is_deeply([ grep { exists $conninfo->{$_} } qw(password
         target_session_attrs) ], [], 'what belongs to the former server and role is gone');
     ok(-e $target->path('own_passwords'), 'so does the file that it names in the data directory');
@@ -97,7 +97,7 @@ sub string_counts
     my ($result, $conninfo) = written($target, $source, 'application_name=former sslmode=allow sslcert=/c sslkey=/k',
         'application_name=new sslmode=prefer sslcert=/d');
     is_deeply([ @$conninfo{qw(application_name sslmode sslcert
-        sslkey)} ], [ 'new', undef, '/d', undef ],
+        sslkey)} ], [ 'new', 'prefer', '/d', undef ],
         'what the string sets counts, a default and a certificate without its key too');
     ($result, $conninfo) = written($target, $source, 'application_name=former sslmode=allow passfile=/former', '',
         PGAPPNAME => 'tool', PGSSLMODE => 'disable', PGPASSFILE => '/tool');
@@ -131,6 +131,32 @@ sub string_counts
     is_deeply([ @$conninfo{qw(application_name
         connect_timeout)} ], [ undef, 9 ], 'the name that is the source\'s own is not taken for the target\'s');
     spew($file, $settings);
+    return;
+}
+
+# The standby has no variable of ours: neither one that only a replication connection needs, nor one that leads away.
+sub asked_by_replication
+{
+    my ($target, $source) = @_;
+    spew($source->path('pg_hba.conf'), "local replication guarded md5\nlocal all,replication all trust\n");
+    $source->sql('SELECT pg_reload_conf()');
+    my ($result, $conninfo) = written($target, $source, '', 'user=guarded', PGPASSWORD => 'geheim');
+    is($conninfo->{password}, 'geheim', 'so is one that the source asks for only where it replicates');
+    like($result->{stderr}, qr/^pg_rewind: warning: the password in PGPASSWORD is written into primary_conninfo$/m,
+        'with the warning');
+    my $service = work_dir() . '/services';
+    spew($service, "[new]\nhost=" . $source->dir . "\nuser=guarded\npassword=geheim\n");
+    ($result, $conninfo) = written($target, $source, '', 'user=guarded service=new', PGSERVICEFILE => $service);
+    is_deeply([ @$conninfo{qw(service password)} ], [ undef, 'geheim' ], 'what a service sets is written, and not its name');
+    like($result->{stderr}, qr/^pg_rewind: warning: the password of the service is written into primary_conninfo$/m,
+        'with the warning');
+    my $passfile = work_dir() . '/passwords';
+    ($result, $conninfo) = written($target, $source, '', 'user=guarded', PGPASSWORD => 'wrong', PGPASSFILE => $passfile);
+    is_deeply([ @$conninfo{qw(password passfile)} ], [ undef, $passfile ], 'a wrong one is not');
+    unlike($result->{stderr}, qr/warning/, 'and not taken for the trial, since the standby does not have it');
+    ($result, $conninfo) = written($target, $source, '', 'port=5432', PGPORT => 1, PGSSLMODE => 'prefer');
+    is_deeply([ @$conninfo{qw(port sslmode)} ], [ 5432, undef ], 'a port that is libpq\'s default is written');
+    unlike($result->{stderr}, qr/warning/, 'and taken for the trial');
     return;
 }
 
@@ -170,6 +196,7 @@ sub passwords
         qr/^pg_rewind: warning: the password of the connection string is written into primary_conninfo$/m,
         'with a warning');
     unlike($result->{stderr}, qr/known|geheim/, 'which does not show it');
+    asked_by_replication($target, $source);
     return;
 }
 

@@ -88,6 +88,16 @@ sub listens
             qr/^pg_rewind: the target's server \(PID $pid\) follows the source already$/m);
         $target->stop;
     });
+    # Another server has libpq's default port; the target's environment names its own one.
+    my $address = join '.', 127, 1, $$ >> 8 & 255, ($$ & 255) | 1;
+    my $other = IO::Socket::INET->new(LocalAddr => $address, LocalPort => 5432, Listen => 1)
+        or die "could not listen: $!";
+    with_settings("listen_addresses = '$address'\n", sub {
+        local $ENV{PGPORT} = $port;
+        fresh('variable');
+        delete $ENV{PGPORT};
+        ends(rejoin(), 0, 'the port of its environment', qr/^pg_rewind: the target follows the source/m);
+    });
     # The main file is not the source's where the server was started with one elsewhere, although a rewind does not find
     # that.
     with_settings("listen_addresses = '198.51.100.1'\nport = $port\n", sub {

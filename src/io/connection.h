@@ -211,17 +211,21 @@ typedef void (*ConnectionOption)(void *context, const char *keyword, const char 
 
 /*
  * The connection's options as pairs for primary_conninfo: what PQconninfo gives, without
- * replication, dbname, fallback_application_name, the timeouts that we added, and without options
- * that equal libpq's compiled default.
+ * replication, dbname, fallback_application_name, the timeouts that we added, and the name of a
+ * service, whose options are among the pairs. A value that equals libpq's compiled default is left
+ * out, unless it is the port or the connection string sets it.
  */
 void connection_options(Connection *connection, ConnectionOption visit, void *context);
 
 /*
  * Connect for replication, as a standby with this primary_conninfo would, ask which system answers,
- * and close the connection. Kinds of errors are those of connection_open.
+ * and close the connection. PGPASSWORD and a service's password do not count: the standby's server
+ * has another environment. *asks_password: the server asked for a password. Kinds of errors are
+ * those of connection_open.
  */
 MUST_CHECK bool connection_try_replication(const char *conninfo, double seconds,
-                                           uint64_t *system_identifier, Error *error);
+                                           uint64_t *system_identifier, bool *asks_password,
+                                           Error *error);
 
 /* ---- Connection strings and URIs ---- */
 

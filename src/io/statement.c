@@ -39,7 +39,8 @@ typedef enum Opening
 struct Connection
 {
     PGconn *pg;
-    int server_version; /* copy: libpq drops the version when the connection is lost */
+    PQconninfoOption *set; /* options, with values where the connection string sets them itself */
+    int server_version;    /* copy: libpq drops the version when the connection is lost */
     /*
      * The connection is lost, or a query was left in the middle. The server is not asked to cancel
      * such a query, which would need a new connection and could block. It stops the query at the
@@ -769,6 +770,9 @@ Connection *connection_open(const char *conninfo, int retry_timeout_seconds, dou
         return NULL;
     }
     connection->pg = pg;
+    connection->set = PQconninfoParse(conninfo, NULL);
+    if (connection->set == NULL)
+        out_of_memory();
     connection->server_version = PQserverVersion(pg);
     connection->silence_milliseconds_max = connect_silence_milliseconds(retry_timeout_seconds);
     PQsetnonblocking(pg, 1); /* otherwise sending could block without end */
@@ -798,6 +802,7 @@ void connection_close(Connection *connection)
     if (connection == NULL)
         return;
     PQfinish(connection->pg);
+    PQconninfoFree(connection->set);
     free(connection);
 }
 
@@ -932,25 +937,34 @@ bool connection_failed_with(const Connection *connection, const char *sqlstate)
            (sqlstate == NULL || strcmp(connection->sqlstate, sqlstate) == 0);
 }
 
+/* Rule S20: what the string sets may not be left to the defaults of another process. Both lists
+ * have all options of libpq, in the same order. */
 void connection_options(Connection *connection, ConnectionOption visit, void *context)
 {
+    static const char *const left_out[] = {
+        "replication", "dbname", "fallback_application_name", "service", "servicefile", NULL};
     PQconninfoOption *options = PQconninfo(connection->pg);
 
     if (options == NULL)
         out_of_memory();
-    for (const PQconninfoOption *option = options; option->keyword != NULL; option++)
-        if (option->val != NULL && option->val[0] != '\0' &&
-            strcmp(option->keyword, "replication") != 0 && strcmp(option->keyword, "dbname") != 0 &&
-            strcmp(option->keyword, "fallback_application_name") != 0 &&
-            (option->compiled == NULL || strcmp(option->val, option->compiled) != 0) &&
-            !is_among(option->keyword, connection->parameters))
-            visit(context, option->keyword, option->val);
+    for (size_t i = 0; options[i].keyword != NULL; i++)
+    {
+        const char *keyword = options[i].keyword, *value = options[i].val;
+
+        if (value != NULL && value[0] != '\0' && !is_among(keyword, left_out) &&
+            !is_among(keyword, connection->parameters) &&
+            (strcmp(keyword, "port") == 0 || connection->set[i].val != NULL ||
+             options[i].compiled == NULL || strcmp(value, options[i].compiled) != 0))
+            visit(context, keyword, value);
+    }
     PQconninfoFree(options);
 }
 
-/* dbname=replication is for entries of a password file: a server's walreceiver uses this name. */
+/* Rule S21: the string's own password comes last and wins; without one PGPASSWORD, which a standby
+ * does not have, must not count. dbname=replication is for entries of a password file: a server's
+ * walreceiver uses this name. */
 bool connection_try_replication(const char *conninfo, double seconds, uint64_t *system_identifier,
-                                Error *error)
+                                bool *asks_password, Error *error)
 {
     static const char sql[] = "IDENTIFY_SYSTEM";
     ConnectionRefusal refusal;
@@ -959,11 +973,12 @@ bool connection_try_replication(const char *conninfo, double seconds, uint64_t *
     PGresult *result;
     bool ok;
 
-    buffer_printf(&text, "%s replication=true dbname=replication", conninfo);
+    buffer_printf(&text, "password='' %s replication=true dbname=replication", conninfo);
     connection =
         connection_open(buffer_string(&text), (int) (4 * seconds), seconds, &refusal, error);
     if (connection == NULL)
         return false;
+    *asks_password = PQconnectionUsedPassword(connection->pg) != 0;
     ok = run_simple(connection, sql, sql, &result, error);
     if (ok)
     {

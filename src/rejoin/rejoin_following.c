@@ -66,7 +66,7 @@ static bool is_configured_for_source(const Rejoin *rejoin)
             continue;
         own = configuration_conninfo_value(conninfo, name, rejoin->arena);
         if (own == NULL && is_port)
-            own = "5432";
+            own = last_start_port(&rejoin->control.last);
         if (own == NULL || strcmp(own, buffer_string(&value)) != 0)
             return false;
     }

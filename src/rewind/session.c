@@ -288,6 +288,7 @@ bool session_identify_target(Session *session, Error *error)
     options->arena = session->arena;
     last_start_settings(&start, options);
     target->options = options;
+    target->port = last_start_port(&start);
     if (named == NULL && session->options->rejoin)
         configuration.config_file = last_start_config_file(&start, session->arena);
     target->config_file = configuration_find_file(&configuration, target->control.version);

@@ -6,7 +6,6 @@
 
 #include <string.h>
 
-#define PORT_DEFAULT "5432"
 #define ADDRESSES_SHOWN_MAX 10
 
 /* One of listen_addresses: the names of those that each host has stand for their numbers. */
@@ -78,7 +77,7 @@ static const char *find_shared_directory(const Settings *settings, const Source 
 
 bool start_advise_on_listening(const Settings *settings, const Clusters *clusters, AdviceList *list)
 {
-    const char *port = value_or(settings, "port", PORT_DEFAULT);
+    const char *port = value_or(settings, "port", clusters->target.port);
     const char *addresses = value_or(settings, "listen_addresses", "localhost");
     const char *shared = find_shared_directory(settings, clusters->source, port);
     const Advice advice = {

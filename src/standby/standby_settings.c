@@ -5,6 +5,7 @@
 #include "io/file.h"
 #include "target/configuration.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #define OPTIONS_MAX 100 /* libpq has about 50 */
@@ -176,12 +177,33 @@ static bool is_kept(const Conninfos *conninfos, const char *keyword)
 }
 
 /* Returns the password for primary_conninfo: the one in --source-server; otherwise, like the
- * original, the environment's, but only if the source has asked for a password. NULL: none. */
+ * original, that of a service or the environment, but only if the source has asked for a password.
+ * NULL: none. */
 static const char *new_password(const Conninfos *conninfos)
 {
-    if (conninfos->password == NULL || string_sets(conninfos, "password"))
-        return option_value(&conninfos->string, "password");
-    return option_value(&conninfos->connection, "password");
+    return option_value(conninfos->password != NULL ? &conninfos->connection : &conninfos->string,
+                        "password");
+}
+
+/* Returns the connection's password if the source asks for it only on a replication connection;
+ * otherwise NULL. (Rule S21.) */
+static const char *find_replication_password(const Conninfos *conninfos)
+{
+    const OptionList *connection = &conninfos->connection;
+    const char *password = option_value(connection, "password");
+    AUTO_BUFFER Buffer text = {0};
+    uint64_t system_identifier;
+    bool asks;
+
+    if (password == NULL || option_value(&conninfos->string, "password") != NULL)
+        return NULL;
+    for (size_t i = 0; i < connection->count; i++)
+        conninfo_append(&text, connection->items[i].keyword, connection->items[i].value);
+    return connection_try_replication(buffer_string(&text), TRIAL_SECONDS, &system_identifier,
+                                      &asks, NULL) &&
+                   asks
+               ? password
+               : NULL;
 }
 
 /* In the connection's order, then in the former one's: another run with -R gives the same text. */
@@ -336,8 +358,8 @@ static bool read_conninfos(const Options *options, const Clusters *clusters, Are
     if (!connection_string_options(options->source_server, add_option, &conninfos->string, error))
         return false;
     connection_options(connection, add_option, &conninfos->connection);
-    if (password != NULL)
-        conninfos->password = arena_strdup(arena, password);
+    conninfos->password =
+        password != NULL ? arena_strdup(arena, password) : find_replication_password(conninfos);
     if (version->recovery_settings != RECOVERY_CONF)
         unread = configuration_read(&configuration, NULL).unread;
     if (unread != NULL)
@@ -390,7 +412,7 @@ bool standby_settings_make(const Options *options, const Clusters *clusters, Are
     const Configuration configuration = target_configuration(&clusters->target, arena);
     Conninfos *conninfos = arena_allocate(arena, sizeof(*conninfos));
     const OptionList *result = &conninfos->result;
-    const char *awaited, *host, *address;
+    const char *awaited, *host, *address, *password;
     AUTO_BUFFER Buffer text = {0};
     Error problem;
 
@@ -412,7 +434,8 @@ bool standby_settings_make(const Options *options, const Clusters *clusters, Are
         return false;
     list_differences(conninfos, arena, settings);
     list_files(result, &configuration, settings);
-    if (!is_kept(conninfos, "password") && new_password(conninfos) != NULL)
+    password = new_password(conninfos);
+    if (!is_kept(conninfos, "password") && password != NULL)
         advice_add(&settings->warnings,
                    (Advice){.id = "standby",
                             .severity = ADVICE_WARNING,
@@ -420,7 +443,8 @@ bool standby_settings_make(const Options *options, const Clusters *clusters, Are
                                       "runs the server instead: the standby finds it there."},
                    "the password %s is written into primary_conninfo",
                    option_value(&conninfos->string, "password") != NULL ? "of the connection string"
-                                                                        : "in PGPASSWORD");
+                   : text_is_same(getenv("PGPASSWORD"), password)       ? "in PGPASSWORD"
+                                                                        : "of the service");
     for (size_t i = 0; i < result->count; i++)
         conninfo_append(&text, result->items[i].keyword, result->items[i].value);
     settings->conninfo = arena_strdup(arena, buffer_string(&text));

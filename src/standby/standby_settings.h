@@ -11,6 +11,8 @@
 #include "options.h"
 #include "standby/standby_limits.h"
 
+#define TRIAL_SECONDS 10 /* for a replication connection that is tried */
+
 typedef struct StreamingTrial StreamingTrial;
 
 typedef struct StandbySettings
@@ -47,8 +49,9 @@ typedef struct StandbySettings
  * primary_conninfo gets the options that the source's string sets. Of the others it gets those of
  * the former primary_conninfo that tell who the standby is and how it connects (application_name,
  * sslmode, certificates ...). The source's address and the role come only from the connection. A
- * password is written only if the string sets one, or if the former primary_conninfo had one for
- * the same role, since roles are the same in both clusters.
+ * password is written only if the string sets one, if the source asks for the environment's, even
+ * if only on a replication connection, which is tried then; or if the former primary_conninfo had
+ * one for the same role, since roles are the same in both clusters.
  *
  * Two things are errors: a value with a line break, which no settings file can hold, and an option
  * without which the standby would trust more servers than the connection to the source does, if the

@@ -10,7 +10,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define CONNECT_SECONDS 10
 #define RELEASE_SECONDS 5 /* a server that was stopped just now may still hold its slot */
 #define SILENT_SECONDS 1
 #define NAME_SHOWN_MAX 63 /* NAMEDATALEN - 1 */
@@ -63,9 +62,11 @@ struct StreamingTrial
 static void *run_trial(void *argument)
 {
     StreamingTrial *trial = argument;
+    bool asks_password;
 
-    trial->connected = connection_try_replication(buffer_string(&trial->conninfo), CONNECT_SECONDS,
-                                                  &trial->system_identifier, &trial->error);
+    trial->connected =
+        connection_try_replication(buffer_string(&trial->conninfo), TRIAL_SECONDS,
+                                   &trial->system_identifier, &asks_password, &trial->error);
     return NULL;
 }
 

@@ -561,3 +561,13 @@ const char *last_start_config_file(const LastStart *start, Arena *arena)
     path = last_start_path(start, file, arena);
     return path != NULL ? path : file;
 }
+
+const char *last_start_port(const LastStart *start)
+{
+    static const char variable[] = "PGPORT=";
+    const char *const *one = start->environment;
+
+    while (one != NULL && *one != NULL && strncmp(*one, variable, strlen(variable)) != 0)
+        one++;
+    return one != NULL && *one != NULL ? *one + strlen(variable) : "5432";
+}

@@ -93,6 +93,10 @@ const char *last_start_config_file(const LastStart *start, Arena *arena);
 /* Add the settings that the arguments set to *settings; they override those of all files. */
 void last_start_settings(const LastStart *start, Settings *settings);
 
+/* The port of a server of which no setting or option names one: PGPORT in its environment,
+ * otherwise libpq's and PostgreSQL's default. */
+const char *last_start_port(const LastStart *start);
+
 /* For tests: the arguments in the text of postmaster.opts, or NULL. In the arena. */
 const char *const *last_start_parse(Arena *arena, const char *text);
 
