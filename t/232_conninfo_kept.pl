@@ -112,11 +112,12 @@ sub string_counts
     ($result, $conninfo) = written($target, $source, 'dbname=former', '');
     is($conninfo->{dbname}, $target->version < 17 ? 'former' : 'postgres', 'dbname');
     my $database = $target->version < 17 ? undef : 'postgres';    # that of the role's name
-    (my $unnamed = $source->conninfo) =~ s/dbname=\S+//;
+    (my $unnamed = $source->conninfo) =~ s/(?:dbname|port)=\S+//g;
     unlink $target->path($target->version < 12 ? 'recovery.done' : 'postgresql.auto.conf');
     unlink $target->path('recovery.conf');
     spew($target->path('postgresql.auto.conf'), '');
     $result = run([ rewind_argv($target->data, '--source-server', $unnamed, '-R') ]);
+    is(conninfo_of($target)->{port}, 5432, 'a port that nothing sets is written');
     is(conninfo_of($target)->{dbname}, $database,
         'where nothing names a database, it is the one of the connection: slots are synchronized through it');
     have_former($target, 'dbname=former');
