@@ -2,7 +2,7 @@
 # streams under its own name, so that synchronous commits wait for it, and as securely as before. What the string says
 # counts, and where the source is and the role come from the connection. A password of the environment is written only
 # if the source asks for it. (10: recovery.conf, and a server program that is older than libpq. 17 and later: dbname.)
-# (Rules S1, S2.)
+# (Rules S1, S2, S20, S21.)
 
 use strict;
 use warnings;
@@ -148,11 +148,13 @@ sub asked_by_replication
     my $service = work_dir() . '/services';
     spew($service, "[new]\nhost=" . $source->dir . "\nuser=guarded\npassword=geheim\n");
     ($result, $conninfo) = written($target, $source, '', 'user=guarded service=new', PGSERVICEFILE => $service);
-    is_deeply([ @$conninfo{qw(service password)} ], [ undef, 'geheim' ], 'what a service sets is written, and not its name');
+    is_deeply([ @$conninfo{qw(service password)} ], [ undef, 'geheim' ],
+        'what a service sets is written, and not its name');
     like($result->{stderr}, qr/^pg_rewind: warning: the password of the service is written into primary_conninfo$/m,
         'with the warning');
     my $passfile = work_dir() . '/passwords';
-    ($result, $conninfo) = written($target, $source, '', 'user=guarded', PGPASSWORD => 'wrong', PGPASSFILE => $passfile);
+    ($result, $conninfo) =
+        written($target, $source, '', 'user=guarded', PGPASSWORD => 'wrong', PGPASSFILE => $passfile);
     is_deeply([ @$conninfo{qw(password passfile)} ], [ undef, $passfile ], 'a wrong one is not');
     unlike($result->{stderr}, qr/warning/, 'and not taken for the trial, since the standby does not have it');
     ($result, $conninfo) = written($target, $source, '', 'port=5432', PGPORT => 1, PGSSLMODE => 'prefer');
