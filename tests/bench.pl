@@ -66,7 +66,7 @@ my @peers = (@base_backup, rsync(), $version <= 15 ? pgbackrest() : ());
 my $began = time;
 my @later;    # what is measured when nobody needs the source any more
 # where there are others, and something is changed
-my $sooner = { quantity => 'ready', text => 'before all others', sooner => 1 };
+my $sooner = { quantity => 'replaced', text => 'before all others', sooner => 1 };
 
 # Without the list of lost transactions, 200,000 of them in `heavy`: nobody asked for it, and no other program writes
 # one.
@@ -191,6 +191,7 @@ sub one_run
     my $kind = $option->{kind} // 'server';
 
     return measured($program, '--source-server', $conninfo, '-n', '-D', $target->data) if $kind eq 'dry run';
+    my $removal = $program->{from_nothing} ? seconds_to_remove($target) : 0;
     my $copy = $program->{from_nothing} ? (ref $target)->allocate('copy', $target->version, $target->bindir)
         : $target->copy('copy');
     my $run = sub {
@@ -201,7 +202,8 @@ sub one_run
         });
         my $watched = $watch->();
         $from->start if $kind eq 'directory';    # which takes nobody's time
-        return { %$measured, %$watched, ready => $measured->{wall} + seconds_until_ready($copy, source_end($from)) };
+        my $ready = $measured->{wall} + seconds_until_ready($copy, source_end($from));
+        return { %$measured, %$watched, ready => $ready, replaced => $ready + $removal };
     };
     my $measured = $option->{around} ? $option->{around}->($run, $program, $from) : $run->();
     check_standby($copy, $from) if $last;
@@ -211,6 +213,19 @@ sub one_run
     $copy->discard;
     $from->discard if $option->{fresh};
     return $measured;
+}
+
+# What whoever makes a standby from nothing does before: the directory has to be empty.
+sub seconds_to_remove
+{
+    my ($target) = @_;
+    my $copy = $target->copy('copy');
+    must_run([ 'sync' ]);
+    my $begin = Time::HiRes::time();
+    must_run([ 'rm', '-rf', $copy->data ]);
+    my $seconds = Time::HiRes::time() - $begin;
+    $copy->discard;
+    return $seconds;
 }
 
 # What no program can be faster than that receives as much.

@@ -29,6 +29,7 @@ sub digits { my ($number) = @_; return sprintf($number >= 100 ? '%.0f' : $number
 my @rows = (
     [ wall => 'time', sub { digits($_[0]) . ' s' } ],
     [ ready => 'ready', sub { digits($_[0]) . ' s' } ],
+    [ replaced => 'ready, and the old directory removed', sub { digits($_[0]) . ' s' } ],
     [ limit => 'limit: the same bytes in few calls', sub { digits($_[0]) . ' s' } ],
     [ of_limit => 'time, by the limit', sub { digits($_[0]) . ' ×' } ],
     [ cpu => 'user + system time', sub { digits($_[0]) . ' s' } ],
