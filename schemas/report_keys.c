@@ -72,7 +72,8 @@ static const JsonKey keys[] = {
     {2, "replay_seconds", JSON_DECIMAL, false, NULL,
      "estimated time of the replay that it spares the target"},
     {2, "seconds", JSON_DECIMAL, false, NULL,
-     "estimated time of the checkpoint, and of copying the blocks that are not replayed then"},
+     "estimated time of the checkpoint, and of copying the blocks that are not replayed then; also "
+     "of comparing all blocks, where the source would not keep its WAL"},
     {2, "pays", JSON_BOOL, false, NULL, "--checkpoint=auto makes it, if the role may"},
     {2, "made", JSON_BOOL, false, NULL, "it was made by this run"},
     {0, "source_history", JSON_OBJECTS, true, NULL, "timelines of the source, oldest first"},

@@ -2,7 +2,7 @@
 # rewind goes on without, and without an error. Where the option is not given one line tells what it would spare. (Where
 # recovery starts. Source is a server; and a directory.)
 #
-#   source   1 ──●──┬── 2 ── 500 MB of WAL, few blocks ──▶     no checkpoint since the divergence
+#   source   1 ──●──┬── 2 ── 560 MB of WAL, few blocks ──▶     no checkpoint since the divergence
 #   target          └── 1 ──▶
 # (Rule C41.)
 
@@ -26,14 +26,55 @@ my $no_right = qr/^$begin; $sooner, but the role may not run CHECKPOINT$/m;
 sub outcome
 {
     my ($name, $target, $source, %option) = @_;
-    my $copy = $target->copy('copy');
+    my $copy = $name eq 'dry' ? $target : $target->copy('copy');
     my $file = $copy->dir . '/report.json';
     my $result = rewinds($copy, $source, %option,
         options => [ '-N', '--report=json', "--report-file=$file", @{ $option{options} // [] } ]);
     my $start = JSON::PP->new->decode(slurp($file))->{recovery_start};
     rejoins($copy, $source, quick => 1) if $option{rejoins};
-    $copy->discard;
+    $copy->discard if $name ne 'dry';
     return ($result->{stderr}, $start);
+}
+
+# A checkpoint would let the source remove its WAL since the last common one. Where there are large tables (holes here), comparing
+# all blocks would cost more than that WAL's replay. No checkpoint is made then, unless the source keeps the WAL.
+sub wal_would_be_removed
+{
+    my ($target, $source) = @_;
+    my $version = $source->version;
+    my $kept = sub { $source->configure($version >= 13 ? "wal_keep_size = $_[0]MB" : 'wal_keep_segments = ' . $_[0] / 16);
+        $source->sql('SELECT pg_reload_conf()') };
+    my $is = sub {
+        my ($pays, $name, $option) = @_;
+        my ($said, $start) = outcome('dry', $target, $source, options => [ $option, '-n' ]);
+        is($said =~ /^pg_rewind: not running CHECKPOINT on the source in a dry run/m, $pays, $name);
+        is($start->{checkpoint_on_source}{pays}, $pays ? JSON::PP::true : JSON::PP::false, 'by the report, too');
+        return $said;
+    };
+    for my $table (qw(large_1 large_2))
+    {
+        truncate($source->path($source->sql("CREATE TABLE $table (); SELECT pg_relation_filepath('$table')")), 1 << 30)
+            or die "could not make $table large: $!";
+    }
+    $is->(1, 'the source keeps its WAL by a setting', '--checkpoint=auto');
+    $kept->(608);
+    unlike($is->('', 'it keeps less than is written until all is read', '--checkpoint=auto'), qr/CHECKPOINT on the source:/,
+        'which needs no word');
+    like($is->('', 'nor is one made with --checkpoint', '--checkpoint'),
+        qr/^pg_rewind: not running CHECKPOINT on the source: it could then remove WAL /m, 'which says why');
+    $source->sql("SELECT pg_create_physical_replication_slot('holds', true)");
+    $is->(1, 'it keeps it for a slot', '--checkpoint=auto');
+    $source->sql("SELECT pg_drop_replication_slot('holds')");
+    if ($version >= 17)
+    {
+        $source->sql($_) for 'ALTER SYSTEM SET summarize_wal = on', 'SELECT pg_reload_conf()';
+        wait_until('a summary is there', sub { glob($source->path('pg_wal/summaries/*')) });
+        $is->(1, 'until it is in a summary', '--checkpoint=auto');
+        $source->sql($_) for 'ALTER SYSTEM RESET summarize_wal', 'SELECT pg_reload_conf()';
+    }
+    $source->sql('DROP TABLE large_1, large_2');
+    $kept->(4096);
+    return;
 }
 
 sub little_is_replayed
@@ -56,7 +97,7 @@ each_version(sub {
     my ($source, $target) = split_brain($version,
         cluster => { wal_segment_mb => 16, settings => "$settings$kept\n" },
         before => sub { make_hot($_[0]); $_[0]->sql(rewinding_role('rewinder')) if $version >= 11 },
-        source => sub { write_hot($_[0], 500) },
+        source => sub { write_hot($_[0], 560) },
         target => sub { $_[0]->sql('UPDATE hot SET v = -1 WHERE a % 7 = 0') });
 
     my ($said, $start) = outcome('unasked', $target, $source);
@@ -77,6 +118,8 @@ each_version(sub {
     ($said) = outcome('dry', $target, $source, options => [qw(--checkpoint=auto -n)]);
     like($said, qr/^pg_rewind: not running CHECKPOINT on the source in a dry run/m, 'a dry run makes none');
     unlike($said, $advice, 'and advises none');
+
+    subtest('what the source would remove', sub { wal_would_be_removed($target, $source) });
 
     ($said, $start) = outcome('auto', $target, $source, rejoins => 1,
         env => { PG_REWIND_OPTIONS => '--checkpoint=auto' });

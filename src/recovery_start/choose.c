@@ -313,33 +313,42 @@ static bool fetch_wal_there(Chooser *chooser, const StartDecision *decision, Err
 
 /* ---- Changes of the source before a late start ---- */
 
+/* True if the source's summaries may replace its WAL. */
+static bool summaries_are_of_use(const Chooser *chooser)
+{
+    const Version *version = chooser->in.clusters->shape.version;
+    const Divergence *divergence = chooser->in.divergence;
+
+    if (!version->has_wal_summaries)
+        return false;
+    if (divergence->rests_on_histories)
+    {
+        log_debug("the source's WAL summaries are not read: no WAL proves that both have the same "
+                  "history before %s",
+                  LSN_TEXT(version, divergence->lsn));
+        return false;
+    }
+    /* Summaries are not enough where custom resource managers write WAL: a summary may lack what
+     * their records do to a relation. */
+    return chooser->in.changes == NULL || !chooser->in.changes->scanned.custom_rmgr_seen;
+}
+
 /* A FactFetcher for START_UNKNOWN_SUMMARIES. */
 static bool fetch_summaries(Chooser *chooser, const StartDecision *decision, Error *error)
 {
     StartFacts *facts = &chooser->facts;
     const Clusters *clusters = chooser->in.clusters;
     SourceSummaries *summaries = &chooser->summaries;
-    const Lsn divergence = chooser->in.divergence->lsn;
     Lsn gone_end;
 
     (void) decision;
     facts->summaries_read = true;
-    if (!clusters->shape.version->has_wal_summaries || facts->late <= facts->early)
+    if (facts->late <= facts->early || !summaries_are_of_use(chooser))
         return true;
-    if (chooser->in.divergence->rests_on_histories)
-    {
-        log_debug("the source's WAL summaries are not read: no WAL proves that both have the same "
-                  "history before %s",
-                  LSN_TEXT(clusters->shape.version, divergence));
-        return true;
-    }
     if (!source_summaries_read(clusters, facts->early, facts->late, chooser->foretells, summaries,
                                error))
         return false;
-    /* Summaries are not enough where custom resource managers write WAL: a summary may lack what
-     * their records do to a relation. */
-    if (summaries->end < divergence ||
-        (chooser->in.changes != NULL && chooser->in.changes->scanned.custom_rmgr_seen))
+    if (summaries->end < chooser->in.divergence->lsn)
         return true;
     if (!source_wal_find_gone(chooser->in.source_wal, facts->early, summaries->end,
                               &chooser->first_segment, &gone_end, error))
@@ -395,9 +404,21 @@ static bool fetch_relations(Chooser *chooser, const StartDecision *decision, Err
 /* A FactFetcher for START_UNKNOWN_CHECKPOINT. */
 static bool fetch_checkpoint(Chooser *chooser, const StartDecision *decision, Error *error)
 {
+    StartFacts *facts = &chooser->facts;
+    const Clusters *clusters = chooser->in.clusters;
+    const Divergence *divergence = chooser->in.divergence;
+    /* The target itself has the WAL from the last common checkpoint to the divergence. */
+    const Lsn from = facts->early < divergence->common_checkpoint.checkpoint.redo ? facts->early
+                                                                                  : divergence->lsn;
+    const NeededWal needed = {.from = from,
+                              .size = facts->wal_end - from,
+                              .segment_size = clusters->shape.segment_size,
+                              .in_summaries = summaries_are_of_use(chooser)};
+
     (void) decision;
-    chooser->facts.checkpoint_weighed = true;
-    return ask_role(chooser, error) && list_relations(chooser, error);
+    facts->checkpoint_weighed = true;
+    return ask_role(chooser, error) && list_relations(chooser, error) &&
+           source_server_keeps_wal(clusters->source, &needed, &facts->keeps_wal, error);
 }
 
 /* Position from which WAL before the late start is read. */
@@ -604,9 +625,8 @@ static Chooser chooser_begin(const StartInput *input, Arena *arena, RecoveryStar
         .asks_late = options->late_start,
         .makes_checkpoint = options->checkpoint == CHECKPOINT_YES,
         .makes_what_pays = options->checkpoint == CHECKPOINT_AUTO,
-        .weighs_checkpoint =
-            !foretells && input->clusters->source->is_server &&
-            (options->checkpoint == CHECKPOINT_AUTO || options->checkpoint == CHECKPOINT_UNASKED),
+        .weighs_checkpoint = !foretells && input->clusters->source->is_server &&
+                             options->checkpoint != CHECKPOINT_NO,
         .expects_checkpoint =
             options->checkpoint == CHECKPOINT_YES && (options->dry_run || foretells),
         .does_without_room = options->dry_run && !foretells,
@@ -767,6 +787,9 @@ static void advise_checkpoint(const Chooser *chooser)
     if (choice->checkpoint_made)
         return;
     choice->checkpoint = estimate;
+    if (start_spares_checkpoint(&chooser->facts))
+        log_info("not running CHECKPOINT on the source: it could then remove WAL that the rewind "
+                 "needs, and comparing all blocks would take longer");
     if (!estimate.pays || chooser->told_of_checkpoint)
         return;
     if (chooser->facts.may_checkpoint)

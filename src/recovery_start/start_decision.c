@@ -54,13 +54,16 @@ bool estimate_prefers_comparing(uint64_t wal_bytes, uint64_t relation_bytes)
 }
 
 CheckpointEstimate estimate_checkpoint(uint64_t wal_bytes, uint64_t buffers_bytes,
-                                       uint64_t data_bytes)
+                                       uint64_t data_bytes, bool loses_wal)
 {
     const uint64_t written = wal_bytes < buffers_bytes ? wal_bytes : buffers_bytes;
     const uint64_t fetched = wal_bytes < data_bytes ? wal_bytes : data_bytes;
-    CheckpointEstimate estimate = {.replay_seconds = (double) wal_bytes / REPLAY_RATE,
-                                   .seconds = (double) written / CHECKPOINT_RATE +
-                                              (double) fetched * BLOCK_COST / RATE_AT_HAND};
+    const uint64_t compared = loses_wal ? data_bytes : 0;
+    CheckpointEstimate estimate = {
+        .replay_seconds = (double) wal_bytes / REPLAY_RATE,
+        .seconds =
+            (double) written / CHECKPOINT_RATE +
+            ((double) fetched * BLOCK_COST + (double) compared * COMPARE_COST) / RATE_AT_HAND};
 
     estimate.pays = estimate.replay_seconds >= estimate.seconds * CHECKPOINT_GAIN &&
                     estimate.replay_seconds - estimate.seconds >= CHECKPOINT_GAIN_SECONDS;
@@ -311,8 +314,20 @@ CheckpointEstimate start_weigh_checkpoint(const StartFacts *facts)
 {
     if (!facts->checkpoint_weighed)
         return (CheckpointEstimate){0};
-    return estimate_checkpoint(wal_after_last_start(facts), facts->buffers_bytes,
-                               facts->data_bytes);
+    return estimate_checkpoint(wal_after_last_start(facts), facts->buffers_bytes, facts->data_bytes,
+                               !facts->keeps_wal);
+}
+
+/* True if --checkpoint is given and so much WAL would be replayed that it makes a checkpoint. */
+static bool much_is_replayed(const StartFacts *facts)
+{
+    return facts->makes_checkpoint && wal_after_last_start(facts) >= ESTIMATE_WAL_MUCH;
+}
+
+bool start_spares_checkpoint(const StartFacts *facts)
+{
+    return much_is_replayed(facts) && facts->checkpoint_weighed && !facts->keeps_wal &&
+           !start_weigh_checkpoint(facts).pays;
 }
 
 /* True if the source must be asked for the cost of a checkpoint: not if even a free one would not
@@ -321,17 +336,17 @@ static bool must_weigh_checkpoint(const StartFacts *facts)
 {
     return facts->weighs_checkpoint && !facts->checkpoint_weighed && !facts->asks_late &&
            checkpoint_is_of_use(facts) &&
-           estimate_checkpoint(wal_after_last_start(facts), 0, 0).pays;
+           estimate_checkpoint(wal_after_last_start(facts), 0, 0, false).pays;
 }
 
 /* Returns the position from which on a late start is wanted; LSN_INVALID if none is. --late-start
- * wants any; --checkpoint wants a new one if there is much WAL since the last start known,
- * --checkpoint=auto if a checkpoint pays. */
+ * wants any; --checkpoint wants a new one if there is much WAL since the last start known, and the
+ * checkpoint does no harm; --checkpoint=auto if a checkpoint pays. */
 static Lsn wanted_from(const StartFacts *facts)
 {
     const bool pays =
         facts->makes_what_pays && facts->may_checkpoint && start_weigh_checkpoint(facts).pays;
-    const bool much = facts->makes_checkpoint && wal_after_last_start(facts) >= ESTIMATE_WAL_MUCH;
+    const bool much = much_is_replayed(facts) && !start_spares_checkpoint(facts);
 
     if (facts->asks_late)
         return 1; /* any position */

@@ -85,17 +85,20 @@ bool estimate_prefers_comparing(uint64_t wal_bytes, uint64_t relation_bytes);
 typedef struct CheckpointEstimate
 {
     double replay_seconds; /* replay that the checkpoint avoids */
-    double seconds;        /* the checkpoint itself, and the blocks fetched instead of replayed */
-    bool pays;             /* the gain is clear */
+    double seconds; /* the checkpoint itself, and the blocks fetched instead of replayed; with
+                       loses_wal also the comparing of all blocks */
+    bool pays;      /* the gain is clear */
 } CheckpointEstimate;
 
 /*
  * Estimate the effect of a new checkpoint on the source. wal_bytes: WAL that is replayed without
  * the checkpoint; buffers_bytes: most that the checkpoint writes; data_bytes: most bytes of blocks
- * that are fetched after the checkpoint.
+ * that are fetched after the checkpoint. loses_wal: when the checkpoint ends, the source does not
+ * keep its WAL since the last common checkpoint, which tells what the source has changed. All
+ * blocks are then compared.
  */
 CheckpointEstimate estimate_checkpoint(uint64_t wal_bytes, uint64_t buffers_bytes,
-                                       uint64_t data_bytes);
+                                       uint64_t data_bytes, bool loses_wal);
 
 /* ---- Facts ---- */
 
@@ -131,7 +134,7 @@ typedef struct StartFacts
     bool asks_early, asks_late; /* --early-start, --late-start */
     bool makes_checkpoint;      /* --checkpoint */
     bool makes_what_pays;       /* --checkpoint=auto: only where a checkpoint pays */
-    bool weighs_checkpoint;     /* a checkpoint that pays is made, or advised */
+    bool weighs_checkpoint;     /* a checkpoint may be made to avoid replay, or advised */
     bool expects_checkpoint;    /* the rewind will run a checkpoint, but this run is a dry run or
                                    recovery_start_foretell, which runs none */
     bool does_without_room;     /* a dry run continues without room, and reports the lack as one
@@ -153,10 +156,12 @@ typedef struct StartFacts
     int later_starts; /* count of late starts that were found past a hazard */
 
     /* Answers, in groups: one for each StartUnknown. */
-    bool checkpoint_weighed; /* the next three are known */
+    bool checkpoint_weighed; /* the next four are known */
     bool may_checkpoint;     /* the role may run CHECKPOINT */
     uint64_t buffers_bytes;  /* size of the source's shared buffers */
     uint64_t data_bytes;     /* size of the source's relations */
+    bool keeps_wal;          /* the source keeps its WAL from the early start on when a checkpoint
+                                ends */
     bool summaries_read;
     Lsn summaries_end;               /* the source's summaries have its changes up to this LSN;
                                         LSN_INVALID if they are of no use */
@@ -278,5 +283,9 @@ StartDecision start_decide(const StartFacts *facts);
 /* Estimate of a checkpoint that the source would make now; all fields are 0 unless
  * checkpoint_weighed. */
 CheckpointEstimate start_weigh_checkpoint(const StartFacts *facts);
+
+/* True if --checkpoint makes no checkpoint although much WAL would be replayed: the source would
+ * remove WAL, and comparing all blocks would take longer than that replay. (Rule C41.) */
+bool start_spares_checkpoint(const StartFacts *facts);
 
 #endif

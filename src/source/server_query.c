@@ -6,7 +6,9 @@
 
 #include "base/log.h"
 #include "base/text_lines.h"
+#include "format/wal_summary.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -277,6 +279,46 @@ bool source_server_may_checkpoint(Source *source, bool *may, uint64_t *buffers_b
         return false;
     *may = is_true(values[0]);
     *buffers_bytes = values[1] != NULL ? strtoull(values[1], NULL, 10) : 0;
+    return true;
+}
+
+/* SQL for the query of source_server_keeps_wal. Its numbers: bytes of a segment, bytes to keep. */
+static const char kept_by_setting[] =
+    "SELECT EXISTS (SELECT 1 FROM pg_catalog.pg_settings\n"
+    "    WHERE name IN ('wal_keep_size', 'wal_keep_segments') AND setting::pg_catalog.int8 *\n"
+    "      CASE WHEN unit = 'MB' THEN 1048576 ELSE %" PRIu32 " END >= %" PRIu64 ")\n";
+
+/* SQL that is added to it. Its LSN is the end of a segment, since a slot keeps whole segments.
+ * to_json gives NULL for wal_status before 13. */
+static const char kept_by_slot[] =
+    "OR EXISTS (SELECT 1 FROM pg_catalog.pg_replication_slots AS s\n"
+    "    WHERE NOT active AND restart_lsn < '%X/%X'::pg_catalog.pg_lsn AND\n"
+    "      coalesce(pg_catalog.to_json(s) ->> 'wal_status' IN ('reserved', 'extended'), true))\n";
+
+/* SQL that is added to it. Its LSN is written as in the name of a summary. */
+static const char kept_until_summarized[] =
+    "OR pg_catalog.current_setting('summarize_wal') = 'on' AND EXISTS (SELECT 1\n"
+    "    FROM pg_catalog.pg_ls_dir('" WAL_SUMMARY_DIRECTORY "', true, false) AS name\n"
+    "    WHERE pg_catalog.substr(name, 9, 16) <= '%08X%08X')";
+
+bool source_server_keeps_wal(Source *source, const NeededWal *needed, bool *keeps, Error *error)
+{
+    const Version *version = ((const ServerSource *) source)->version;
+    AUTO_ARENA Arena *arena = arena_create();
+    AUTO_BUFFER Buffer sql = {0};
+    const Lsn segment_end = (needed->from / needed->segment_size + 1) * needed->segment_size;
+    char *value;
+
+    *keeps = false;
+    buffer_printf(&sql, kept_by_setting, needed->segment_size, 2 * needed->size);
+    if (version->sql.replication_slots)
+        buffer_printf(&sql, kept_by_slot, LSN_ARGS(segment_end));
+    if (version->has_wal_summaries && needed->in_summaries)
+        buffer_printf(&sql, kept_until_summarized, LSN_ARGS(needed->from));
+    if (!server_ask(source, arena, &(Query){.sql = buffer_string(&sql), .column_count = 1}, &value,
+                    error))
+        return false;
+    *keeps = is_true(value);
     return true;
 }
 

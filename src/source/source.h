@@ -273,6 +273,24 @@ MUST_CHECK bool source_server_names(Source *source, const char *filenodes, Conne
 MUST_CHECK bool source_server_may_checkpoint(Source *source, bool *may, uint64_t *buffers_bytes,
                                              Error *error);
 
+/* WAL of the source that a rewind may need after a CHECKPOINT there. */
+typedef struct NeededWal
+{
+    Lsn from;
+    uint64_t size;         /* bytes from `from` to the source's end of WAL */
+    uint32_t segment_size; /* bytes */
+    bool in_summaries;     /* summaries may replace this WAL */
+} NeededWal;
+
+/*
+ * Set *keeps if the server keeps the needed WAL when a CHECKPOINT ends; otherwise it may then
+ * remove all segments before the new redo position. The server keeps WAL by wal_keep_size or
+ * wal_keep_segments (twice the needed size must be kept, since more is written before all is
+ * read), for a slot (without a client, which could move the slot), or until it is in a summary.
+ */
+MUST_CHECK bool source_server_keeps_wal(Source *source, const NeededWal *needed, bool *keeps,
+                                        Error *error);
+
 /* Run CHECKPOINT on the server (--checkpoint), which may take minutes. On a standby it is a
  * restartpoint. */
 MUST_CHECK bool source_server_checkpoint(Source *source, Error *error);

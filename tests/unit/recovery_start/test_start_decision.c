@@ -30,7 +30,11 @@
 #define SUMMARIES(until, bytes)                                                                    \
     .summaries_read = true, .summaries_end = (until), .summaries_bytes = (bytes)
 #define WEIGHED_CHECKPOINT                                                                         \
-    .weighs_checkpoint = true, .checkpoint_weighed = true, .data_bytes = 1000 * MB
+    .weighs_checkpoint = true, .checkpoint_weighed = true, .keeps_wal = true,                      \
+    .data_bytes = 1000 * MB
+#define MUCH_DATA                                                                                  \
+    .weighs_checkpoint = true, .checkpoint_weighed = true, .may_checkpoint = true,                 \
+    .data_bytes = 20000 * MB
 #define PAYS WEIGHED_CHECKPOINT, .may_checkpoint = true, .buffers_bytes = 128 * MB
 #define GONE(until) POSITIONS, LOOKED, .missing_end = (until)
 
@@ -152,6 +156,22 @@ static void test_what_is_asked_before_anything_is_read(void **state)
         {"not on a standby",
          {POSITIONS, PAYS, .makes_what_pays = true, .in_recovery = true},
          ASKS(ROOM)},
+        {"where the source keeps its WAL, however much data there is",
+         {POSITIONS, MUCH_DATA, .makes_what_pays = true, .keeps_wal = true},
+         ASKS_FOR_LATER(END)},
+        {"not where the source would remove WAL, and all data be compared",
+         {POSITIONS, MUCH_DATA, .makes_what_pays = true},
+         ASKS(ROOM)},
+        {"nor with --checkpoint", {POSITIONS, MUCH_DATA, .makes_checkpoint = true}, ASKS(ROOM)},
+        {"with --checkpoint where the source keeps it",
+         {POSITIONS, MUCH_DATA, .makes_checkpoint = true, .keeps_wal = true},
+         ASKS_FOR_LATER(END)},
+        {"or there is little to compare",
+         {POSITIONS, WEIGHED_CHECKPOINT, .makes_checkpoint = true},
+         ASKS_FOR_LATER(END)},
+        {"it is asked for that first",
+         {POSITIONS, .weighs_checkpoint = true, .makes_checkpoint = true},
+         ASKS(CHECKPOINT)},
     };
 
     (void) state;
@@ -164,25 +184,29 @@ static void test_where_a_checkpoint_pays(void **state)
     {
         const char *what;
         uint64_t wal, buffers, data; /* in MB */
-        bool pays;
+        bool loses_wal, pays;
     } rows[] = {
-        {"nothing to replay", 0, 0, 0, false},
-        {"two seconds of replay, for nothing", 239, 0, 0, true},
-        {"not quite two", 238, 0, 0, false},
-        {"hot tables", 800, 128, 330, true},
-        {"the same in large buffers, which a checkpoint has to write", 800, 8000, 330, false},
-        {"little WAL", 210, 128, 300, false},
-        {"each block once", 1240, 128, 1600, true},
-        {"the same with more to write", 1240, 512, 1600, true},
-        {"as much to write as was logged", 1240, 1240, 1600, false},
-        {"much WAL, large buffers, little data", 20000, 8000, 300, true},
+        {"nothing to replay", 0, 0, 0, false, false},
+        {"two seconds of replay, for nothing", 239, 0, 0, false, true},
+        {"not quite two", 238, 0, 0, false, false},
+        {"hot tables", 800, 128, 330, false, true},
+        {"the same in large buffers, which a checkpoint has to write", 800, 8000, 330, false,
+         false},
+        {"little WAL", 210, 128, 300, false, false},
+        {"each block once", 1240, 128, 1600, false, true},
+        {"the same with more to write", 1240, 512, 1600, false, true},
+        {"as much to write as was logged", 1240, 1240, 1600, false, false},
+        {"much WAL, large buffers, little data", 20000, 8000, 300, false, true},
+        {"little data that is compared", 800, 128, 330, true, true},
+        {"much data that is not", 800, 128, 33000, false, true},
+        {"much data that is compared", 800, 128, 3300, true, false},
     };
 
     (void) state;
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
     {
-        const CheckpointEstimate estimate =
-            estimate_checkpoint(rows[i].wal * MB, rows[i].buffers * MB, rows[i].data * MB);
+        const CheckpointEstimate estimate = estimate_checkpoint(
+            rows[i].wal * MB, rows[i].buffers * MB, rows[i].data * MB, rows[i].loses_wal);
 
         if (estimate.pays != rows[i].pays)
             fail_msg("%s: %.2f s of replay, %.2f s", rows[i].what, estimate.replay_seconds,
@@ -724,10 +748,8 @@ static void test_replay_from_a_late_start_is_wrong(void **state)
          REFUSED(REPLAY_WRONG)},
         {"copies that come out right are replayed",
          {WITH_LATE(NEAR), LOOKED, .asks_late = true,
-          .late_replay = {.redo = NEAR,
-                          .is_hazardous = true,
-                          .copies_are_identical = true,
-                          .hazard_lsn = FAR},
+          .late_replay =
+              {.redo = NEAR, .is_hazardous = true, .copies_are_identical = true, .hazard_lsn = FAR},
           .changes_end = NEAR},
          IS_LATE(ASKED, WAL)},
         {"where WAL is missing",
@@ -844,6 +866,7 @@ static void answer(const World *world, const StartDecision *decision, StartFacts
         facts->may_checkpoint = world->late_room;
         facts->buffers_bytes = 128 * MB;
         facts->data_bytes = world->small ? MB : 20000 * MB;
+        facts->keeps_wal = world->early_room;
         break;
     case START_UNKNOWN_RELATIONS:
         facts->relations_listed = true;
