@@ -36,14 +36,15 @@ sub outcome
     return ($result->{stderr}, $start);
 }
 
-# A checkpoint would let the source remove its WAL since the last common one. Where there are large tables (holes here), comparing
-# all blocks would cost more than that WAL's replay. No checkpoint is made then, unless the source keeps the WAL.
+# A checkpoint would let the source remove its WAL since the last common one. Where there are large tables (holes
+# here), comparing all blocks would cost more than that WAL's replay. No checkpoint is made then, unless the source
+# keeps the WAL.
 sub wal_would_be_removed
 {
     my ($target, $source) = @_;
     my $version = $source->version;
-    my $kept = sub { $source->configure($version >= 13 ? "wal_keep_size = $_[0]MB" : 'wal_keep_segments = ' . $_[0] / 16);
-        $source->sql('SELECT pg_reload_conf()') };
+    my $set = sub { $source->configure($_[0]); $source->sql('SELECT pg_reload_conf()') };
+    my $keep = sub { $set->($version >= 13 ? "wal_keep_size = $_[0]MB" : 'wal_keep_segments = ' . $_[0] / 16) };
     my $is = sub {
         my ($pays, $name, $option) = @_;
         my ($said, $start) = outcome('dry', $target, $source, options => [ $option, '-n' ]);
@@ -53,12 +54,12 @@ sub wal_would_be_removed
     };
     for my $table (qw(large_1 large_2))
     {
-        truncate($source->path($source->sql("CREATE TABLE $table (); SELECT pg_relation_filepath('$table')")), 1 << 30)
-            or die "could not make $table large: $!";
+        $source->sql("CREATE TABLE $table ()");
+        truncate($source->path($source->query("SELECT pg_relation_filepath('$table')")), 1 << 30) or die "truncate: $!";
     }
     $is->(1, 'the source keeps its WAL by a setting', '--checkpoint=auto');
-    $kept->(608);
-    unlike($is->('', 'it keeps less than is written until all is read', '--checkpoint=auto'), qr/CHECKPOINT on the source:/,
+    $keep->(608);
+    unlike($is->('', 'it keeps less than is written until all is read', '--checkpoint=auto'), qr/CHECKPOINT on the/,
         'which needs no word');
     like($is->('', 'nor is one made with --checkpoint', '--checkpoint'),
         qr/^pg_rewind: not running CHECKPOINT on the source: it could then remove WAL /m, 'which says why');
@@ -67,13 +68,13 @@ sub wal_would_be_removed
     $source->sql("SELECT pg_drop_replication_slot('holds')");
     if ($version >= 17)
     {
-        $source->sql($_) for 'ALTER SYSTEM SET summarize_wal = on', 'SELECT pg_reload_conf()';
+        $set->('summarize_wal = on');
         wait_until('a summary is there', sub { glob($source->path('pg_wal/summaries/*')) });
         $is->(1, 'until it is in a summary', '--checkpoint=auto');
-        $source->sql($_) for 'ALTER SYSTEM RESET summarize_wal', 'SELECT pg_reload_conf()';
+        $set->('summarize_wal = off');
     }
     $source->sql('DROP TABLE large_1, large_2');
-    $kept->(4096);
+    $keep->(4096);
     return;
 }
 
