@@ -16,20 +16,45 @@ use RewindTest::Interrupted;
 sub with_few_files
 {
     my $program = work_dir() . '/few_files';
-    spew($program, "#!/bin/sh\nulimit -n 32\nLD_PRELOAD=\$FAULTS exec '$ENV{PG_REWIND}' \"\$@\"\n");
+    spew($program, "#!/bin/sh\nulimit -n 250\nLD_PRELOAD=\$FAULTS exec '$ENV{PG_REWIND}' \"\$@\"\n");
     chmod 0755, $program;
     return $program;
+}
+
+sub attempt_with_few_files
+{
+    my ($pair, %option) = @_;
+    my %env = (FAULTS => $ENV{PG_REWIND_FAULTS}, %{ $option{env} // {} });
+    local $ENV{PG_REWIND} = with_few_files();
+    local $ENV{PG_REWIND_FAULTS} = '';
+    return $pair->reset->attempt(%option, env => \%env);
 }
 
 sub lose
 {
     my ($pair, $path, $limit) = @_;
     my @fault = (fault => "lose:write\@$path");
-    return $pair->reset->attempt(@fault) if $limit eq 'default';
-    my %env = (FAULTS => $ENV{PG_REWIND_FAULTS});
-    local $ENV{PG_REWIND} = with_few_files();
-    local $ENV{PG_REWIND_FAULTS} = '';
-    return $pair->reset->attempt(@fault, env => \%env);
+    return $limit eq 'default' ? $pair->reset->attempt(@fault) : attempt_with_few_files($pair, @fault);
+}
+
+# Where syncfs tells no error, a sync of each file does.
+sub each_file_is_synced_after_syncfs
+{
+    my ($pair) = @_;
+    my $log = work_dir() . '/few_files_calls';
+    my $result = attempt_with_few_files($pair, fault => '', options => ['--sync-method=syncfs'],
+        env => { PG_REWIND_FAULT_LOG => $log });
+    is($result->{status}, 0, 'a run that syncs file systems as a whole');
+    my %unsynced;
+    for (slurp($log) =~ m{^\d+ ((?:write|sync) /\S+/base/\S+)$}mg)
+    {
+        my ($call, $path) = split / /;
+        if ($call eq 'write') { $unsynced{$path} = 1 }
+        else { $unsynced{$path} = 0 if exists $unsynced{$path} }
+    }
+    cmp_ok(scalar keys %unsynced, '>', 1, 'it patches files whose descriptors it cannot keep');
+    is(join(' ', grep { $unsynced{$_} } sort keys %unsynced), '', 'and syncs each of them');
+    return;
 }
 
 each_version(sub {
@@ -57,6 +82,7 @@ each_version(sub {
             });
         }
     }
+    each_file_is_synced_after_syncfs($pair);
     cmp_ok($ended{before}{1} // 0, '>=', 6, 'before the commit runs fail');
     cmp_ok(scalar(grep { m{/base/} } keys %seen), '>', 1, 'and files that are patched after it are among them');
     is(join(' ', sort keys %{ $ended{after} // {} }), '0', 'where it is written once more');

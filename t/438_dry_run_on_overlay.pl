@@ -1,8 +1,9 @@
 # A dry run and --check write nothing, and so open no file of the target for writing: on an overlayfs, as containers
-# have, that alone would copy each of these files. (Nothing here depends on the server's version.)
+# have, that alone would copy each of these files. A rewind there syncs each file, since syncfs would tell no error.
+# (Nothing here depends on the server's version.)
 #
 #   target    lower: the cluster     upper: what was copied, which is nothing
-# (Rule I46.)
+# (Rules I26, I46.)
 
 use strict;
 use warnings;
@@ -52,7 +53,9 @@ each_version(sub {
             or diag($result->{stderr});
         is(copied($changes), $before, "$case copies no file");
     }
-    rewinds($target, $source);
+    my $log = work_dir() . '/calls';
+    rewinds($target, $source, fault => '', env => { PG_REWIND_FAULT_LOG => $log });
+    ok(slurp($log) =~ m{^\d+ sync \S+/data/PG_VERSION$}m, 'a rewind syncs files that it does not change');
     rejoins($target, $source, no_promotion => 1);
     $target->stop;
     privileged('unmount', $target->dir);

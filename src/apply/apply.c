@@ -386,8 +386,9 @@ static bool sync_all(Apply *apply, Error *error)
     const bool whole =
         apply->options->sync_method == SYNC_FILE_SYSTEMS && written_syncs_whole(apply->written);
 
+    /* Rule I28: syncfs may tell no error of a file whose descriptor was not kept. */
     return written_sync(apply->written, whole, apply->options->jobs, error) &&
-           (whole || sync_entries(apply, error));
+           ((whole && written_all_kept(apply->written)) || sync_entries(apply, error));
 }
 
 static bool check_work_directory(const char *path, Error *error)

@@ -584,13 +584,13 @@ uint64_t file_size_max(void)
 }
 
 /* True if syncfs puts all data of this type of file system on the disk. Types not listed, such as
- * FUSE and SMB, may only write the kernel's cache back. An overlay syncs its upper layer; tmpfs has
- * no disk. */
+ * FUSE and SMB, may only write the kernel's cache back. On an overlay syncfs reports no error, and
+ * on older kernels it writes no data. tmpfs has no disk. */
 static bool syncs_whole(__fsword_t type)
 {
     static const __fsword_t types[] = {
-        EXT4_SUPER_MAGIC, XFS_SUPER_MAGIC,       BTRFS_SUPER_MAGIC, F2FS_SUPER_MAGIC, ZFS,
-        BCACHEFS,         OVERLAYFS_SUPER_MAGIC, TMPFS_MAGIC};
+        EXT4_SUPER_MAGIC, XFS_SUPER_MAGIC, BTRFS_SUPER_MAGIC, F2FS_SUPER_MAGIC, ZFS,
+        BCACHEFS,         TMPFS_MAGIC};
 
     for (size_t index = 0; index < sizeof(types) / sizeof(types[0]); index++)
     {
