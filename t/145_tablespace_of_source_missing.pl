@@ -2,7 +2,7 @@
 # mount point. The target's files of this tablespace are not removed for that: the rewind is refused, and succeeds as
 # soon as the volume is there. One that the source drops while its files are listed is no obstacle. (Invariants 1 and 2.
 # Both sources.)
-# (Rules C82, T1.)
+# (Rules C82, O4, T1.)
 
 use strict;
 use warnings;
@@ -92,9 +92,13 @@ each_version(sub {
             subtest('it is an empty file system', sub { is_refused($copy, $source, $kind, $oid, $place) });
             must_run([ 'rm', '-r', $place ]);
             rename("$place.away", $place) or die;
+            # What only root may read is in the way of nobody: of the file system, or beside the server's directory.
+            my @closed = map { "$_/lost+found" } $place, map { $_->path('.'), $_->path('base') } $source, $copy;
+            for (@closed, "$place/closed") { mkdir $_ and chmod 0, $_ or die "$_: $!" }
             rewinds($copy, $source, kind => $kind);
             $source->start if $kind eq 'directory';
             rejoins($copy, $source, no_promotion => 1);
+            rmdir $_ or die for @closed, "$place/closed";
             $copy->discard;
         });
     }

@@ -101,6 +101,17 @@ bool relpath_is_tablespace(const char *path)
     return text_take(&text, "pg_tblspc/") && take_number(&text, &tablespace) && text_at_end(&text);
 }
 
+bool relpath_is_listed(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    const char *name = relpath_below(path, "pg_tblspc");
+
+    if (strcmp(slash != NULL ? slash + 1 : path, "lost+found") == 0)
+        return false;
+    name = name != NULL ? strchr(name, '/') : NULL;
+    return name == NULL || strncmp(name + 1, "PG_", strlen("PG_")) == 0;
+}
+
 const char *relpath_below(const char *path, const char *directory)
 {
     const size_t length = strlen(directory);

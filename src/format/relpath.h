@@ -31,6 +31,11 @@ bool relpath_is_temporary(const VersionDirectory *own, const char *path);
 /* True for the link of a tablespace: "pg_tblspc/16400". */
 bool relpath_is_tablespace(const char *path);
 
+/* True unless no rewind reads what is in the directory at this path, which its server may not be
+ * allowed to read: lost+found of a file system, and what lies beside the directories of servers
+ * (PG_15_202209061) in the location of a tablespace. */
+bool relpath_is_listed(const char *path);
+
 /* The rest of the path after "DIRECTORY/"; NULL if the path is not below the directory. */
 const char *relpath_below(const char *path, const char *directory);
 

@@ -44,7 +44,6 @@ bool data_directory_is_readable(const char *directory, const DirEntry *entry, bo
 static bool visit_entry(void *context, const DirEntry *entry, bool *descend, Error *error)
 {
     const ListWalk *walk = context;
-    const char *slash = strrchr(entry->path, '/');
     VisitedFile file = {
         .path = entry->path, .device = entry->status->st_dev, .inode = entry->status->st_ino};
 
@@ -62,9 +61,8 @@ static bool visit_entry(void *context, const DirEntry *entry, bool *descend, Err
     }
     else
         file.type = FILE_OTHER;
-    if (strcmp(slash != NULL ? slash + 1 : entry->path, "lost+found") == 0)
-        *descend = false; /* a directory of the file system, which only root may read */
-    else if (walk->tolerant && S_ISDIR(entry->status->st_mode))
+    *descend = relpath_is_listed(entry->path);
+    if (*descend && walk->tolerant && S_ISDIR(entry->status->st_mode))
     {
         if (!data_directory_is_readable(walk->directory, entry, descend, error))
             return false;

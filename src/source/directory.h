@@ -17,9 +17,9 @@ MUST_CHECK bool directory_standby_timeline(const char *directory, const Control 
 
 /*
  * Visit all files of a data directory, as SourceOperations' list does. The walk enters the links at
- * pg_wal (pg_xlog, by version) and pg_tblspc/N, and enters no directory lost+found. A directory
- * that this user may not read is an error; if tolerant, the directory is visited with `unreadable`
- * set, and the walk does not enter it.
+ * pg_wal (pg_xlog, by version) and pg_tblspc/N, and of directories those of relpath_is_listed. A
+ * directory that this user may not read is an error; if tolerant, the directory is visited with
+ * `unreadable` set, and the walk does not enter it.
  */
 MUST_CHECK bool data_directory_list(const char *directory, const Version *version, bool tolerant,
                                     FileVisitor visit, void *context, Error *error);

@@ -47,14 +47,18 @@
  * file of size 0 may be a fifo, whose reading would not end. The query fails if the server may not
  * read one of the files that it tries.
  *
+ * Directories that relpath_is_listed excludes are not entered: lost+found by this query, those in a
+ * tablespace's location by collect_deepest.
+ *
  * $1: directories, each followed by a slash; the data directory itself is the empty string. $2:
  * whether files are tried.
  */
 static const char list_sql[] =
     "WITH first AS (\n"
-    "  SELECT path, pg_catalog.pg_stat_file(path, true) AS status\n"
+    "  SELECT directory, path, pg_catalog.pg_stat_file(path, true) AS status\n"
     "  FROM (\n"
-    "    SELECT directory || pg_catalog.pg_ls_dir('./' || directory, true, false) AS path\n"
+    "    SELECT directory,\n"
+    "      directory || pg_catalog.pg_ls_dir('./' || directory, true, false) AS path\n"
     "    FROM pg_catalog.unnest($1::pg_catalog.text[]) AS directory\n"
     "  ) AS paths OFFSET 0\n"
     "), second AS (\n"
@@ -62,7 +66,7 @@ static const char list_sql[] =
     "  FROM (\n"
     "    SELECT path AS directory, path || '/' ||\n"
     "      pg_catalog.pg_ls_dir('./' || path || '/', true, false) AS path\n"
-    "    FROM first WHERE (status).isdir\n"
+    "    FROM first WHERE (status).isdir AND path <> directory || 'lost+found'\n"
     "  ) AS paths OFFSET 0\n"
     ")\n"
     "SELECT path, (status).size, (status).isdir,\n"
@@ -80,7 +84,7 @@ static const char list_sql[] =
     "  UNION ALL SELECT NULL, path, pg_catalog.pg_stat_file(path, true)\n"
     "  FROM (\n"
     "    SELECT path || '/' || pg_catalog.pg_ls_dir('./' || path || '/', true, false) AS path\n"
-    "    FROM second WHERE (status).isdir OFFSET 0\n"
+    "    FROM second WHERE (status).isdir AND path <> directory || '/lost+found' OFFSET 0\n"
     "  ) AS paths OFFSET 0\n"
     ") AS files";
 
@@ -380,7 +384,7 @@ static void collect_deepest(const FileList *list, size_t next, Buffer *directori
     {
         const VisitedFile *file = &list->files[next];
 
-        if (file->type == FILE_REGULAR || file->unreadable ||
+        if (file->type == FILE_REGULAR || file->unreadable || !relpath_is_listed(file->path) ||
             depth_of(file->path) != list->depth + list->levels - 1)
             continue;
         buffer_append_string(directories, file->path);

@@ -132,6 +132,25 @@ static void links_of_tablespaces_are_known(void **state)
         assert_false(relpath_is_tablespace(others[i]));
 }
 
+static void what_no_rewind_reads_is_not_listed(void **state)
+{
+    static const char *const listed[] = {"base",
+                                         "lost+founder",
+                                         "pg_tblspc",
+                                         "pg_tblspc/16500",
+                                         "pg_tblspc/16500/PG_15_202209061",
+                                         "pg_tblspc/16500/PG_15_202209061/5"};
+    static const char *const others[] = {"lost+found", "pg_wal/lost+found",
+                                         "pg_tblspc/16500/lost+found", "pg_tblspc/16500/5",
+                                         "pg_tblspc/16500/5/PG_15_202209061"};
+
+    (void) state;
+    for (size_t i = 0; i < sizeof(listed) / sizeof(listed[0]); i++)
+        assert_true(relpath_is_listed(listed[i]));
+    for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++)
+        assert_false(relpath_is_listed(others[i]));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -140,6 +159,7 @@ int main(void)
         cmocka_unit_test(a_fork_of_postgresql_has_a_directory_of_its_own),
         cmocka_unit_test(temporary_relations_are_known),
         cmocka_unit_test(links_of_tablespaces_are_known),
+        cmocka_unit_test(what_no_rewind_reads_is_not_listed),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
