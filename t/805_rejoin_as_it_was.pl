@@ -227,22 +227,29 @@ sub address_in_environment
     return;
 }
 
-# A container's: with it the container would end, and the command.
+# A container's, whose process 1 is the server or ends with it: so would the container, and the command. That of pg_ctl
+# ends alone.
 sub process_1
 {
-    fresh('container')->configure("unix_socket_directories = '$target->{dir}'");
     my @container = qw(unshare -c -pf --mount-proc);
     return if run([ @container, 'true' ])->{status} != 0;
+    my $runs = qr/^pg_rewind: hint: The target is unchanged, and its server is running\.\nstatus 1$/m;
+    my $refused = sub { qr/^pg_rewind: error: the target's server $_[0] process 1 of its container\n(?:.*\n)*$runs/m };
+    fresh('container')->configure("unix_socket_directories = '$target->{dir}'");
     my $rejoin = join ' ', map { "'$_'" } rewind_argv('data', qw(--rejoin --keep-config
         -B), $target->bindir, '--source-server', $source->conninfo);
-    my $script =
-        "{ until $target->{bindir}/pg_ctl -D data status >status; do sleep 0.05; done; $rejoin; echo status \$? >&2; $target->{bindir}/pg_ctl -D data -W stop; } 2>said & exec $target->{bindir}/postgres -D data >log.1 2>&1";
-    run([ @container, 'sh', '-c', "cd $target->{dir} && { $script; }" ]);
-    my $said = slurp("$target->{dir}/said");
-    like($said, qr/^pg_rewind: error: the target's server is process 1 of its container$/m, 'the server of a container')
-        or diag($said, slurp("$target->{dir}/log.1"));
-    like($said, qr/^pg_rewind: hint: The target is unchanged, and its server is running\.\nstatus 1$/m,
-        'the server of a container is not stopped');
+    my $server = "$target->{bindir}/postgres -D data >log.1 2>&1";
+    my $pg_ctl = "$target->{bindir}/pg_ctl -D data -l log.1";
+    for my $row ([ "exec $server", $refused->('is') ], [ "$server; exit", $refused->('was started by') ],
+        [ "$pg_ctl -w start; wait", qr/^pg_rewind: the target follows the source: (?:.*\n)*status 0$/m ])
+    {
+        my ($start, $says) = @$row;
+        my $script =
+            "{ until $pg_ctl status >status; do sleep 0.05; done; $rejoin; echo status \$? >&2; $pg_ctl -W stop; } 2>said & $start";
+        run([ @container, 'sh', '-c', "cd $target->{dir} && { $script; }" ]);
+        my $said = slurp("$target->{dir}/said");
+        like($said, $says, "the server of a container, by $start") or diag($said, slurp("$target->{dir}/log.1"));
+    }
     return;
 }
 

@@ -57,8 +57,9 @@ static bool find_server(Rejoin *rejoin, Error *error)
         }
     }
     facts->runs = rejoin->pid != 0 ? REJOIN_YES : REJOIN_NO;
-    facts->first_process =
-        rejoin->options->stop_command == NULL && rejoin->pid == 1 && process_works_in(1, directory);
+    facts->ends_container =
+        rejoin->options->stop_command == NULL && rejoin->pid != 0 &&
+        process_ends_container(rejoin->pid, last_start_is_by_pg_ctl(&rejoin->control.last));
     return true;
 }
 
@@ -463,6 +464,26 @@ static bool wait_for_standby(Rejoin *rejoin, Run *run, Error *error)
     return true;
 }
 
+static bool error_container(const Rejoin *rejoin, Error *error)
+{
+    if (rejoin->pid == 1)
+    {
+        error_set(error, ERROR_FAILED, "the target's server is process 1 of its container");
+        error_detail(error, "When that process stops, the container stops, and this command with "
+                            "it.");
+    }
+    else
+    {
+        error_set(error, ERROR_FAILED,
+                  "the target's server was started by process 1 of its container");
+        error_detail(error, "When the server stops, that process probably exits, so the container "
+                            "stops, and this command with it.");
+        error_hint(error, "If the container continues to run, name the --stop-command.");
+    }
+    return error_hint(error, "Stop the container, and run pg_rewind with --write-recovery-conf on "
+                             "the data directory from another one.");
+}
+
 static bool take_step(Rejoin *rejoin, Run *run, RejoinStep step, Error *error)
 {
     run_begin_phase(run, step == REJOIN_START  ? PHASE_START
@@ -488,13 +509,8 @@ static bool take_step(Rejoin *rejoin, Run *run, RejoinStep step, Error *error)
         return wait_for_standby(rejoin, run, error);
     case REJOIN_END:
         return true;
-    case REJOIN_REFUSE_FIRST_PROCESS:
-        error_set(error, ERROR_FAILED, "the target's server is process 1 of its container");
-        error_detail(error, "When that process stops, the container stops, and this command with "
-                            "it.");
-        return error_hint(error, "Stop the container, and run pg_rewind with "
-                                 "--write-recovery-conf on the data directory from another "
-                                 "one.");
+    case REJOIN_REFUSE_CONTAINER:
+        return error_container(rejoin, error);
     case REJOIN_REFUSE_NO_STANDBY:
         error_set(error, ERROR_RETRY, "the target is not a standby of the source yet");
         return error_detail(error, "The interrupted rewind was started without "

@@ -21,7 +21,7 @@ RejoinStep rejoin_decide(const RejoinFacts *facts)
         /* A healthy standby keeps running, even one that an earlier run has started. */
         if (is_as_wanted)
             return facts->dry_run ? REJOIN_END : REJOIN_WAIT;
-        return facts->first_process ? REJOIN_REFUSE_FIRST_PROCESS : REJOIN_STOP;
+        return facts->ends_container ? REJOIN_REFUSE_CONTAINER : REJOIN_STOP;
     }
     /* Another --rejoin that works here starts the server after its rewind: then this run examines
      * that server, as if the command were repeated. Waiting once is enough. */

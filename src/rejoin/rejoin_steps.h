@@ -4,7 +4,7 @@
  * command.
  *
  *   step             what is known when it is taken              what it adds
- *   REJOIN_FIND      nothing                                     runs, first_process
+ *   REJOIN_FIND      nothing                                     runs, ends_container
  *   REJOIN_EXAMINE   the target's server runs                    examined
  *   REJOIN_WATCH     the server may be stopped                   follows, has_slot
  *   REJOIN_STOP      the server does not follow the source       runs: no
@@ -34,9 +34,8 @@ typedef enum RejoinStep
     REJOIN_START,
     REJOIN_WAIT,
     REJOIN_END,
-    REJOIN_REFUSE_FIRST_PROCESS, /* the server is process 1 of the container: stopping it would
-                                    stop the container, and this command */
-    REJOIN_REFUSE_NO_STANDBY     /* the server would open for writing on the source's timeline,
+    REJOIN_REFUSE_CONTAINER, /* stopping the server would stop the container, and this command */
+    REJOIN_REFUSE_NO_STANDBY /* the server would open for writing on the source's timeline,
                                     since the target is not set up as a standby */
 } RejoinStep;
 
@@ -50,23 +49,23 @@ typedef enum RejoinFact
 typedef struct RejoinFacts
 {
     bool dry_run;
-    bool names_slot;    /* --slot is given */
-    RejoinFact runs;    /* the target's server runs, and is not stopping */
-    bool first_process; /* the server is process 1 of this container, and no --stop-command is
-                           given */
-    bool examined;      /* the server may be stopped: nothing is known that would keep the
-                           rewound server from following */
-    RejoinFact follows; /* the server follows the source as a standby */
-    bool has_slot;      /* the server streams with the slot of --slot */
-    bool printed;       /* dry run: the first thing that a real run would change was printed, so
-                           the command is done */
-    bool stopped;       /* the run has stopped the server */
-    bool yielded;       /* the run has waited for any other pg_rewind that worked on the target */
-    bool rewound;       /* the target is rewound, or needed no rewind */
-    bool is_standby;    /* after `rewound`: the target is set up as a standby */
-    bool started;       /* the run has started the server */
-    bool followed;      /* the server streams, and has replayed what the source had when the
-                           server was started */
+    bool names_slot;     /* --slot is given */
+    RejoinFact runs;     /* the target's server runs, and is not stopping */
+    bool ends_container; /* the container probably ends with the server (process_ends_container),
+                            and no --stop-command is given */
+    bool examined;       /* the server may be stopped: nothing is known that would keep the
+                            rewound server from following */
+    RejoinFact follows;  /* the server follows the source as a standby */
+    bool has_slot;       /* the server streams with the slot of --slot */
+    bool printed;        /* dry run: the first thing that a real run would change was printed, so
+                            the command is done */
+    bool stopped;        /* the run has stopped the server */
+    bool yielded;        /* the run has waited for any other pg_rewind that worked on the target */
+    bool rewound;        /* the target is rewound, or needed no rewind */
+    bool is_standby;     /* after `rewound`: the target is set up as a standby */
+    bool started;        /* the run has started the server */
+    bool followed;       /* the server streams, and has replayed what the source had when the
+                            server was started */
 } RejoinFacts;
 
 RejoinStep rejoin_decide(const RejoinFacts *facts);

@@ -439,6 +439,11 @@ static const char *variable(const LastStart *start, const char *name)
     return NULL;
 }
 
+bool last_start_is_by_pg_ctl(const LastStart *start)
+{
+    return variable(start, "PG_GRANDPARENT_PID=") != NULL; /* do_start in bin/pg_ctl/pg_ctl.c */
+}
+
 const char *last_start_directory(const LastStart *start)
 {
     const char *directory = NULL, *flag = NULL;

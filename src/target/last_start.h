@@ -75,6 +75,9 @@ bool server_option_next(const char *const *arguments, size_t *position, const ch
  * itself if nothing in it is hidden; otherwise in the arena or static. */
 const char *server_option_shown(const ServerOption *option, Arena *arena);
 
+/* True if pg_ctl has started the server: the environment has what pg_ctl puts there. */
+bool last_start_is_by_pg_ctl(const LastStart *start);
+
 /* The value of the last -D, otherwise of PGDATA; NULL: neither is known. */
 const char *last_start_directory(const LastStart *start);
 

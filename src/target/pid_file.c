@@ -16,7 +16,10 @@
 #include <unistd.h>
 
 #define PROC_FILE_SIZE_MAX (1024 * 1024)
-#define START_FIELD 22 /* number of the start time's field in a process's stat: see proc(5) */
+/* Numbers of fields in a process's stat: see proc(5) */
+#define PARENT_FIELD 4
+#define SESSION_FIELD 6
+#define START_FIELD 22
 #define CLOCK_TOLERANCE_SECONDS 3
 
 /* ---- the file ---- */
@@ -114,7 +117,8 @@ typedef struct Process
     char name[64]; /* name of its program, at most 15 bytes; empty: not known */
     char state;    /* 'Z': it has ended, and its parent has not waited for it, as process 1 of a
                       container may never do */
-    int64_t start; /* in ticks since the machine was started */
+    int64_t parent, session; /* process ids; 0: not known, or outside of the container */
+    int64_t start;           /* in ticks since the machine was started */
 } Process;
 
 /* Find out about the process with this number, or "self". */
@@ -135,9 +139,15 @@ static Process find_process(const char *number)
     snprintf(process.name, sizeof(process.name), "%.*s", (int) (position - name - 1), name + 1);
     process.state = position[2];
     for (int field = 3; position != NULL && field <= START_FIELD; field++)
+    {
         position = strchr(position + 1, ' ');
-    if (position != NULL)
-        process.start = number_of(position + 1);
+        if (position != NULL && field == PARENT_FIELD)
+            process.parent = number_of(position + 1);
+        else if (position != NULL && field == SESSION_FIELD)
+            process.session = number_of(position + 1);
+        else if (position != NULL && field == START_FIELD)
+            process.start = number_of(position + 1);
+    }
     return process;
 }
 
@@ -170,6 +180,29 @@ bool process_works_in(long pid, const char *directory)
 
     snprintf(path, sizeof(path), "/proc/%ld/cwd", pid);
     return place_is(path, directory);
+}
+
+bool process_ends_container(long pid, bool by_pg_ctl)
+{
+    static const char *const managers[] = {"systemd",   "init",        "runit",
+                                           "s6-svscan", "openrc-init", "supervisord"};
+    const Process first = find_process("1");
+    char number[32];
+    Process process;
+
+    if (pid == 1)
+        return true;
+    if (first.name[0] == '\0')
+        return false;
+    for (size_t i = 0; i < sizeof(managers) / sizeof(managers[0]); i++)
+        if (strcmp(first.name, managers[i]) == 0)
+            return false;
+    snprintf(number, sizeof(number), "%ld", pid);
+    process = find_process(number);
+    /* A process whose parent has exited becomes a child of process 1 as well. It has the session of
+     * that parent, and a server of pg_ctl often one of its own. */
+    return process.parent == 1 && !by_pg_ctl &&
+           (process.session == first.session || process.session == pid);
 }
 
 bool error_hint_process(long pid, const char *directory, Error *error)

@@ -88,6 +88,13 @@ time_t pid_file_own_start(void);
  * False for another user's process, which cannot be inspected. */
 bool process_works_in(long pid, const char *directory);
 
+/*
+ * True if the container, whose process 1 this one sees, probably ends with the process: it is
+ * process 1, or process 1 has started it and is no manager of services. tini, a shell and other
+ * programs that start an only service exit with it. by_pg_ctl: pg_ctl has started the process.
+ */
+bool process_ends_container(long pid, bool by_pg_ctl);
+
 /* Add to an error about a live process that postmaster.pid names, and that does not work in the
  * directory (process_works_in), what is known of the process, and as a hint what to do. The hint
  * advises to remove the file only where the process certainly works elsewhere. Returns false. */

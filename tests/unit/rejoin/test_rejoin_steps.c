@@ -21,7 +21,7 @@ static void steps_follow_from_facts(void **state)
         {"it may be stopped", {.runs = REJOIN_YES, .examined = true}, REJOIN_WATCH},
         {"it follows", {.runs = REJOIN_YES, .examined = true, .follows = REJOIN_YES}, REJOIN_WAIT},
         {"it follows, as process 1",
-         {.runs = REJOIN_YES, .first_process = true, .examined = true, .follows = REJOIN_YES},
+         {.runs = REJOIN_YES, .ends_container = true, .examined = true, .follows = REJOIN_YES},
          REJOIN_WAIT},
         {"it follows with the slot",
          {.names_slot = true,
@@ -40,15 +40,15 @@ static void steps_follow_from_facts(void **state)
          {.runs = REJOIN_YES, .examined = true, .follows = REJOIN_NO},
          REJOIN_STOP},
         {"process 1 does not follow",
-         {.runs = REJOIN_YES, .first_process = true, .examined = true, .follows = REJOIN_NO},
-         REJOIN_REFUSE_FIRST_PROCESS},
+         {.runs = REJOIN_YES, .ends_container = true, .examined = true, .follows = REJOIN_NO},
+         REJOIN_REFUSE_CONTAINER},
         {"process 1 follows without the slot",
          {.names_slot = true,
           .runs = REJOIN_YES,
-          .first_process = true,
+          .ends_container = true,
           .examined = true,
           .follows = REJOIN_YES},
-         REJOIN_REFUSE_FIRST_PROCESS},
+         REJOIN_REFUSE_CONTAINER},
         {"a dry run would stop it",
          {.dry_run = true,
           .runs = REJOIN_YES,
@@ -116,7 +116,7 @@ static void no_combination_breaks_the_order(void **state)
                 const RejoinFacts facts = {.dry_run = bits & 1,
                                            .names_slot = bits & 2,
                                            .runs = runs,
-                                           .first_process = bits & 4,
+                                           .ends_container = bits & 4,
                                            .examined = bits & 8,
                                            .follows = follows,
                                            .has_slot = bits & 16,
@@ -130,7 +130,7 @@ static void no_combination_breaks_the_order(void **state)
                 const RejoinStep step = rejoin_decide(&facts);
 
                 if (step == REJOIN_STOP)
-                    assert_true(facts.examined && runs == REJOIN_YES && !facts.first_process);
+                    assert_true(facts.examined && runs == REJOIN_YES && !facts.ends_container);
                 if (step == REJOIN_REWIND)
                     assert_true(runs == REJOIN_NO && facts.yielded && !facts.rewound);
                 if (step == REJOIN_START)
