@@ -140,6 +140,20 @@ sub is_as_it_was
     return;
 }
 
+# Words before a command, with which it has one processor, or its memory from several nodes in turn. None where that is
+# not possible.
+sub one_cpu
+{
+    my ($first, $more) = process_file('self', 'status') =~ /^Cpus_allowed_list:\s*(\d+)(\S*)/m;
+    return $more eq '' ? [] : [ qw(taskset -c), $first ];
+}
+
+sub interleaved
+{
+    my @call = ($^X, '-e', 'my $mask = pack("Q", 1); syscall(238, 3, $mask, 64) == 0 or die; exec @ARGV', '--');
+    return (POSIX::uname())[4] eq 'x86_64' && run([ @call, 'true' ])->{status} == 0 ? \@call : [];
+}
+
 sub rejoin
 {
     my (@options) = @_;
@@ -184,11 +198,12 @@ each_version(sub {
     is($before->{oom_score_adj}, "300\n", 'and a score');
     like($before->{'setting DateStyle'}, qr/^German.*environment variable/, 'and settings of its environment');
     # What we may not set is told before the stop.
-    my $less = run([ '/bin/sh', '-c', 'echo 500 >/proc/self/oom_score_adj; ulimit -n 200; exec "$@"', 'sh',
+    my ($memory, $cpu) = (interleaved(), one_cpu());
+    my $less = run([ '/bin/sh', '-c', 'echo 500 >/proc/self/oom_score_adj; ulimit -n 200; exec "$@"', 'sh', @$memory, @$cpu,
         rewind_argv($target->data, qw(--rejoin -n --keep-config), '--source-server', $source->conninfo) ]);
     is($less->{status}, 0, 'a dry run with less') or diag($less->{stderr});
     like($less->{stderr},
-        qr/^pg_rewind: warning: if this command starts the target's server, it will not have what it has now: the limit of open files, oom_score_adj$/m,
+        qr/^pg_rewind: warning: if this command starts the target's server, it will not have what it has now: the limit of open files, oom_score_adj@{[ @$cpu ? ', its CPU affinity' : '' ]}@{[ @$memory ? ', the NUMA policy default' : '' ]}$/m,
         'says what the server would lack');
     my $result = rejoin();
     unlike($result->{stderr}, qr/would not have what it has now/, 'where it has all, nothing is said');

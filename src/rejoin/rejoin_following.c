@@ -153,7 +153,7 @@ static bool streams_from_source(const Rejoin *rejoin, const Standing *standing)
                timeline == rejoin->state.position.timeline;
     }
     /* A name alone is enough only of one that has connected since the server was started, which
-     * takes no connections. */
+     * takes no connections, or none of ours. */
     return (target->state == TARGET_STARTING || started) && strcmp(rejoin->since, "0") != 0 &&
            standby->found && standby->state[0] != '\0' && source_says_so;
 }

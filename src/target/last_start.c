@@ -6,6 +6,7 @@
 #include "target/configuration.h"
 #include "target/pid_file.h"
 
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -140,6 +141,23 @@ static void append_lacking(Buffer *text, const char *what, const char *name)
     buffer_printf(text, "%s%s%s", text->size > 0 ? ", " : "", what, name);
 }
 
+/* Returns the NUMA policy of a process: the second word of the first line in numa_maps. No more
+ * than that line is read: the kernel looks at each page of what it shows. NULL: not known. */
+static const char *read_memory_policy(const char *path, Arena *arena)
+{
+    char line[64] = "";
+    AUTO_FD int fd = -1;
+    const char *word;
+    size_t size;
+
+    if (!file_open_read(path, &fd, NULL, NULL) ||
+        !file_read_at(fd, path, line, sizeof(line) - 1, 0, &size, NULL))
+        return NULL;
+    word = line + strcspn(line, " ");
+    word += *word == ' ';
+    return arena_strndup(arena, word, strcspn(word, " "));
+}
+
 void last_start_append_changes(long pid, const LastStart *start, Buffer *text)
 {
     AUTO_ARENA Arena *arena = arena_create();
@@ -147,6 +165,10 @@ void last_start_append_changes(long pid, const LastStart *start, Buffer *text)
     const char *own_group = read_first_line("/proc/self/cgroup", arena);
     const char *name = its != NULL ? strrchr(its, '/') : NULL;
     const char *oom_score_adj = read_first_line("/proc/self/oom_score_adj", arena);
+    const char *its_policy =
+        read_memory_policy(arena_printf(arena, "/proc/%ld/numa_maps", pid), arena);
+    const char *own_policy = read_memory_policy("/proc/self/numa_maps", arena);
+    cpu_set_t its_cpus, own_cpus;
 
     if (name != NULL && own_group != NULL && strcmp(its, own_group) != 0 &&
         strncmp(name, "/session-", strlen("/session-")) != 0)
@@ -163,6 +185,11 @@ void last_start_append_changes(long pid, const LastStart *start, Buffer *text)
     if (start->oom_score_adj != NULL && oom_score_adj != NULL &&
         strtol(start->oom_score_adj, NULL, 10) < strtol(oom_score_adj, NULL, 10))
         append_lacking(text, "", "oom_score_adj");
+    if (sched_getaffinity((pid_t) pid, sizeof(its_cpus), &its_cpus) == 0 &&
+        sched_getaffinity(0, sizeof(own_cpus), &own_cpus) == 0 && !CPU_EQUAL(&its_cpus, &own_cpus))
+        append_lacking(text, "", "its CPU affinity");
+    if (its_policy != NULL && own_policy != NULL && strcmp(its_policy, own_policy) != 0)
+        append_lacking(text, "the NUMA policy ", its_policy);
 }
 
 /* ---- postmaster.opts (CreateOptsFile in postmaster/postmaster.c) ---- */
