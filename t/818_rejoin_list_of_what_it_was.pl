@@ -199,11 +199,13 @@ each_version(sub {
     like($before->{'setting DateStyle'}, qr/^German.*environment variable/, 'and settings of its environment');
     # What we may not set is told before the stop.
     my ($memory, $cpu) = (interleaved(), one_cpu());
-    my $less = run([ '/bin/sh', '-c', 'echo 500 >/proc/self/oom_score_adj; ulimit -n 200; exec "$@"', 'sh', @$memory, @$cpu,
-        rewind_argv($target->data, qw(--rejoin -n --keep-config), '--source-server', $source->conninfo) ]);
+    my $lacks = join ', ', 'open files', 'oom_score_adj', @$cpu ? 'its CPU affinity' : (),
+        @$memory ? 'the NUMA policy default' : ();
+    my $less = run([ '/bin/sh', '-c', 'echo 500 >/proc/self/oom_score_adj; ulimit -n 200; exec "$@"', 'sh', @$memory,
+        @$cpu, rewind_argv($target->data, qw(--rejoin -n --keep-config), '--source-server', $source->conninfo) ]);
     is($less->{status}, 0, 'a dry run with less') or diag($less->{stderr});
     like($less->{stderr},
-        qr/^pg_rewind: warning: if this command starts the target's server, it will not have what it has now: the limit of open files, oom_score_adj@{[ @$cpu ? ', its CPU affinity' : '' ]}@{[ @$memory ? ', the NUMA policy default' : '' ]}$/m,
+        qr/^pg_rewind: warning: if this command starts the target's server, it will not have what it has now: the limit of $lacks$/m,
         'says what the server would lack');
     my $result = rejoin();
     unlike($result->{stderr}, qr/would not have what it has now/, 'where it has all, nothing is said');
