@@ -122,6 +122,15 @@ each_version(sub {
 
     subtest('what the source would remove', sub { wal_would_be_removed($target, $source) });
 
+    # A file that the source may read, but not write.
+    chmod 0400, $source->path('pg_xact/0000');
+    ($said, $start) = outcome('failure', $target, $source, options => ['--checkpoint=auto']);
+    like($said, qr/^pg_rewind: $runs on the source\n.*^pg_rewind: warning: .*checkpoint request failed/ms,
+        'one that fails is a warning');
+    unlike($said, qr/$no_right|$advice/, 'and no reason to advise one');
+    ok(!$start->{late} && !$start->{checkpoint_on_source}{made}, 'the run goes on without');
+    chmod 0600, $source->path('pg_xact/0000');
+
     ($said, $start) = outcome('auto', $target, $source, rejoins => 1,
         env => { PG_REWIND_OPTIONS => '--checkpoint=auto' });
     like($said, $ran, 'it is made where it pays');

@@ -2,6 +2,7 @@
 
 #include "base/log.h"
 #include "base/wait.h"
+#include "base/workers.h"
 #include "format/relpath.h"
 #include "wal_store/source_summaries.h"
 
@@ -31,8 +32,9 @@ typedef struct Chooser
     uint64_t first_segment;  /* first segment from the early start on that is gone from the source,
                                 or if none is, the first one that the target does not keep */
     bool wal_is_gone;        /* first_segment is gone from the source */
-    bool told_of_checkpoint; /* the message that a dry run makes no checkpoint was printed */
-    bool role_asked;         /* facts.may_checkpoint and buffers_bytes are known */
+    bool told_of_checkpoint; /* a message that no checkpoint was made was printed */
+    bool role_asked;         /* facts.may_checkpoint and buffers_bytes are known; may_checkpoint is
+                                false, too, once a checkpoint has failed */
 } Chooser;
 
 /* ---- The WAL that is replayed ---- */
@@ -171,24 +173,36 @@ static void note_late(Chooser *chooser, const Start *late)
         start_may_be_cheaper(chooser->in.clusters->shape.version, &chooser->start->earliest, late);
 }
 
-/* Run a checkpoint on the source; in a dry run, log that the rewind would. */
-static bool make_checkpoint(Chooser *chooser, const CheckpointEstimate *estimate, Error *error)
+/* Run a checkpoint on the source, and set *makes to false if it fails with --checkpoint=auto. In a
+ * dry run, log that the rewind would run one. */
+static bool make_checkpoint(Chooser *chooser, bool *makes, Error *error)
 {
     SourceState *state = &chooser->start->source;
     Source *source = chooser->in.clusters->source;
+    StartChoice *choice = &chooser->start->choice;
+    const CheckpointEstimate estimate = start_weigh_checkpoint(&chooser->facts);
 
+    choice->checkpoint = estimate;
     if (!chooser->in.options->dry_run)
     {
         log_info("running CHECKPOINT on the source");
-        if (estimate->pays)
+        if (estimate.pays)
             log_detail("It should spare %.0f s of replay, and cost %.0f s.",
-                       estimate->replay_seconds, estimate->seconds);
+                       estimate.replay_seconds, estimate.seconds);
         /* An exception to invariant 6 (nothing is written on the source), asked for with
          * --checkpoint. */
-        return source_server_checkpoint(source, error) &&
-               source_state_read_again(source, state, state, error);
+        if (source_server_checkpoint(source, error))
+        {
+            choice->checkpoint_made = true;
+            return source_state_read_again(source, state, state, error);
+        }
+        if (chooser->in.options->checkpoint != CHECKPOINT_AUTO || error->kind != ERROR_FAILED ||
+            !stop_check(NULL))
+            return false;
+        log_as_warning(error);
+        *makes = chooser->facts.may_checkpoint = false;
     }
-    if (!chooser->told_of_checkpoint)
+    else if (!chooser->told_of_checkpoint)
         log_info("not running CHECKPOINT on the source in a dry run: less would be replayed, and "
                  "more copied, than is planned now");
     chooser->told_of_checkpoint = true;
@@ -245,16 +259,12 @@ static bool fetch_later_start(Chooser *chooser, const StartDecision *decision, E
     found = start_late(&state->control, divergence, after, &late);
     if (!found && makes)
     {
-        const CheckpointEstimate estimate = start_weigh_checkpoint(&chooser->facts);
-
-        if (!make_checkpoint(chooser, &estimate, error))
+        if (!make_checkpoint(chooser, &makes, error))
             return false;
-        chooser->start->choice.checkpoint = estimate;
-        chooser->start->choice.checkpoint_made = !options->dry_run;
         found = start_late(&state->control, divergence, after, &late);
     }
-    else if (!found && decision->past_hazard && chooser->hazard.checkpoint_follows &&
-             !state->position.in_recovery && source->is_server)
+    if (!found && !makes && decision->past_hazard && chooser->hazard.checkpoint_follows &&
+        !state->position.in_recovery && source->is_server)
     {
         log_info("waiting for the source's next checkpoint; CHECKPOINT there ends the wait");
         while (!wait_until(found, &wait, error))
