@@ -1,7 +1,8 @@
 # A server follows any link among its files; the list of a stopped directory does not show what such a link leads to.
 # Where the source is one with a link that is neither pg_wal nor a tablespace, the rewind is refused: with a link on
 # both sides nothing of that database would be copied, and with a link on the source alone the target would be led into
-# the source's own files. The running server lists what is behind its links. (The same for every version.)
+# the source's own files. The running server lists what is behind its links. A link of the target stays where a server
+# makes the directory's content again. (The same for every version.)
 # (Rule C81.)
 
 use strict;
@@ -50,7 +51,16 @@ each_version(sub {
     ok(!-e $target->path('pg_rewind.work'), 'nothing is left in the target');
 
     move_back($target, $old, 'old');
+    move_behind_link($_, 'pg_stat_tmp', 'stat') for $source, $target;
+    move_behind_link($target, 'pg_xact', 'xact');
     $source->start;
+    $result = rewind($target, $source);
+    like($result->{stderr},
+        qr/^pg_rewind: hint: Replace the target's symbolic link "\S*\/pg_xact" by what it leads to and run/m,
+        "a running server's directory, where the target has a link: the hint is about the target");
+    unlike($result->{stderr}, qr/"pg_stat_tmp" is of different type/, 'pg_stat_tmp may be a link');
+    move_back($target, 'pg_xact', 'xact');
     rewinds($target, $source);
+    ok(-l $target->path('pg_stat_tmp'), 'it is one afterwards');
     rejoins($target, $source);
 }, only => [15]);

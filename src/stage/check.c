@@ -30,12 +30,17 @@ static void hint_types(const char *directory, const char *path, Error *error)
 {
     AUTO_BUFFER Buffer buffer = {0}, place = {0};
     const char *local = target_path(&buffer, directory, path);
-    struct stat status;
+    struct stat status = {0};
     bool found;
 
-    if (!relpath_is_tablespace(path) || !file_lstat(local, &status, &found, NULL) || !found ||
-        (!S_ISLNK(status.st_mode) && !S_ISDIR(status.st_mode)))
+    (void) !file_lstat(local, &status, &found, NULL);
+    if (!S_ISLNK(status.st_mode) && !(S_ISDIR(status.st_mode) && relpath_is_tablespace(path)))
         error_hint(error, "Make it the same type on both sides and run pg_rewind again.");
+    else if (!relpath_is_tablespace(path))
+        error_hint(error,
+                   "Replace the target's symbolic link \"%s\" by what it leads to and run "
+                   "pg_rewind again.",
+                   local);
     else if (S_ISDIR(status.st_mode))
         error_hint(error,
                    "The source has a link to this tablespace. Move the target's directory "
