@@ -1,6 +1,6 @@
 # --rejoin finds a cluster of Debian's layout by its data directory: its server is stopped and started by pg_ctlcluster,
 # with its configuration outside of the data directory.
-# (Rules I49, I55, I61, I64.)
+# (Rules I49, I55, I58, I61, I64.)
 
 use strict;
 use warnings;
@@ -25,6 +25,17 @@ each_version(sub {
         qr{^pg_rewind: the target follows the source: standby "15/\Q$target->{name}\E" is streaming}m,
         'under its cluster_name');
     is($target->query('SELECT b FROM t'), 'source', 'it has the row of the source');
+
+    # Options of its last start, a secret among them.
+    $target->stop;
+    must_run([ qw(pg_ctlcluster 15), $target->{name}, qw(start -- -o), q{-c work_mem=5MB -c my.token='a b'} ]);
+    $target->stop;
+    $result = run([@command]);
+    is($result->{status}, 0, 'a cluster that was started with options') or diag($result->{stderr});
+    like($result->{stderr},
+        qr/^pg_rewind: starting the target's server: \Q$command\E start -- -o '-c work_mem=5MB -c '\\''my.token=\*{8}'\\''' \(/m,
+        'is started with them');
+    is($target->query(q{SELECT current_setting('work_mem') || current_setting('my.token')}), '5MBa b', 'and has them');
 
     # What keeps it from starting is in the cluster's own log.
     $target->stop;

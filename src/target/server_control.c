@@ -66,34 +66,21 @@ static void use_systemctl(long pid, Arena *arena, ServerControl *control)
         arena_printf(arena, "systemctl --no-ask-password start %s", buffer_string(&word));
 }
 
-/* ---- Debian's layout ---- */
+/* ---- Options of the last start ---- */
 
-/* Set commands with pg_ctlcluster. directory: the configuration's, /etc/postgresql/MAJOR/NAME. */
-static void use_pg_ctlcluster(const char *directory, const Version *version, Arena *arena,
-                              ServerControl *control)
+/* True for a setting that pg_ctlcluster itself gives. */
+static bool is_debians(const ServerOption *option, Arena *arena)
 {
-    const char *cluster = strrchr(directory, '/') + 1;
-    AUTO_BUFFER Buffer name = {0};
-    struct stat log;
-    bool found;
+    static const char *const names[] = {
+        "unix_socket_directories", "config_file", "hba_file", "ident_file",
+        "external_pid_file",       NULL};
 
-    buffer_append_word(&name, cluster);
-    control->stop = arena_printf(arena, "pg_ctlcluster %s %s stop -m fast", version->name,
-                                 buffer_string(&name));
-    control->start =
-        arena_printf(arena, "pg_ctlcluster %s %s start", version->name, buffer_string(&name));
-    if (control->config_file == NULL)
-        control->config_file = arena_printf(arena, "%s/" CONFIGURATION_PATH, directory);
-    /* If the log is in another place than usual, "log" beside the configuration is a link to it. */
-    control->cluster_log = arena_printf(arena, "%s/log", directory);
-    if (!file_stat(control->cluster_log, &log, &found, NULL) || !found)
-        control->cluster_log =
-            arena_printf(arena, "/var/log/postgresql/postgresql-%s-%s.log", version->name, cluster);
+    return option->letter == 'c' && option->value != NULL &&
+           is_among(arena_strndup(arena, option->value, strcspn(option->value, "=")), names);
 }
 
-/* ---- pg_ctl ---- */
-
-char *server_control_options(Arena *arena, const char *const *arguments, bool *hides)
+char *server_control_options(Arena *arena, const char *const *arguments, bool for_debian,
+                             bool *hides)
 {
     AUTO_BUFFER Buffer text = {0}, flag_text = {0};
     const char *flag = NULL;
@@ -104,7 +91,7 @@ char *server_control_options(Arena *arena, const char *const *arguments, bool *h
     {
         const char *value = option.value;
 
-        if (option.letter == 'D')
+        if (option.letter == 'D' || (for_debian && is_debians(&option, arena)))
             continue;
         if (hides != NULL)
             option.value = server_option_shown(&option, arena);
@@ -125,6 +112,54 @@ char *server_control_options(Arena *arena, const char *const *arguments, bool *h
     }
     return arena_strdup(arena, buffer_string(&text));
 }
+
+/* ---- Debian's layout ---- */
+
+/* The command with which pg_ctlcluster starts the server, as it was started last. hides: as for
+ * make_start. */
+static const char *make_debian_start(const ServerControl *control, const Version *version,
+                                     const char *name, bool *hides)
+{
+    const char *const *arguments = control->last.arguments;
+    const char *options =
+        arguments != NULL ? server_control_options(control->arena, arguments, true, hides) : "";
+    AUTO_BUFFER Buffer start = {0};
+
+    buffer_printf(&start, "pg_ctlcluster %s %s start", version->name, name);
+    if (options[0] != '\0')
+    {
+        buffer_append_string(&start, " -- -o ");
+        buffer_append_word(&start, options);
+    }
+    return arena_strdup(control->arena, buffer_string(&start));
+}
+
+/* Set commands with pg_ctlcluster. directory: the configuration's, /etc/postgresql/MAJOR/NAME. */
+static void use_pg_ctlcluster(const char *directory, const Version *version, Arena *arena,
+                              ServerControl *control)
+{
+    const char *cluster = strrchr(directory, '/') + 1, *shown;
+    AUTO_BUFFER Buffer name = {0};
+    bool hides = false;
+    struct stat log;
+    bool found;
+
+    buffer_append_word(&name, cluster);
+    control->stop = arena_printf(arena, "pg_ctlcluster %s %s stop -m fast", version->name,
+                                 buffer_string(&name));
+    control->start = make_debian_start(control, version, buffer_string(&name), NULL);
+    shown = make_debian_start(control, version, buffer_string(&name), &hides);
+    control->masked_start = hides ? shown : NULL;
+    if (control->config_file == NULL)
+        control->config_file = arena_printf(arena, "%s/" CONFIGURATION_PATH, directory);
+    /* If the log is in another place than usual, "log" beside the configuration is a link to it. */
+    control->cluster_log = arena_printf(arena, "%s/log", directory);
+    if (!file_stat(control->cluster_log, &log, &found, NULL) || !found)
+        control->cluster_log =
+            arena_printf(arena, "/var/log/postgresql/postgresql-%s-%s.log", version->name, cluster);
+}
+
+/* ---- pg_ctl ---- */
 
 /* Find pg_ctl. First look beside the program of the server's last start: another build of the same
  * version may lack features that this server needs. */
@@ -233,7 +268,7 @@ static const char *make_start(const ServerControl *control, const char *program,
     if (control->last.arguments != NULL)
     {
         buffer_append_string(&options,
-                             server_control_options(arena, control->last.arguments, hides));
+                             server_control_options(arena, control->last.arguments, false, hides));
         append_paths(control, &options);
     }
     if (config_file != NULL)
@@ -254,7 +289,7 @@ static bool use_pg_ctl(const Target *target, const Options *options, Arena *aren
     char *program;
 
     if (last->others != NULL)
-        others = server_control_options(arena, last->others, &hides);
+        others = server_control_options(arena, last->others, false, &hides);
     if (others[0] != '\0')
         log_warning("the options of the last start in \"%s/postmaster.opts\" are not used, since "
                     "it names no absolute data directory: %s",
@@ -535,7 +570,7 @@ bool server_control_find(const Target *target, const Options *options, Arena *ar
                          ServerControl *control, Error *error)
 {
     const Configuration configuration = {.directory = target->directory, .arena = arena};
-    const char *debian, *kept;
+    const char *debian, *kept, *debians_start;
     long pid;
 
     *control =
@@ -550,6 +585,7 @@ bool server_control_find(const Target *target, const Options *options, Arena *ar
     debian = configuration_find_debian(&configuration, target->control.version);
     if (debian != NULL)
         use_pg_ctlcluster(debian, target->control.version, arena, control);
+    debians_start = control->start;
     kept = pid == 0 ? last_start_kept_command(target->directory, arena) : NULL;
     if (pid != 0)
         use_systemctl(pid, arena, control);
@@ -561,6 +597,8 @@ bool server_control_find(const Target *target, const Options *options, Arena *ar
     control->start_is_given = options->start_command != NULL;
     if (control->start_is_given)
         control->start = options->start_command;
+    if (control->start != debians_start)
+        control->masked_start = NULL;
     if ((control->start == NULL || (control->stop == NULL && pid != 0)) &&
         !use_pg_ctl(target, options, arena, control, error))
         return false;

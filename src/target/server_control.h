@@ -46,11 +46,11 @@ typedef struct ServerControl
 /*
  * Find the commands; all strings are in the arena. The options' commands come first. Otherwise: a
  * server that runs as the systemd unit postgresql* is stopped and started by systemctl, a cluster
- * in Debian's layout by pg_ctlcluster, all others by the pg_ctl of the program that was started
- * last, with the options, environment, limits and file for stderr of that start (LastStart). For a
- * server that is stopped, the last start that server_control_save kept is used, and the start
- * command if that is systemctl's, unless the server was started since then. Fails if pg_ctl is
- * needed and not found.
+ * in Debian's layout by pg_ctlcluster, with the options of its last start, all others by the pg_ctl
+ * of the program that was started last, with the options, environment, limits and file for stderr
+ * of that start (LastStart). For a server that is stopped, the last start that server_control_save
+ * kept is used, and the start command if that is systemctl's, unless the server was started since
+ * then. Fails if pg_ctl is needed and not found.
  */
 MUST_CHECK bool server_control_find(const Target *target, const Options *options, Arena *arena,
                                     ServerControl *control, Error *error);
@@ -96,8 +96,9 @@ const char *server_control_failure(const ServerControl *control, Arena *arena);
 void server_control_unit(const char *cgroup, char *unit, size_t size);
 
 /* For tests: the options of a postmaster's arguments, as words for a shell, without the data
- * directory. In the arena. hides: NULL, or the options are to be printed: set to true if values of
- * settings are hidden in them. */
-char *server_control_options(Arena *arena, const char *const *arguments, bool *hides);
+ * directory. In the arena. for_debian: leave out what pg_ctlcluster itself gives. hides: NULL, or
+ * the options are to be printed: set to true if values of settings are hidden in them. */
+char *server_control_options(Arena *arena, const char *const *arguments, bool for_debian,
+                             bool *hides);
 
 #endif
