@@ -33,7 +33,7 @@ each_version(sub {
     $result = run([@command]);
     is($result->{status}, 0, 'a cluster that was started with options') or diag($result->{stderr});
     like($result->{stderr},
-        qr/^pg_rewind: starting the target's server: \Q$command\E start -- -o '-c work_mem=5MB -c '\\''my.token=\*{8}'\\''' \(/m,
+        qr/^pg_rewind: starting .*: \Q$command\E start -- -o '-c work_mem=5MB -c '\\''my.token=\*{8}'\\''' \(/m,
         'is started with them');
     is($target->query(q{SELECT current_setting('work_mem') || current_setting('my.token')}), '5MBa b', 'and has them');
 
