@@ -120,6 +120,11 @@ each_version(sub {
     like($said, qr/^pg_rewind: not running CHECKPOINT on the source in a dry run/m, 'a dry run makes none');
     unlike($said, $advice, 'and advises none');
 
+    # (The server still runs with its former setting.)
+    $source->configure('archive_mode = always');
+    ($said) = outcome('dry', $target, $source, options => [qw(--checkpoint=auto -n)]);
+    unlike($said, qr/CHECKPOINT|--checkpoint/, 'for a standby whose archive needs all WAL none is made, nor advised');
+    $source->configure('archive_mode = off');
     subtest('what the source would remove', sub { wal_would_be_removed($target, $source) });
 
     # A file that the source may read, but not write.

@@ -100,6 +100,22 @@ static bool check_plan(Run *run, Error *error)
            stage_check(clusters->target.directory, &planned->plan, &wal, error);
 }
 
+/* Set *archives if the rewound standby will archive what it receives: then its archive needs all
+ * WAL since the divergence, which a late start leaves out. If there is too little WAL for a late
+ * start by its cost, the source is not asked. (Rule C68.) */
+static bool find_archives(const Run *run, const SourceState *source, bool *archives, Error *error)
+{
+    const Session *session = &run->session;
+    const Lsn common = run->divergence.common_checkpoint.checkpoint.redo;
+    const Lsn own = source->control.checkpoint.redo, early = own < common ? own : common;
+
+    *archives = run->next_start != NULL && run->next_start->archives_always;
+    return run->next_start != NULL || session->options->compare ||
+           source_state_wal_end(source, run->divergence.lsn) - early < ESTIMATE_WAL_MIN ||
+           next_start_archives(session->options, &session->clusters, session->arena, archives,
+                               error);
+}
+
 /*
  * Choose where recovery starts, and make the plan for that start. `source` is the source as it is
  * now; `first`: this is the run's first plan.
@@ -107,17 +123,18 @@ static bool check_plan(Run *run, Error *error)
 static bool plan(Run *run, const SourceState *source, bool first, Error *error)
 {
     Session *session = &run->session;
-    const StartInput known = {.clusters = &session->clusters,
-                              .source = source,
-                              .divergence = &run->divergence,
-                              .changes = session->options->compare ? NULL : &run->changes,
-                              .source_wal = session->source_wal,
-                              .options = session->options,
-                              .archives =
-                                  run->next_start != NULL && run->next_start->archives_always};
+    StartInput known = {.clusters = &session->clusters,
+                        .source = source,
+                        .divergence = &run->divergence,
+                        .changes = session->options->compare ? NULL : &run->changes,
+                        .source_wal = session->source_wal,
+                        .options = session->options};
+    AdviceList warnings = {.arena = session->arena};
     bool planned;
 
     run_begin_phase(run, PHASE_SCAN);
+    if (!find_archives(run, source, &known.archives, error))
+        return false;
     /* Read the source's WAL from the start of recovery: it shows whether replay from there gives a
      * correct result, and which blocks the WAL writes in whole, so that they need not be
      * fetched. */
@@ -137,6 +154,8 @@ static bool plan(Run *run, const SourceState *source, bool first, Error *error)
     if (run->next_start->limits_written)
         standby_limits_log(&run->next_start->low_limits);
     look_for_misleading_wal(run);
+    run_advise_on_plan(run, &warnings);
+    advice_add_to_problems(&warnings, true, &session->problems);
     return true;
 }
 
@@ -150,25 +169,6 @@ static void add_fetched(Run *run)
         sum->fetched_bytes_by_kind[kind] += more->fetched_bytes_by_kind[kind];
     sum->fetched_bytes += more->fetched_bytes;
     sum->compared_bytes += more->compared_bytes;
-}
-
-/* Plan; plan a second time if the first plan shows that the rewound standby will archive, which
- * changes the choice of a start. Only a plan shows the configuration that the standby will have. */
-static bool plan_for_archive(Run *run, const SourceState *source, bool first, Error *error)
-{
-    AdviceList warnings = {.arena = run->session.arena};
-
-    if (!plan(run, source, first, error))
-        return false;
-    if (run->next_start->archives_always && run_lacks_wal(run) &&
-        run->start.choice.reason == START_ESTIMATE && !plan(run, source, false, error))
-        return false;
-    if (first)
-    {
-        run_advise_on_plan(run, &warnings);
-        advice_add_to_problems(&warnings, true, &run->session.problems);
-    }
-    return true;
 }
 
 /*
@@ -187,7 +187,7 @@ static bool plan_and_stage(Run *run, Error *error)
 
     for (int attempt = 1;; attempt++)
     {
-        if (!plan_for_archive(run, &source, attempt == 1, error))
+        if (!plan(run, &source, attempt == 1, error))
             return false;
         run->saved_rows.rewind_bytes = run->planned.plan.fetch_bytes;
         /* Save lost rows before anything is fetched; a dry run saves them too. */

@@ -526,6 +526,13 @@ static void advise_on_recovery(const RewoundTarget *rewound, const StartSettings
 
 /* ---- all of it ---- */
 
+static bool archives_always(const Settings *now)
+{
+    const char *mode = settings_value(now, "archive_mode");
+
+    return mode != NULL && strcasecmp(mode, "always") == 0;
+}
+
 /* Put the settings that -R writes into `now`. Only from PostgreSQL 12 on: up to 11 they are in
  * recovery.conf, apart from all others. */
 static void set_written(const NextStartInput *input, NextStart *next, Settings *now)
@@ -554,13 +561,11 @@ bool next_start_find(const NextStartInput *input, Arena *arena, NextStart *next,
     Settings *now = &rewound.now;
     AdviceList sources_own = {.arena = arena};
     Settings recovery;
-    const char *archive_mode;
 
     read_rewound_settings(&rewound);
-    archive_mode = settings_value(now, "archive_mode");
     *next = (NextStart){.advice.arena = arena};
     next->summarizes_wal = setting_is_on(settings_value(now, "summarize_wal"));
-    next->archives_always = archive_mode != NULL && strcasecmp(archive_mode, "always") == 0;
+    next->archives_always = archives_always(now);
     find_low_limits(&input->clusters->target, now, input->limits, &next->low_limits);
     set_written(input, next, now);
     if (input->plan != NULL)
@@ -624,6 +629,19 @@ static void find_foretold_limits(const RewoundTarget *rewound, const Clusters *c
     if (!expected.rewound)
         standby_limits_raise(version, clusters->target.control.limits, needed);
     find_low_limits(&clusters->target, &rewound->now, needed, low);
+}
+
+bool next_start_archives(const Options *options, const Clusters *clusters, Arena *arena,
+                         bool *archives, Error *error)
+{
+    RewoundTarget rewound = {.input = {.clusters = clusters},
+                             .arena = arena,
+                             .keep = options->keep->configuration ? NULL : options->keep,
+                             .configuration = target_configuration(&clusters->target, arena)};
+
+    read_rewound_settings(&rewound);
+    *archives = archives_always(&rewound.now);
+    return rewound.source_lost.kind != ERROR_RETRY || error_copy(error, &rewound.source_lost);
 }
 
 bool next_start_limits(const Options *options, const Clusters *clusters, ExpectedStart expected,

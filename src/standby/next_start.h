@@ -91,6 +91,11 @@ typedef struct NextStartInput
 MUST_CHECK bool next_start_find(const NextStartInput *input, Arena *arena, NextStart *next,
                                 Error *error);
 
+/* Before a plan exists, set *archives to the archives_always that a rewound target will have. Fails
+ * only if the source is lost. */
+MUST_CHECK bool next_start_archives(const Options *options, const Clusters *clusters, Arena *arena,
+                                    bool *archives, Error *error);
+
 /* Name of the cluster manager whose file is in the target, or NULL. A manager decides itself
  * whether it starts the server as primary or standby. */
 const char *next_start_manager(const Target *target);
