@@ -4,7 +4,7 @@
 #
 #   source   1 ──●──┬── 2 ── 560 MB of WAL, few blocks ──▶     no checkpoint since the divergence
 #   target          └── 1 ──▶
-# (Rule C41.)
+# (Rules C41, C68.)
 
 use strict;
 use warnings;
