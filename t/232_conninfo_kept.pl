@@ -160,6 +160,16 @@ sub asked_by_replication
     ($result, $conninfo) = written($target, $source, '', 'port=5432', PGPORT => 1, PGSSLMODE => 'prefer');
     is_deeply([ @$conninfo{qw(port sslmode)} ], [ 5432, undef ], 'a port that is libpq\'s default is written');
     unlike($result->{stderr}, qr/warning/, 'and taken for the trial');
+    # libpq's default directory of sockets, which the server's libpq may have elsewhere.
+    my $port = 20000 + $$ % 40000;
+    my ($socket) = run([ rewind_argv($target->data, '-n', '--source-server', "port=$port") ])->{stderr}
+        =~ /on socket "(.*)" failed/;
+    SKIP: {
+        skip('no socket can be made there', 2) if !$socket || !symlink($source->dir . '/.s.PGSQL.5432', $socket);
+        ($result, $conninfo) = written($target, $source, '', "host='' port=$port");
+        unlink $socket;
+        is("$conninfo->{host}/.s.PGSQL.$conninfo->{port}", $socket, 'so is that directory');
+    }
     return;
 }
 

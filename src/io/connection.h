@@ -213,7 +213,8 @@ typedef void (*ConnectionOption)(void *context, const char *keyword, const char 
  * The connection's options as pairs for primary_conninfo: what PQconninfo gives, without
  * replication, dbname, fallback_application_name, the timeouts that we added, and the name of a
  * service, whose options are among the pairs. A value that equals libpq's compiled default is left
- * out, unless it is the port or the connection string sets it.
+ * out, unless the connection string sets it or it is where the source is: the port, the directory
+ * of sockets.
  */
 void connection_options(Connection *connection, ConnectionOption visit, void *context);
 

@@ -951,6 +951,9 @@ void connection_options(Connection *connection, ConnectionOption visit, void *co
     {
         const char *keyword = options[i].keyword, *value = options[i].val;
 
+        if ((value == NULL || value[0] == '\0') && strcmp(keyword, "host") == 0 &&
+            PQhost(connection->pg)[0] == '/')
+            value = PQhost(connection->pg); /* the directory of sockets that libpq has chosen */
         if (value != NULL && value[0] != '\0' && !is_among(keyword, left_out) &&
             !is_among(keyword, connection->parameters) &&
             (strcmp(keyword, "port") == 0 || connection->set[i].val != NULL ||
