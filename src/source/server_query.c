@@ -817,7 +817,8 @@ static bool check_rights(ServerSource *self, ServerRights rights, Error *error)
 static void describe_option(void *context, const char *keyword, const char *value)
 {
     if (strcmp(keyword, "host") == 0 || strcmp(keyword, "hostaddr") == 0 ||
-        strcmp(keyword, "port") == 0 || strcmp(keyword, "user") == 0)
+        (strcmp(keyword, "port") == 0 && strcmp(value, "5432") != 0) ||
+        strcmp(keyword, "user") == 0)
         buffer_printf(context, " %s=%s", keyword, value);
 }
 
