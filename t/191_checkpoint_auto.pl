@@ -12,6 +12,7 @@ use warnings;
 use lib 't/lib';
 use JSON::PP ();
 use RewindTest;
+use RewindTest::Held;
 use RewindTest::Hot;
 
 my $settings = "max_wal_size = 4GB\ncheckpoint_timeout = 1h\nautovacuum = off\nshared_buffers = 32MB\n";
@@ -28,8 +29,10 @@ sub outcome
     my ($name, $target, $source, %option) = @_;
     my $copy = $name eq 'dry' ? $target : $target->copy('copy');
     my $file = $copy->dir . '/report.json';
-    my $result = rewinds($copy, $source, %option,
-        options => [ '-N', '--report=json', "--report-file=$file", @{ $option{options} // [] } ]);
+    my @options = ('-N', '--report=json', "--report-file=$file", @{ $option{options} // [] });
+    my $held = $option{while_staged} && hold($copy, $source, 'create@*/pg_rewind.work/*', @options);
+    $source->sql($option{while_staged}) if $held;
+    my $result = $held ? go_on($held) : rewinds($copy, $source, %option, options => \@options);
     my $start = JSON::PP->new->decode(slurp($file))->{recovery_start};
     rejoins($copy, $source, quick => 1) if $option{rejoins};
     $copy->discard if $name ne 'dry';
@@ -136,9 +139,10 @@ each_version(sub {
     ok(!$start->{late} && !$start->{checkpoint_on_source}{made}, 'the run goes on without');
     chmod 0600, $source->path('pg_xact/0000');
 
-    ($said, $start) = outcome('auto', $target, $source, rejoins => 1,
-        env => { PG_REWIND_OPTIONS => '--checkpoint=auto' });
+    my @again = $version == 18 ? (while_staged => 'CREATE DATABASE copied STRATEGY = FILE_COPY') : ();
+    ($said, $start) = outcome('auto', $target, $source, rejoins => 1, options => ['--checkpoint=auto'], @again);
     like($said, $ran, 'it is made where it pays');
+    like($said, qr{^pg_rewind: the source has copied a database, .*: starting again$}m, 'and planned again') if @again;
     ok($start->{late}, 'recovery starts there');
     ok($start->{checkpoint_on_source}{made}, 'the report says so');
     little_is_replayed($target, $source);

@@ -309,8 +309,8 @@ static bool send_opening(Connection *connection)
     return (in_pipeline(connection) || PQenterPipelineMode(connection->pg)) &&
            send_plain(connection, "BEGIN ISOLATION LEVEL READ COMMITTED READ ONLY") &&
            send_plain(connection, connection->settings_sql) &&
-           send_plain(connection, "SAVEPOINT " SAVEPOINT) && PQpipelineSync(connection->pg) &&
-           send_along(connection);
+           send_plain(connection, "SAVEPOINT " SAVEPOINT) &&
+           PQpipelineSync(connection->pg) && send_along(connection);
 }
 
 /* Note that a statement was sent whose answer will be waited for: a new round trip, unless another

@@ -145,7 +145,8 @@ typedef struct StartChoice
     StartReason reason;
     Lsn late_redo; /* redo position of the late start that could be chosen; else LSN_INVALID */
     StartEstimate estimate; /* with START_ESTIMATE; or where all blocks are compared by choice */
-    bool checkpoint_made;   /* a CHECKPOINT was run on the source for this start */
+    bool checkpoint_made;   /* a CHECKPOINT was run on the source for this start, or for one of a
+                               former plan of the run */
     CheckpointEstimate checkpoint; /* estimate of the checkpoint that was made, or else could be
                                       made; replay_seconds is 0 if no estimate was made */
 } StartChoice;

@@ -130,7 +130,8 @@ static bool plan(Run *run, const SourceState *source, bool first, Error *error)
                         .source_wal = session->source_wal,
                         .options = session->options};
     AdviceList warnings = {.arena = session->arena};
-    bool planned;
+    const StartChoice former = run->start.choice;
+    bool planned, chosen;
 
     run_begin_phase(run, PHASE_SCAN);
     if (!find_archives(run, source, &known.archives, error))
@@ -139,7 +140,13 @@ static bool plan(Run *run, const SourceState *source, bool first, Error *error)
      * correct result, and which blocks the WAL writes in whole, so that they need not be
      * fetched. */
     recovery_start_free(&run->start);
-    if (!recovery_start_choose(&known, session->arena, &run->start, error))
+    chosen = recovery_start_choose(&known, session->arena, &run->start, error);
+    if (former.checkpoint_made)
+    {
+        run->start.choice.checkpoint_made = true;
+        run->start.choice.checkpoint = former.checkpoint;
+    }
+    if (!chosen)
         return false;
     run_begin_phase(run, PHASE_PLAN);
     planned =
