@@ -18,9 +18,10 @@ my ($primary, $promoted);
 sub rejoin
 {
     my ($target, $source, @options) = @_;
+    my $env = ref $options[-1] ? pop @options : {};
     return run([ rewind_argv($target->data, '--rejoin', '--no-sync', '-B', $target->bindir, '--keep-config',
         '--source-server',
-        $source->conninfo . " application_name=$target->{name}", @options) ]);
+        $source->conninfo . " application_name=$target->{name}", @options) ], env => $env);
 }
 
 sub ends
@@ -204,6 +205,9 @@ sub in_use
     spew($primary->path('pg_hba.conf'), $hba);
     kill 'HUP', $primary->postmaster_pid;
     wait_until('it lets in us', sub { !$primary->try_sql('SELECT 1')->{status} });
+    ends('another account listens', rejoin($primary, $promoted, '-n', { LD_PRELOAD => $ENV{PG_REWIND_FAULTS},
+        PG_REWIND_FAULT_PEER => 1 }), 1,
+        qr/^pg_rewind: error: it is not known whether clients or standbys use the target, a primary$/m);
     return;
 }
 

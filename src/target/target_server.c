@@ -61,6 +61,7 @@ struct TargetServer
     const char *ways[WAYS_MAX + 1]; /* user and password: connection strings, without an address;
                                        up to a NULL */
     const char **way;     /* connection string that is tried now; at the NULL none works */
+    const char *account;  /* name of our account, which is the server's; "": it has none */
     const char *database; /* a database of the source's connection, which the target has, too */
     Connection *connection;
     double last_attempt;
@@ -83,6 +84,7 @@ TargetServer *target_server_open(Arena *arena, const char *directory, Source *so
     int count = 0;
 
     server->directory = directory;
+    server->account = user != NULL ? arena_strdup(arena, user->pw_name) : "";
     server->database = connection != NULL
                            ? arena_strdup(arena, connection_server(connection).database)
                            : "postgres";
@@ -90,7 +92,7 @@ TargetServer *target_server_open(Arena *arena, const char *directory, Source *so
     server->last_attempt = clock_seconds() - 1;
     if (user != NULL)
     {
-        conninfo_append(&own, "user", user->pw_name);
+        conninfo_append(&own, "user", server->account);
         server->ways[count++] = arena_strdup(arena, buffer_string(&own));
     }
     if (connection != NULL)
@@ -108,13 +110,12 @@ void target_server_close(TargetServer *server)
 }
 
 /* Settings of the environment for the source's connection must not lead this one astray, nor ask
- * of it what only the source has: a peer, a certificate, a protocol. */
+ * of it what only the source has: a certificate, a protocol. */
 static void append_neutral_options(Buffer *conninfo)
 {
     static const char *const options[][2] = {
         {"hostaddr", ""},
         {"options", ""},
-        {"requirepeer", ""},
         {"target_session_attrs", "any"},
         {"channel_binding", "prefer"},
         {"gssencmode", "prefer"},
@@ -158,6 +159,7 @@ static Connection *connect_one_way(const TargetServer *server, Error *error)
     conninfo_append(&conninfo, "host", host);
     conninfo_append(&conninfo, "port", listens.port);
     conninfo_append(&conninfo, "dbname", server->database);
+    conninfo_append(&conninfo, "requirepeer", server->account); /* Rule T16 */
     append_neutral_options(&conninfo);
     connection = server_connect(buffer_string(&conninfo), 0, CONNECT_SECONDS, &refusal, error);
     if (connection == NULL || server_version_known(connection, error) != NULL)

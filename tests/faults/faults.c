@@ -24,6 +24,8 @@
  * has the file open, keeps a name ".nfs...", which cannot be removed until the program closes the
  * file: as in a directory that is mounted by NFS. A line in FILE for each, with its path.
  *
+ * PG_REWIND_FAULT_PEER=UID: who listens at a Unix socket seems to be this account.
+ *
  * PG_REWIND_FAULT_ONCE=FILE: nothing happens but to the process that can remove FILE: one of those
  * that the program makes to run its work again.
  *
@@ -1039,6 +1041,18 @@ ssize_t pread(int fd, void *bytes, size_t size, off_t offset)
 ssize_t pread64(int fd, void *bytes, size_t size, off64_t offset)
 {
     return read_at(fd, bytes, size, offset);
+}
+
+int getsockopt(int fd, int level, int name, void *value, socklen_t *size)
+{
+    const char *peer = getenv("PG_REWIND_FAULT_PEER");
+    int result;
+    REAL(int, getsockopt, int, int, int, void *, socklen_t *);
+
+    result = real(fd, level, name, value, size);
+    if (result == 0 && peer != NULL && level == SOL_SOCKET && name == SO_PEERCRED)
+        ((struct ucred *) value)->uid = (uid_t) atoi(peer);
+    return result;
 }
 
 ssize_t recv(int fd, void *bytes, size_t size, int flags)
