@@ -4,7 +4,7 @@
 #
 #   primary    1 ──────┬──────────▶          the source, by mistake or as is meant
 #   promoted           └── 2 ─────────▶      has the new rows, clients, and standbys
-# (Rules D2, D3, I52.)
+# (Rules D2, D3, I52, T16.)
 
 use strict;
 use warnings;
