@@ -285,8 +285,9 @@ bool source_server_may_checkpoint(Source *source, bool *may, uint64_t *buffers_b
 /* SQL for the query of source_server_keeps_wal. Its numbers: bytes of a segment, bytes to keep. */
 static const char kept_by_setting[] =
     "SELECT EXISTS (SELECT 1 FROM pg_catalog.pg_settings\n"
-    "    WHERE name IN ('wal_keep_size', 'wal_keep_segments') AND setting::pg_catalog.int8 *\n"
-    "      CASE WHEN unit = 'MB' THEN 1048576 ELSE %" PRIu32 " END >= %" PRIu64 ")\n";
+    "    WHERE CASE WHEN name IN ('wal_keep_size', 'wal_keep_segments') THEN\n"
+    "      setting::pg_catalog.int8 * CASE WHEN unit = 'MB' THEN 1048576 ELSE %" PRIu32 " END\n"
+    "      >= %" PRIu64 " END)\n";
 
 /* SQL that is added to it. Its LSN is the end of a segment, since a slot keeps whole segments.
  * to_json gives NULL for wal_status before 13. */
