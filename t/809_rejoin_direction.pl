@@ -11,6 +11,7 @@ use warnings;
 use lib 't/lib';
 use JSON::PP ();
 use RewindTest;
+use RewindTest::Held;
 use RewindTest::Session;
 
 my ($primary, $promoted);
@@ -44,6 +45,30 @@ sub refused
             qr/^pg_rewind: hint: The target is unchanged, and its server is running\.$/m);
         is($target->postmaster_pid, $pid, "$what, @$mode: the server is not stopped");
     }
+    return;
+}
+
+# As rejoin, held after it has looked at all and before it keeps how the server was started and stops it.
+sub held_before_the_stop
+{
+    my ($target, $source, @options) = @_;
+    return hold($target, $source, 'create@*/pg_rewind.work.start.new', '--rejoin', '--no-sync',
+        '-B', $target->bindir, '--keep-config', @options);
+}
+
+# What has changed since it has looked keeps it from the stop.
+sub refused_after_all
+{
+    my ($what, $target, $source, $change) = @_;
+    my $held = held_before_the_stop($target, $source);
+    my $session = $change->();
+    my $pid = $target->postmaster_pid;
+    ends($what, go_on($held), 1, qr/^pg_rewind: error: (?:the target is a primary in use|the target was promoted)/m,
+        qr/^pg_rewind: detail: It has 1 client connection(?: \(psql\))? now\.$/m,
+        qr/^pg_rewind: hint: The target is unchanged, and its server is running\.$/m);
+    is($target->postmaster_pid, $pid, "$what: the server is not stopped");
+    ok(!-e $target->path('pg_rewind.work.start'), "$what: nothing is kept for its start");
+    $session->end;
     return;
 }
 
@@ -124,9 +149,11 @@ sub limited
     return;
 }
 
-# Who is right types one word more.
+# Who is right types one word more. Another run, which looked while the server was the primary, does not stop the
+# standby.
 sub right_way
 {
+    my $other = held_before_the_stop($promoted, $primary, '--demote=2');
     my $session = $promoted->session;
     ends('the primary is named', rejoin($promoted, $primary, '--demote=2'), 0,
         qr/^pg_rewind: the target follows the source/m);
@@ -134,6 +161,11 @@ sub right_way
     follows('the primary is named', $promoted, $primary);
     ends('the same command again', rejoin($promoted, $primary, '--demote=2'), 0, $promoted->version >= 9.6
         ? qr/follows the source already$/m : ());
+    my $pid = $promoted->postmaster_pid;
+    ends('another run at the same time', go_on($other), 0,
+        qr/^pg_rewind: the target's server has changed since it was examined: examining it again$/m,
+        qr/^pg_rewind: the target's server \(PID $pid\) follows the source already$/m);
+    is($promoted->postmaster_pid, $pid, 'another run at the same time does not stop the standby');
     return;
 }
 
@@ -171,7 +203,12 @@ sub in_use
         qr/^pg_rewind: detail: It has 1 replication connection, 1 of them synchronous \(standby\) now\.$/m, $hint);
     $primary->configure("synchronous_standby_names = ''");
     $primary->sql('SELECT pg_reload_conf()');
+    refused_after_all('a standby that is promoted', $standby, $promoted, sub {
+        $standby->promote;
+        return $standby->session;
+    });
     $standby->discard;
+    refused_after_all('a client that comes', $primary, $promoted, sub { $primary->session });
 
     return if $primary->version < 11;    # where a rewind needs a superuser, who sees all
 

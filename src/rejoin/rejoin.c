@@ -160,21 +160,18 @@ static bool judge_losses_before_stop(Rejoin *rejoin, const Look *look, Error *er
 }
 
 /*
- * Check that the server may be stopped and become a standby, and print what is already known of
- * what the rewind would discard. Fails if that is more than --max-lost-transactions. Unless
- * --demote names the target's timeline, also fails if the target is a primary that was promoted
- * after the source, or that clients or standbys use. About a standby the rewind only warns.
+ * Check that the server may be stopped and become a standby. Unless --demote names the target's
+ * timeline, fails if the target is a primary that was promoted after the source, or that clients or
+ * standbys use. About a standby the rewind only warns.
  */
-static bool check_demotion(Rejoin *rejoin, const Look *look, Error *error)
+static bool check_demotion(Rejoin *rejoin, Error *error)
 {
-    const Clusters *clusters = &look->session.clusters;
+    const Clusters *clusters = &rejoin->clusters;
     const Timeline timeline = clusters->target.timeline, named = (Timeline) rejoin->options->demote;
     const bool was_primary = rejoin->report.was_primary, doubtful = direction_is_doubtful(clusters);
     RejoinDemotion answer;
     TargetUse use = {0};
 
-    if (!judge_losses_before_stop(rejoin, look, error))
-        return false;
     answer = rejoin_decide_demotion(was_primary, timeline, named, doubtful, NULL);
     if (answer == REJOIN_ASK_USE)
     {
@@ -273,6 +270,7 @@ static bool examine(Rejoin *rejoin, Error *error)
         log_hint("The server is only stopped once the source can be reached.");
     /* Keep the connection to the source for further questions before the stop. */
     rejoin->source = clusters->source;
+    rejoin->clusters = *clusters;
     rejoin->state = look.source;
     result =
         result &&
@@ -286,7 +284,8 @@ static bool examine(Rejoin *rejoin, Error *error)
     result = result && look_at_files(&look, &rejoin->settings, error);
     log_set_amount(LOG_ALL);
     /* Check for clients last: during a long listing of files a client may connect. */
-    rejoin->report.facts.examined = result && check_demotion(rejoin, &look, error);
+    rejoin->report.facts.examined =
+        result && judge_losses_before_stop(rejoin, &look, error) && check_demotion(rejoin, error);
     /* WAL to hold: from the last common checkpoint on, or, if it is not known, from the target's.
      */
     common = look.divergence.common_checkpoint.checkpoint.redo;
@@ -349,9 +348,41 @@ static void warn_of_manager(const Rejoin *rejoin)
         "--rejoin.");
 }
 
+/* Forget what is known of the target's server: the next step is REJOIN_FIND. */
+static void examine_again(Rejoin *rejoin)
+{
+    RejoinFacts *facts = &rejoin->report.facts;
+
+    rejoin_close_connections(rejoin);
+    *facts = (RejoinFacts){
+        .dry_run = facts->dry_run, .names_slot = facts->names_slot, .stopped = facts->stopped};
+}
+
+/* Set *changed if the server is no longer the one that was examined, minutes ago perhaps: promoted,
+ * stopped, or started again, by another --rejoin for example. */
+static bool find_server_change(const Rejoin *rejoin, bool *changed, Error *error)
+{
+    const Control *examined = &rejoin->target.control;
+    const char *directory = rejoin->target.directory;
+    Control control;
+    long pid;
+
+    if (!pid_file_find_server(directory, NULL, &pid, error))
+        return false;
+    *changed = pid != rejoin->pid;
+    if (*changed)
+        return true;
+    if (!directory_control_read(directory, &control, error))
+        return false;
+    *changed = control.state != examined->state ||
+               control_timeline(&control) != control_timeline(examined);
+    return true;
+}
+
 static bool stop_server(Rejoin *rejoin, Run *run, Error *error)
 {
     RejoinFacts *facts = &rejoin->report.facts;
+    bool changed;
 
     warn_of_manager(rejoin);
     server_control_warn(&rejoin->control, rejoin->pid);
@@ -364,14 +395,23 @@ static bool stop_server(Rejoin *rejoin, Run *run, Error *error)
         facts->printed = true;
         return true;
     }
-    log_info("stopping the target's server (PID %ld): %s", rejoin->pid, rejoin->control.stop);
     /* Keep how the server was started, so that it is started in the same way, even by the same
-     * command after this run was killed. */
-    if (!server_control_save(&rejoin->control, error) || !hold_wal(rejoin, error))
+     * command after this run was killed. Copying WAL takes time: a client may connect. */
+    if (!server_control_save(&rejoin->control, error) || !hold_wal(rejoin, error) ||
+        !find_server_change(rejoin, &changed, error) ||
+        (!changed && !check_demotion(rejoin, error)))
     {
         release_if_server_goes_on(rejoin);
         return false;
     }
+    if (changed)
+    {
+        log_info("the target's server has changed since it was examined: examining it again");
+        release_if_server_goes_on(rejoin);
+        examine_again(rejoin);
+        return true;
+    }
+    log_info("stopping the target's server (PID %ld): %s", rejoin->pid, rejoin->control.stop);
     rejoin_forget_server(rejoin);
     facts->stopped =
         server_control_stop(&rejoin->control, rejoin->options->wait_timeout_seconds, error);
@@ -404,8 +444,7 @@ static bool yield_to_others(Rejoin *rejoin, double *patience_seconds, Error *err
     if (waited && !pid_file_wait_for_server(directory, START_SECONDS, &pid, error))
         return false;
     if (pid != 0)
-        *facts = (RejoinFacts){
-            .dry_run = facts->dry_run, .names_slot = facts->names_slot, .stopped = facts->stopped};
+        examine_again(rejoin);
     facts->yielded = true;
     return true;
 }

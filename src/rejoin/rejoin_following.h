@@ -42,8 +42,9 @@ typedef struct Rejoin
                  was already stopping */
     ServerControl control;
     RejoinResult report;
-    Source *source;       /* connection to the source; NULL: not connected */
-    SourceState state;    /* state of the source when it was asked last */
+    Source *source;    /* connection to the source; NULL: not connected */
+    Clusters clusters; /* both clusters as examined before the stop; their source may be closed */
+    SourceState state; /* state of the source when it was asked last */
     TargetServer *server; /* access to the target's server; NULL until rejoin_server */
     const char *since;    /* start of the target's server by the source's clock, in microseconds
                              since 1970, as text; "0" if not known. A connection to the source
