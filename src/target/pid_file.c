@@ -199,8 +199,8 @@ bool process_ends_container(long pid, bool by_pg_ctl)
             return false;
     snprintf(number, sizeof(number), "%ld", pid);
     process = find_process(number);
-    /* A process whose parent has exited becomes a child of process 1 as well. It has the session of
-     * that parent, and a server of pg_ctl often one of its own. */
+    /* A process whose parent has exited becomes a child of process 1 too, in the session of that
+     * parent. pg_ctl often gives a server a new session. */
     return process.parent == 1 && !by_pg_ctl &&
            (process.session == first.session || process.session == pid);
 }
