@@ -146,6 +146,6 @@ void node_look_at_source(Node *node)
     }
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
         node_leave_out(node, names[i], why);
-    for (size_t i = 0; server_advice_id(i) != NULL; i++)
-        node_leave_out(node, server_advice_id(i), why);
+    for (const char *const *id = server_advice_ids; *id != NULL; id++)
+        node_leave_out(node, *id, why);
 }

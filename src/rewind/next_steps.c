@@ -227,8 +227,6 @@ void next_steps_make(const Options *options, Run *run)
             LSN_TEXT(version, run->start.wal_from), LSN_TEXT(version, run->divergence.lsn));
     if (settings != NULL)
         advice_add_all(&run->advice, &settings->advice);
-    if (run->session.clusters.source != NULL)
-        advice_add_all(&run->advice, &run->session.clusters.source->advice);
     if (options->dry_run && (run->divergence.needed || settings != NULL))
     {
         if (!next->standby && next->manager == NULL)

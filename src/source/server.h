@@ -7,6 +7,7 @@
 #ifndef SOURCE_SERVER_H
 #define SOURCE_SERVER_H
 
+#include "base/advice.h"
 #include "source/source.h"
 
 #include <pthread.h>
@@ -274,25 +275,24 @@ typedef struct ServerRights
 {
     const char *role, *database; /* names, quoted if SQL needs it */
     bool superuser;
-    const char *settings; /* values of the settings in setting_rows, a line each */
-    const char *grants;   /* GRANT statements that the role needs to read files, a line each; empty:
-                             it needs none, or the version has no grants for this */
+    const char *grants; /* GRANT statements that the role needs to read files, a line each; empty:
+                           it needs none, or the version has no grants for this */
     /* Role of the session, quoted, and statements, a line each, that remove the settings which give
      * the session another role, `role`; both NULL: there is no other one. Whoever owns the database
      * may have chosen it: no advice gives it rights. (Rule T13.) */
     const char *switched_from, *resets;
+    bool full_page_writes; /* the setting is on */
+    const char *wal_level; /* value of the setting */
 } ServerRights;
 
 /* Ask the server for the rights; strings are in the arena. */
 MUST_CHECK bool server_rights(Connection *connection, Arena *arena, ServerRights *rights,
                               Error *error);
 
-/* Append an advice about each setting in setting_rows, including those with a right value. A run
- * shows the warnings among them as next steps (Source.advice). */
+/* Append an advice about each setting that a rewind, or a standby afterwards, needs, also where the
+ * value is right. server_advice_ids has their ids, and NULL at the end. */
 void server_advise(const ServerRights *rights, const Version *version, AdviceList *list);
-
-/* Returns the id of --check's finding about the index-th setting; NULL after the last. */
-const char *server_advice_id(size_t index);
+extern const char *const server_advice_ids[];
 
 /* Like source_server_role, on the caller's connection. */
 MUST_CHECK bool server_role(Connection *connection, Arena *arena, SourceRole *role, Error *error);

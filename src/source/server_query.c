@@ -607,25 +607,24 @@ static const char *const functions_on_files[] = {
     "pg_catalog.pg_read_binary_file(text, bigint, bigint, boolean)",
 };
 
-/* Query for the role's rights and the server's settings. $1: functions; $2: names of settings;
- * their values come in the same order. */
-#define RIGHTS_COLUMNS 6
+/* Query for the role's rights and the server's settings. $1: functions. */
+#define RIGHTS_COLUMNS 7
 static const char rights_sql[] =
     "SELECT pg_catalog.quote_ident(current_user),\n"
     "  pg_catalog.quote_ident(pg_catalog.current_database()),\n"
     "  pg_catalog.current_setting('is_superuser'),\n"
-    "  (SELECT pg_catalog.string_agg(pg_catalog.current_setting(name), E'\\n')\n"
-    "    FROM pg_catalog.unnest($2::pg_catalog.text[]) AS name),\n"
     "  (SELECT coalesce(pg_catalog.string_agg('GRANT EXECUTE ON FUNCTION ' || function || ' TO '\n"
     "      || pg_catalog.quote_ident(current_user) || ';', E'\\n'), '')\n"
     "    FROM pg_catalog.unnest($1::pg_catalog.text[]) AS function\n"
     "    WHERE pg_catalog.has_function_privilege(function, 'EXECUTE') IS NOT TRUE),\n"
     "  CASE WHEN current_user <> session_user THEN pg_catalog.quote_ident(session_user)\n"
-    "    ELSE '' END";
+    "    ELSE '' END,\n"
+    "  pg_catalog.current_setting('full_page_writes'),\n"
+    "  pg_catalog.current_setting('wal_level')";
 
-static bool check_full_page_writes(bool is_on, const Version *version, Error *error)
+static bool check_full_page_writes(const ServerRights *rights, const Version *version, Error *error)
 {
-    if (is_on)
+    if (rights->full_page_writes)
         return true;
     error_set(error, ERROR_FAILED, /* contract */
               "\"full_page_writes\" must be enabled in the source server");
@@ -638,60 +637,17 @@ static bool check_full_page_writes(bool is_on, const Version *version, Error *er
                       version->remedies.set);
 }
 
-static const char *remedy_of_wal_level(const Version *version, Arena *arena)
-{
-    return arena_printf(arena, "%s%s;  -- then restart the server", version->remedies.set,
-                        version->remedies.wal_level);
-}
-
-/* A setting that the source server must have for a rewind, or for a standby afterwards. */
-typedef struct SettingRow
-{
-    const char *name;
-    const char *id;          /* id of --check's finding */
-    const char *right;       /* the only right value; NULL: every value but `wrong` */
-    const char *wrong;       /* the only wrong value; NULL: every value but `right` */
-    AdviceSeverity severity; /* severity of a wrong value; a run shows an ADVICE_WARNING as well */
-    const char *why;         /* sentence about a wrong value, with a space in front */
-    const char *(*remedy)(const Version *version, Arena *arena);
-    bool (*check)(bool is_right, const Version *version, Error *error); /* a run's error, which
-                                                                            tells all; or NULL */
-} SettingRow;
-
-static const SettingRow setting_rows[] = {
-    {.name = "full_page_writes",
-     .id = "source_full_page_writes",
-     .right = "on",
-     .severity = ADVICE_PROBLEM,
-     .check = check_full_page_writes},
-    {.name = "wal_level",
-     .id = "source_wal_level",
-     .wrong = "minimal",
-     .severity = ADVICE_PROBLEM,
-     .remedy = remedy_of_wal_level},
-};
-
-#define SETTING_COUNT (sizeof(setting_rows) / sizeof(setting_rows[0]))
-
-const char *server_advice_id(size_t index)
-{
-    return index < SETTING_COUNT ? setting_rows[index].id : NULL;
-}
-
 /* Returns the query for the role's rights and the server's settings; take_rights takes its row. */
 static Query rights_query(const Version *version, Arena *arena)
 {
-    AUTO_BUFFER Buffer functions = {0}, settings = {0};
+    AUTO_BUFFER Buffer functions = {0};
 
     for (size_t i = 0; i < sizeof(functions_on_files) / sizeof(functions_on_files[0]) &&
                        version->grantable_file_functions;
          i++)
         array_append(&functions, functions_on_files[i]);
-    for (size_t i = 0; i < SETTING_COUNT; i++)
-        array_append(&settings, setting_rows[i].name);
     return (Query){.sql = rights_sql,
-                   .parameters = {arena_strdup(arena, array_literal(&functions)),
-                                  arena_strdup(arena, array_literal(&settings))},
+                   .parameters = {arena_strdup(arena, array_literal(&functions))},
                    .column_count = RIGHTS_COLUMNS};
 }
 
@@ -705,11 +661,12 @@ static bool take_rights(char *const values[RIGHTS_COLUMNS], Arena *arena, Server
     *rights = (ServerRights){.role = values[0],
                              .database = values[1],
                              .superuser = strcmp(values[2], "on") == 0,
-                             .settings = values[3],
-                             .grants = values[4]};
-    if (values[5][0] == '\0')
+                             .grants = values[3],
+                             .full_page_writes = strcmp(values[5], "on") == 0,
+                             .wal_level = values[6]};
+    if (values[4][0] == '\0')
         return true;
-    rights->switched_from = values[5];
+    rights->switched_from = values[4];
     rights->resets = arena_printf(arena,
                                   "ALTER DATABASE %s RESET role;\n"
                                   "ALTER ROLE %s IN DATABASE %s RESET role;",
@@ -726,46 +683,28 @@ bool server_rights(Connection *connection, Arena *arena, ServerRights *rights, E
            take_rights(values, arena, rights, error);
 }
 
+const char *const server_advice_ids[] = {"source_full_page_writes", "source_wal_level", NULL};
+
 void server_advise(const ServerRights *rights, const Version *version, AdviceList *list)
 {
-    TextCursor left = text_cursor(rights->settings), line;
+    const bool is_minimal = strcmp(rights->wal_level, "minimal") == 0;
     Error error;
 
-    for (const SettingRow *row = setting_rows; row < setting_rows + SETTING_COUNT; row++)
-    {
-        const char *value = !text_take_line(&left, &line)
-                                ? ""
-                                : arena_printf(list->arena, "%.*s",
-                                               (int) (line.end - line.position), line.position);
-        const bool is_right =
-            row->right != NULL ? strcmp(value, row->right) == 0 : strcmp(value, row->wrong) != 0;
-        const Advice advice = {
-            .id = row->id,
-            .severity = is_right ? ADVICE_OK : row->severity,
-            .remedy = !is_right && row->remedy != NULL ? row->remedy(version, list->arena) : NULL};
-
-        if (row->check != NULL && !row->check(is_right, version, &error))
-            advice_add_error(list, advice, &error);
-        else
-            advice_add(list, advice, "%s of the source is %s.%s", row->name, value,
-                       is_right || row->why == NULL ? "" : row->why);
-    }
-}
-
-/* Check the settings without which a rewind would be wrong; keep warnings about other settings for
- * the end of the run. */
-static bool check_settings(ServerSource *self, const ServerRights *rights, Error *error)
-{
-    AdviceList all = {.arena = self->arena};
-
-    server_advise(rights, self->version, &all);
-    self->source.advice = (AdviceList){.arena = self->arena};
-    for (const Advice *advice = all.items; advice < all.items + all.count; advice++)
-        if (advice->error != NULL)
-            return error_copy(error, advice->error);
-        else if (advice->severity == ADVICE_WARNING)
-            advice_add(&self->source.advice, *advice, "%s", advice->text);
-    return true;
+    if (check_full_page_writes(rights, version, &error))
+        advice_add(list, (Advice){.id = server_advice_ids[0], .severity = ADVICE_OK},
+                   "full_page_writes of the source is on.");
+    else
+        advice_add_error(list, (Advice){.id = server_advice_ids[0], .severity = ADVICE_PROBLEM},
+                         &error);
+    advice_add(
+        list,
+        (Advice){.id = server_advice_ids[1],
+                 .severity = is_minimal ? ADVICE_PROBLEM : ADVICE_OK,
+                 .remedy = is_minimal
+                               ? arena_printf(list->arena, "%s%s;  -- then restart the server",
+                                              version->remedies.set, version->remedies.wal_level)
+                               : NULL},
+        "wal_level of the source is %s.", rights->wal_level);
 }
 
 /* Add detail and hint to the error about missing rights: a setting has switched the session to
@@ -786,7 +725,7 @@ static bool explain_switch(const ServerRights *rights, Error *error)
 }
 
 /* Check that the role may read files, and that the server's settings are right for a rewind. */
-static bool check_rights(ServerSource *self, ServerRights rights, Error *error)
+static bool check_rights(const ServerSource *self, ServerRights rights, Error *error)
 {
     AUTO_BUFFER Buffer lines = {0};
 
@@ -812,7 +751,7 @@ static bool check_rights(ServerSource *self, ServerRights rights, Error *error)
         return error_hint(error,
                           "Name a superuser of the source in the connection string (user=...).");
     }
-    return check_settings(self, &rights, error);
+    return check_full_page_writes(&rights, self->version, error);
 }
 
 static void describe_option(void *context, const char *keyword, const char *value)

@@ -14,7 +14,6 @@
 #ifndef SOURCE_SOURCE_H
 #define SOURCE_SOURCE_H
 
-#include "base/advice.h"
 #include "format/control.h"
 #include "io/connection.h"
 
@@ -227,7 +226,6 @@ struct Source
                                           NULL for a directory */
     Rate *rate; /* limit of the bytes read from the source per second, counted with rate_take;
                    NULL: no limit. Owned by the source */
-    AdviceList advice;            /* warnings about the server's settings; in the source's arena */
     DigestKind digest;            /* kind of digest by which the source's files are compared */
     _Atomic uint64_t round_trips; /* times that a server was asked and waited for, not counting
                                      those for making connections */
