@@ -95,8 +95,8 @@ spew($path, <<"END" . $join->('section'));
 tool's start until the standby is back: its server runs, with `fsync`, it streams, and it has replayed what the source had when the tool
 ended. A pgBackRest backup was made just before, which is not counted; rsync runs between `pg_backup_start` and `pg_backup_stop`, and sends
 differences, as between two machines. These, and pg_basebackup, make a checkpoint on the source: they come last, after one that is not counted.
-pg_basebackup wants an empty directory. What it takes to remove the old one, which all others do, has a line of its own: the demand to be
-before all others is for that line.
+pg_basebackup wants an empty directory. What it takes to remove the old one, which all others do, is in a line below *ready* where
+it was measured, and there "before all others" is demanded of that line.
 Source, target and repository share the machine and its disk; the files were written just before, so most are in memory.
 Each original rewinds clusters of its own version, and ours is run beside it on the same; a title without a version is of the newest.
 Each workload can be measured by itself: its table has its date and commit, and how busy the machine was with other work.
