@@ -55,7 +55,6 @@ static void look_at_replication(Node *node, Connection *connection, const Versio
     const bool known = server_role(connection, node->arena, &role, NULL);
     AUTO_BUFFER Buffer conninfo = {0};
     uint64_t system_identifier;
-    bool asks_password;
     Error error;
 
     connection_options(connection, append_to_conninfo, &conninfo);
@@ -69,7 +68,7 @@ static void look_at_replication(Node *node, Connection *connection, const Versio
     /* As a standby with -R's primary_conninfo connects. */
     else if (connection_try_replication(buffer_string(&conninfo),
                                         node->options->retry_timeout_seconds, &system_identifier,
-                                        &asks_password, &error))
+                                        NULL, &error))
         node_ok(node, "source_replication",
                 "Role %s has the attribute REPLICATION, and a replication connection works from "
                 "here.",

@@ -221,8 +221,8 @@ void connection_options(Connection *connection, ConnectionOption visit, void *co
 /*
  * Connect for replication, as a standby with this primary_conninfo would, ask which system answers,
  * and close the connection. PGPASSWORD and a service's password do not count: the standby's server
- * has another environment. *asks_password: the server asked for a password. Kinds of errors are
- * those of connection_open.
+ * has another environment. *asks_password: the server asked for a password; may be NULL. Kinds of
+ * errors are those of connection_open.
  */
 MUST_CHECK bool connection_try_replication(const char *conninfo, double seconds,
                                            uint64_t *system_identifier, bool *asks_password,

@@ -625,7 +625,7 @@ static bool run_simple(Connection *connection, const char *sql, const char *name
 }
 
 /* Run a statement without parameters in the transaction, and drop its result. */
-static bool run_plain(Connection *connection, const char *sql, const char *name, Error *error)
+static bool run_plain(Connection *connection, const char *sql, Error *error)
 {
     PGresult *failed = NULL;
 
@@ -640,7 +640,7 @@ static bool run_plain(Connection *connection, const char *sql, const char *name,
         return false;
     }
     connection->awaited--;
-    return failed == NULL || error_plain(connection, failed, name, error);
+    return failed == NULL || error_plain(connection, failed, sql, error);
 }
 
 /* ---- Transactions ---- */
@@ -831,7 +831,7 @@ bool connection_command(Connection *connection, const char *sql, Error *error)
     if (!connection_await_begin(connection, error))
         return false;
     connection->silence_milliseconds_max = INT_MAX;
-    ok = run_plain(connection, sql, sql, error);
+    ok = run_plain(connection, sql, error);
     connection->silence_milliseconds_max = silence_milliseconds_max;
     return ok;
 }
@@ -937,8 +937,9 @@ bool connection_failed_with(const Connection *connection, const char *sqlstate)
            (sqlstate == NULL || strcmp(connection->sqlstate, sqlstate) == 0);
 }
 
-/* Rule S20: what the string sets may not be left to the defaults of another process. Both lists
- * have all options of libpq, in the same order. */
+/* Rule S20: another process has other defaults, so what the string sets is visited even if it is a
+ * default here. The options of the connection and those of the string are all that libpq has, in
+ * the same order. */
 void connection_options(Connection *connection, ConnectionOption visit, void *context)
 {
     static const char *const left_out[] = {
@@ -981,7 +982,8 @@ bool connection_try_replication(const char *conninfo, double seconds, uint64_t *
         connection_open(buffer_string(&text), (int) (4 * seconds), seconds, &refusal, error);
     if (connection == NULL)
         return false;
-    *asks_password = PQconnectionUsedPassword(connection->pg) != 0;
+    if (asks_password != NULL)
+        *asks_password = PQconnectionUsedPassword(connection->pg) != 0;
     ok = run_simple(connection, sql, sql, &result, error);
     if (ok)
     {

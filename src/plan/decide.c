@@ -311,8 +311,8 @@ static Decision decide_action(const PlanInput *input, const FilePair *pair)
     {
         if (strcmp(pair->path, input->version->wal_directory) == 0) /* a link on one side */
             return leave(OUTCOME_LEAVE, REASON_STAGED_APART);
-        /* A source server follows such a link, and lists a directory. The slots of the target would
-         * stay behind a link. (Rule C81.) */
+        /* A source server follows such a link, and lists a directory. A link in place of
+         * pg_replslot is refused, since the target's slots would stay. (Rule C81.) */
         if (source->type == FILE_DIRECTORY && target->type == FILE_LINK &&
             path_is_recreated(pair->path) && strcmp(pair->path, "pg_replslot") != 0)
             return leave(OUTCOME_LEAVE_TREE, REASON_EXCLUDED);

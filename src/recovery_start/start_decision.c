@@ -318,7 +318,7 @@ CheckpointEstimate start_weigh_checkpoint(const StartFacts *facts)
                                !facts->keeps_wal);
 }
 
-/* True if --checkpoint is given and so much WAL would be replayed that it makes a checkpoint. */
+/* True if --checkpoint is given and at least ESTIMATE_WAL_MUCH bytes of WAL would be replayed. */
 static bool much_is_replayed(const StartFacts *facts)
 {
     return facts->makes_checkpoint && wal_after_last_start(facts) >= ESTIMATE_WAL_MUCH;

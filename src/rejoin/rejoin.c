@@ -358,8 +358,8 @@ static void examine_again(Rejoin *rejoin)
         .dry_run = facts->dry_run, .names_slot = facts->names_slot, .stopped = facts->stopped};
 }
 
-/* Set *changed if the server is no longer the one that was examined, minutes ago perhaps: promoted,
- * stopped, or started again, by another --rejoin for example. */
+/* Set *changed if the target's server was promoted, stopped, or started again since examine, which
+ * may have been minutes ago. Another --rejoin may have done it. */
 static bool find_server_change(const Rejoin *rejoin, bool *changed, Error *error)
 {
     const Control *examined = &rejoin->target.control;

@@ -289,8 +289,8 @@ typedef struct ServerRights
 MUST_CHECK bool server_rights(Connection *connection, Arena *arena, ServerRights *rights,
                               Error *error);
 
-/* Append an advice about each setting that a rewind, or a standby afterwards, needs, also where the
- * value is right. server_advice_ids has their ids, and NULL at the end. */
+/* Append an advice about each setting that a rewind, or a standby afterwards, needs, even if the
+ * value is right. server_advice_ids has the ids of the advice, and NULL at the end. */
 void server_advise(const ServerRights *rights, const Version *version, AdviceList *list);
 extern const char *const server_advice_ids[];
 

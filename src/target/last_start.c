@@ -596,10 +596,7 @@ const char *last_start_config_file(const LastStart *start, Arena *arena)
 
 const char *last_start_port(const LastStart *start)
 {
-    static const char variable[] = "PGPORT=";
-    const char *const *one = start->environment;
+    const char *port = variable(start, "PGPORT=");
 
-    while (one != NULL && *one != NULL && strncmp(*one, variable, strlen(variable)) != 0)
-        one++;
-    return one != NULL && *one != NULL ? *one + strlen(variable) : "5432";
+    return port != NULL ? port : "5432";
 }

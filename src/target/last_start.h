@@ -81,8 +81,8 @@ bool last_start_is_by_pg_ctl(const LastStart *start);
 /* The value of the last -D, otherwise of PGDATA; NULL: neither is known. */
 const char *last_start_directory(const LastStart *start);
 
-/* A path of the arguments or the environment, made absolute as the server did it, in the arena;
- * NULL: it is relative, and leads nowhere from the directory in PWD of the environment. */
+/* Make a path absolute that the arguments or the environment of the start have: a relative one leads
+ * from the directory in PWD of that environment. In the arena; NULL: nothing is there. */
 const char *last_start_path(const LastStart *start, const char *path, Arena *arena);
 
 /* The directory of the configuration in which the server was started, in the arena; NULL: the data
