@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Make build/portable/pg_rewind-VERSION-MACHINE.tar.gz: the program with all libraries that it needs, the C library and its loader included, in lib/,
 # and a wrapper beside it that starts it by them. It needs nothing but Linux 3.10 or newer. sbom.spdx.json in it lists them with their versions. The same sources
-# and libraries make the same file, wherever and whenever: its times are that of the commit, or SOURCE_DATE_EPOCH. Needs what the build needs, and binutils; with ARCH=arm64 on another
+# and libraries make the same file, wherever and whenever: its times are SOURCE_DATE_EPOCH, or that of the commit; of a
+# release, which is built from a tarball as well, the date in debian/changelog. Needs what the build needs, and binutils; with ARCH=arm64 on another
 # machine also what packages/deb.sh installs for that, and qemu-user.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -23,7 +24,12 @@ if [ "${ARCH:-$(dpkg --print-architecture)}" != "$(dpkg --print-architecture)" ]
     emulator=("qemu-$machine")
 fi
 
-SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct 2>/dev/null || date -d "$(sed -n 's/^ -- .*>  //p' debian/changelog | head -n 1)" +%s)}
+if [ -z "${SOURCE_DATE_EPOCH:-}" ]; then
+    case $(packages/version.sh "$(sed -n "s/^  version: '\(.*\)',$/\1/p" meson.build)") in
+        *~git*) SOURCE_DATE_EPOCH=$(git -c "safe.directory=$PWD" log -1 --format=%ct) ;;
+        *) SOURCE_DATE_EPOCH=$(date -d "$(sed -n 's/^ -- .*>  //p' debian/changelog | head -n 1)" +%s) ;;
+    esac
+fi
 export SOURCE_DATE_EPOCH
 # RPATH, not RUNPATH: it holds for the libraries' libraries and what they load, and goes before all other places.
 # shellcheck disable=SC2016 # $ORIGIN is for the dynamic linker
@@ -71,7 +77,10 @@ done <"$made/origin/libraries"
 # What the C library loads, or what modules of the system that it loads (NSS) need: those must not load the system's.
 c_library=$(grep '/libc\.so\.6$' "$made/origin/libraries")
 c_package=$(find_package "$c_library")
-add_library "$loader" "$c_package" 755
+# The loader obeys /etc/ld.so.preload of the system, whose libraries may need a newer C library: it gets the name of a file that cannot be.
+grep -q /etc/ld.so.preload "$loader"
+LC_ALL=C sed 's|/etc/ld\.so\.preload|/dev/null/.preload|' "$loader" >"$made/origin/$(basename "$loader")"
+add_library "$made/origin/$(basename "$loader")" "$c_package" 755
 for library in libnss_compat.so.2 libpthread.so.0 libdl.so.2 librt.so.1 libutil.so.1 libanl.so.1 libm.so.6 libresolv.so.2; do
     [ -e "$to/lib/$library" ] || add_library "$(dirname "$c_library")/$library" "$c_package"
 done

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Make the RPM from this directory as it is, into build/rpm, and let rpmlint judge it. On RHEL 8 to 10 and Fedora: docs/installing.md says what it needs.
+# Make the RPM from this directory as it is, into build/rpm, and let rpmlint judge it. On RHEL 10 and Fedora: docs/installing.md says what it needs.
 # With DEBIAN=1 on Debian, which has rpmbuild and rpmlint but no packages that provide what the spec requires: it only shows that the spec is right.
 set -euo pipefail
 cd "$(dirname "$0")/.."

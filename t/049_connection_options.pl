@@ -3,6 +3,7 @@
 #
 #   source   1 ──┬── 2 ──▶
 #   target       └── 1 ──╳
+# (Rule T17.)
 
 use strict;
 use warnings;
@@ -54,6 +55,25 @@ each_version(sub {
         $any += $unknown;
     }
     diag('this libpq knows all of them') if !$any;
+
+    # libpq 15 would look for a file of this name, find none, and trust any server.
+    SKIP: {
+        my $older = dry_run($target, $source->conninfo . ' require_auth=x')->{stderr} =~ /"require_auth"/;
+        skip('this libpq knows sslrootcert=system', 7) if !$older;
+        for my $case ([ "host=localhost port=1 user=postgres dbname=postgres sslrootcert=system", {} ],
+            [ "host=localhost port=1 user=postgres dbname=postgres", { PGSSLROOTCERT => 'system' } ])
+        {
+            my ($conninfo, $env) = @$case;
+            my $refused = dry_run($target, $conninfo, %$env);
+            is($refused->{status}, 1, 'sslrootcert=system is refused where libpq does not know it');
+            like($refused->{stderr}, qr/^pg_rewind: error: "sslrootcert=system" is not known to libpq, which would trust/m,
+                'whatever sets it') or diag($refused->{stderr});
+            like($refused->{stderr}, qr/^pg_rewind: detail: It is a value of libpq 16 and later\. .*\n.*: hint: Name a file/m,
+                'with what helps') or diag($refused->{stderr});
+        }
+        is(dry_run($target, $source->conninfo, PGSSLROOTCERT => 'system')->{status}, 0,
+            'a Unix socket needs no certificate');
+    }
     my $result = dry_run($target, $source->conninfo . ' nonsense=x');
     like($result->{stderr},
         qr/^pg_rewind: error: invalid connection option "nonsense"\npg_rewind: hint: --source-server takes a connection string of libpq, such as /m,

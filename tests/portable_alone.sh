@@ -38,6 +38,7 @@ mknod -m 666 "$root/dev/random" c 1 8
 mknod -m 666 "$root/dev/urandom" c 1 9
 mount --bind "$pair" "$root$pair"
 echo "postgres:x:$(id -u "$ordinary_user"):$(id -g "$ordinary_user")::$pair:/bin/sh" >"$root/etc/passwd"
+echo /lib/astray.so >"$root/etc/ld.so.preload" # the loader of a system would say that it is not there
 
 # Any name has the address 127.0.0.1.
 python3 - <<'END' &
@@ -107,6 +108,8 @@ chmod 755 "$work/prepare" "$work/finish"
 
 make_program now /usr/sbin/chroot "$root" "${@:3}"
 make_program old "$work/old_kernel" /usr/sbin/chroot "$root" "${@:3}"
+said=$(as_servers_user "$work/now" --version 2>&1)
+[[ $said =~ ^pg_rewind\ \(PostgreSQL\)\ [^$'\n']*$ ]] || { echo "not ok - alone: $said"; exit 1; }
 make_program sandbox "$work/old_kernel" --sandbox /usr/sbin/chroot "$root" "${@:3}"
 for way in ${WAYS:-socket tcp rejoin}; do
     [ $way != rejoin ] || options='--bindir=/bin --stop-command=/bin/stop_server'

@@ -46,6 +46,8 @@ typedef struct ConnectAttempt
     size_t count;
 
     PGconn *pg;       /* connection; may be a failed one */
+    const struct NewerOption *misread; /* value that libpq would take for something else, so that
+                                          nothing was connected to; NULL: none */
     char sqlstate[6]; /* SQLSTATE of the server's refusal; "": no server has sent one */
     ErrorKind kind;
     ConnectionRefusal refusal;
@@ -155,6 +157,20 @@ OptionSupport connection_option_support(const char *keyword, const char *value, 
     return OPTION_KNOWN;
 }
 
+/* Add the rest of the error about an option or value that is newer than this libpq. instead: what
+ * can be done without another libpq. */
+static bool explain_newer_option(const NewerOption *option, const char *instead, Error *error)
+{
+    error_detail(error, "It is %s of libpq %d and later. pg_rewind runs with libpq %d.",
+                 option->value != NULL ? "a value" : "an option", option->since,
+                 LIBPQ_MAJOR(PQlibVersion()));
+    return error_hint(error,
+                      "%s, or let pg_rewind run with a newer libpq: install that package of the "
+                      "system, such as PGDG's libpq5, or take the portable directory that was "
+                      "built with one.",
+                      instead);
+}
+
 /* If `reason`, libpq's message about a connection string, names an option that is newer than this
  * libpq, set the error and return true. */
 static bool newer_option_refused(const char *reason, Error *error)
@@ -168,11 +184,7 @@ static bool newer_option_refused(const char *reason, Error *error)
         if (strstr(reason, quoted) == NULL || connection_knows_option(option->keyword))
             continue;
         error_set(error, ERROR_FAILED, "%s", reason);
-        error_detail(error, "It is an option of libpq %d and later. pg_rewind runs with libpq %d.",
-                     option->since, LIBPQ_MAJOR(PQlibVersion()));
-        error_hint(error, "Leave it out, or let pg_rewind run with a newer libpq: install that "
-                          "package of the system, such as PGDG's libpq5, or take the portable "
-                          "directory that was built with one.");
+        explain_newer_option(option, "Leave it out", error);
         return true;
     }
     return false;
@@ -372,22 +384,57 @@ static PostgresPollingStatusType continue_connecting(PGconn *pg, double seconds,
     return status;
 }
 
+/* True if the only host is a Unix socket, where no option for TLS is heeded. */
+static bool is_at_socket(PGconn *pg, Arena *arena)
+{
+    const char *host = take_option_value(PQconninfo(pg), "host", arena);
+
+    return PQhost(pg)[0] == '/' && (host == NULL || strchr(host, ',') == NULL);
+}
+
+/*
+ * Rule T17. Returns the value in force, be it of the connection string, a service or the
+ * environment, that demands proof of who the server is and that this libpq takes for something
+ * else; NULL if there is none. libpq 15 takes sslrootcert=system for the name of a file, finds
+ * none, and goes on without proof.
+ */
+static const NewerOption *find_misread(const ConnectAttempt *attempt)
+{
+    for (size_t i = 0; i < OPTION_COUNT; i++)
+    {
+        const NewerOption *option = &newer_options[i];
+        const char *value;
+
+        if (option->value == NULL || option->demand == NULL ||
+            LIBPQ_MAJOR(PQlibVersion()) >= option->since)
+            continue;
+        value = take_option_value(PQconninfo(attempt->pg), option->keyword, attempt->arena);
+        if (value != NULL && strcmp(value, option->value) == 0 &&
+            !is_at_socket(attempt->pg, attempt->arena))
+            return option;
+    }
+    return NULL;
+}
+
 /*
  * Connect; the result may be a failed connection. PQconnectdbParams would print notices, and
  * PQconnectPoll has no connect_timeout after which it tries the next host. PQreset has it, and
  * keeps the receiver: it begins again where a host does not answer at once, or not in time.
  */
-static PGconn *connect_now(const ConnectAttempt *attempt)
+static void connect_now(ConnectAttempt *attempt)
 {
     PGconn *pg = begin_connecting(attempt);
     const char *set = take_option_value(PQconninfo(pg), "connect_timeout", attempt->arena);
     const double timeout = set != NULL ? atoi(set) : 0;
-    const PostgresPollingStatusType status =
-        continue_connecting(pg, timeout > 0 ? timeout : INFINITY, CONNECT_TIMEOUT_SECONDS_MIN);
+    PostgresPollingStatusType status;
 
+    attempt->pg = pg;
+    attempt->misread = find_misread(attempt);
+    if (attempt->misread != NULL)
+        return;
+    status = continue_connecting(pg, timeout > 0 ? timeout : INFINITY, CONNECT_TIMEOUT_SECONDS_MIN);
     if (status != PGRES_POLLING_OK && status != PGRES_POLLING_FAILED && !stop_requested())
         PQreset(pg);
-    return pg;
 }
 
 /* ---- Reasons why connecting failed ---- */
@@ -562,8 +609,8 @@ static void *run_attempt(void *argument)
     ConnectAttempt *attempt = argument;
     const double begin = clock_seconds();
 
-    attempt->pg = connect_now(attempt);
-    if (PQstatus(attempt->pg) != CONNECTION_OK)
+    connect_now(attempt);
+    if (attempt->misread == NULL && PQstatus(attempt->pg) != CONNECTION_OK)
         find_reason(attempt, clock_seconds() - begin);
     leave_attempt(attempt);
     return NULL;
@@ -621,6 +668,18 @@ static PGconn *take_result(ConnectAttempt *attempt, ConnectionRefusal *refusal, 
     const ConnectionHint *hint;
 
     *refusal = attempt->refusal;
+    if (attempt->misread != NULL)
+    {
+        error_set(error, ERROR_FAILED,
+                  "\"%s=%s\" is not known to libpq, which would trust any server",
+                  attempt->misread->keyword, attempt->misread->value);
+        explain_newer_option(attempt->misread,
+                             "Name a file with the certificates, and ask for their proof "
+                             "(sslmode=verify-full sslrootcert=FILE; Debian's file is "
+                             "/etc/ssl/certs/ca-certificates.crt)",
+                             error);
+        return NULL;
+    }
     if (PQstatus(pg) == CONNECTION_OK)
     {
         attempt->pg = NULL;
