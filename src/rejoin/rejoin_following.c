@@ -46,9 +46,31 @@ void rejoin_close_connections(Rejoin *rejoin)
     rejoin->source = NULL;
 }
 
-/* True if the target's primary_conninfo leads where -R would have it lead. */
+/* Value of an option of the target's primary_conninfo: host, hostaddr or port. What the string
+ * lacks its server's libpq takes from the server's environment. NULL: libpq's default. (Rule S20.)
+ */
+static const char *own_value(const Rejoin *rejoin, const char *conninfo, const char *keyword)
+{
+    const LastStart *last = &rejoin->control.last;
+    const char *value = configuration_conninfo_value(conninfo, keyword, rejoin->arena);
+
+    if (value != NULL)
+        return value;
+    if (strcmp(keyword, "port") == 0)
+        return last_start_port(last);
+    value = last_start_variable(last, strcmp(keyword, "host") == 0 ? "PGHOST=" : "PGHOSTADDR=");
+    return value != NULL && value[0] != '\0' ? value : NULL;
+}
+
+/*
+ * True if the target's primary_conninfo leads where -R would have it lead. If it names no host, it
+ * leads to the default directory of sockets of the server's libpq, which another build has
+ * elsewhere, so each directory of sockets counts as this one: streams_from_source proves the rest.
+ * (Rule I55.)
+ */
 static bool is_configured_for_source(const Rejoin *rejoin)
 {
+    static const char *const destination[] = {"host", "hostaddr", "port", NULL};
     const char *conninfo =
         configuration_recovery_setting(&rejoin->target, rejoin->arena, false, "primary_conninfo");
     const char *wanted = rejoin->settings.conninfo;
@@ -59,14 +81,14 @@ static bool is_configured_for_source(const Rejoin *rejoin)
     while (conninfo_next(&wanted, &keyword, &value))
     {
         const char *name = buffer_string(&keyword);
-        const bool is_port = strcmp(name, "port") == 0;
         const char *own;
 
-        if (!is_port && strcmp(name, "host") != 0 && strcmp(name, "hostaddr") != 0)
+        if (!is_among(name, destination))
             continue;
-        own = configuration_conninfo_value(conninfo, name, rejoin->arena);
-        if (own == NULL && is_port)
-            own = last_start_port(&rejoin->control.last);
+        own = own_value(rejoin, conninfo, name);
+        if (own == NULL && strcmp(name, "host") == 0 && buffer_string(&value)[0] == '/' &&
+            own_value(rejoin, conninfo, "hostaddr") == NULL)
+            continue;
         if (own == NULL || strcmp(own, buffer_string(&value)) != 0)
             return false;
     }

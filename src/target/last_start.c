@@ -457,8 +457,7 @@ bool server_option_next(const char *const *arguments, size_t *position, const ch
     return true;
 }
 
-/* The value of a variable of the environment, whose name here ends with "="; NULL: not known. */
-static const char *variable(const LastStart *start, const char *name)
+const char *last_start_variable(const LastStart *start, const char *name)
 {
     for (const char *const *entry = start->environment; entry != NULL && *entry != NULL; entry++)
         if (strncmp(*entry, name, strlen(name)) == 0)
@@ -468,7 +467,8 @@ static const char *variable(const LastStart *start, const char *name)
 
 bool last_start_is_by_pg_ctl(const LastStart *start)
 {
-    return variable(start, "PG_GRANDPARENT_PID=") != NULL; /* do_start in bin/pg_ctl/pg_ctl.c */
+    /* do_start in bin/pg_ctl/pg_ctl.c */
+    return last_start_variable(start, "PG_GRANDPARENT_PID=") != NULL;
 }
 
 const char *last_start_directory(const LastStart *start)
@@ -481,12 +481,12 @@ const char *last_start_directory(const LastStart *start)
            server_option_next(start->arguments, &position, &flag, &option))
         if (option.letter == 'D')
             directory = option.value;
-    return directory != NULL ? directory : variable(start, "PGDATA=");
+    return directory != NULL ? directory : last_start_variable(start, "PGDATA=");
 }
 
 const char *last_start_path(const LastStart *start, const char *path, Arena *arena)
 {
-    const char *working = variable(start, "PWD=");
+    const char *working = last_start_variable(start, "PWD=");
     char canonical[PLACE_PATH_SIZE];
     bool found;
 
@@ -596,7 +596,7 @@ const char *last_start_config_file(const LastStart *start, Arena *arena)
 
 const char *last_start_port(const LastStart *start)
 {
-    const char *port = variable(start, "PGPORT=");
+    const char *port = last_start_variable(start, "PGPORT=");
 
     return port != NULL ? port : "5432";
 }

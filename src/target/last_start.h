@@ -75,6 +75,10 @@ bool server_option_next(const char *const *arguments, size_t *position, const ch
  * itself if nothing in it is hidden; otherwise in the arena or static. */
 const char *server_option_shown(const ServerOption *option, Arena *arena);
 
+/* The value of a variable of the server's environment, by a name that ends with "="; NULL: it is
+ * not set, or the environment is not known. */
+const char *last_start_variable(const LastStart *start, const char *name);
+
 /* True if pg_ctl has started the server: the environment has what pg_ctl puts there. */
 bool last_start_is_by_pg_ctl(const LastStart *start);
 
