@@ -4,7 +4,7 @@
 #
 #   source   1 ──┬── 2 ──▶   a link in pg_tblspc
 #   target       └── 1 ──╳
-# (Rule T1.)
+# (Rules I76, T1.)
 
 use strict;
 use warnings;
@@ -71,6 +71,24 @@ sub places_of_another_account
     return;
 }
 
+# A run was killed after it had made the place, and a volume is mounted there when the same command runs again.
+sub volume_in_place
+{
+    my $place = "$dir/late";
+    my @options = ('--no-sync', '-T', "$dir/shared=$place");
+    mkdir "$dir/volume" or die;
+    chmod 0700, "$dir/volume" or die;
+    end_by_kill(hold($target, $source, 'commit', "--source-pgdata=@{[ $source->data ]}", @options));
+    ok(-d $place, 'the place was made');
+    privileged('mount', "$dir/volume", $place);
+    my $result = rewind($target, $source, kind => 'directory', options => \@options);
+    is($result->{status}, 0, 'a volume that was mounted there stays') or diag($result->{stderr});
+    ok(-d "$dir/volume/$inner/5", 'and has the directories of the tablespace');
+    nothing_is_left($target);
+    privileged('unmount', $place);
+    return;
+}
+
 each_version(sub {
     my ($version) = @_;
     ($source, $target) = split_brain($version,
@@ -131,5 +149,6 @@ each_version(sub {
     chmod 0700, "$dir/other";
     places_of_another_account() if is_privileged();
     rewinds($target, $source, %option);
+    volume_in_place() if is_privileged();
     unlink $source->path('pg_tblspc/99990');
 }, only => [ 10, 15, 18 ]);

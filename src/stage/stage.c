@@ -5,7 +5,6 @@
 #include "io/dir.h"
 #include "io/trust.h"
 
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -194,6 +193,7 @@ static bool remove_place(const char *target_directory, char kind, const char *pa
 {
     AUTO_BUFFER Buffer buffer = {0};
     const char *local = target_path(&buffer, target_directory, path);
+    Error why;
 
     /* A path of the file "places" is only believed where it can be one. */
     if (kind == 'L' ? path[0] != '/' || !path_is_safe(path + 1)
@@ -205,11 +205,11 @@ static bool remove_place(const char *target_directory, char kind, const char *pa
     }
     if (kind == 'W')
         return dir_remove_tree(local, error);
-    /* The location stays if it is in use, after a finished rewind, or if another account made it.
-     */
-    return file_remove_directory(local, error) || error->error_number == ENOTEMPTY ||
-           error->error_number == EEXIST || error->error_number == ENOTDIR ||
-           error->error_number == EPERM || error->error_number == EACCES;
+    /* Rule I76: the location stays if it is in use, after a finished rewind or as a mount point, if
+     * another account made it, or if its file system refuses. An empty directory does no harm. */
+    if (!file_remove_directory(local, &why))
+        log_debug("%s", why.message);
+    return true;
 }
 
 static bool remove_places(const char *target_directory, Error *error)
