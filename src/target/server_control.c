@@ -115,8 +115,12 @@ char *server_control_options(Arena *arena, const char *const *arguments, bool fo
 
 /* ---- Debian's layout ---- */
 
-/* The command with which pg_ctlcluster starts the server, as it was started last. hides: as for
- * make_start. */
+/*
+ * The command with which pg_ctlcluster starts the server, as it was started last. The options are
+ * pg_ctlcluster's own -o: with those after "--" pg_ctl gets a second -o, and up to 9.4 it takes the
+ * last -o only, which is Debian's (case 'o' in bin/pg_ctl/pg_ctl.c). hides: as for make_start.
+ * (Rule I58.)
+ */
 static const char *make_debian_start(const ServerControl *control, const Version *version,
                                      const char *name, bool *hides)
 {
@@ -125,12 +129,14 @@ static const char *make_debian_start(const ServerControl *control, const Version
         arguments != NULL ? server_control_options(control->arena, arguments, true, hides) : "";
     AUTO_BUFFER Buffer start = {0};
 
-    buffer_printf(&start, "pg_ctlcluster %s %s start", version->name, name);
+    buffer_append_string(&start, "pg_ctlcluster ");
     if (options[0] != '\0')
     {
-        buffer_append_string(&start, " -- -o ");
+        buffer_append_string(&start, "-o ");
         buffer_append_word(&start, options);
+        buffer_append_u8(&start, ' ');
     }
+    buffer_printf(&start, "%s %s start", version->name, name);
     return arena_strdup(control->arena, buffer_string(&start));
 }
 
