@@ -5,7 +5,7 @@
 #
 #   source   1 ──┬── 2 ──────────▶
 #   target       └── 1 ──▶ running
-# (Rules I50, I53, I54, I57, I60.)
+# (Rules I50, I53, I54, I57, I60, S27.)
 
 use strict;
 use warnings;
@@ -190,7 +190,8 @@ sub from_itself
         fresh("itself_$role")->configure("unix_socket_directories = '$target->{dir}'");
         my $conninfo =
             "host=$target->{dir},$source->{dir} port=5432,5432 dbname=postgres user=$role application_name=itself";
-        ends(rejoin('--keep-config', '--rejoin-timeout=8', { conninfo => $conninfo }), 2,
+        my $any = $role eq 'postgres' ? "$conninfo target_session_attrs=any" : $conninfo;    # the default
+        ends(rejoin('--keep-config', '--rejoin-timeout=8', { conninfo => $any }), 2,
             "a standby of itself, as $role",
             qr/^pg_rewind: warning: primary_conninfo names several hosts, and the standby may stream from any of them, even from itself$/m,
             qr/^pg_rewind: hint: Name one host in --source-server, or add target_session_attrs=read-write\.$/m,

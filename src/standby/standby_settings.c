@@ -412,7 +412,7 @@ bool standby_settings_make(const Options *options, const Clusters *clusters, Are
     const Configuration configuration = target_configuration(&clusters->target, arena);
     Conninfos *conninfos = arena_allocate(arena, sizeof(*conninfos));
     const OptionList *result = &conninfos->result;
-    const char *awaited, *host, *address, *password;
+    const char *awaited, *host, *address, *attributes, *password;
     AUTO_BUFFER Buffer text = {0};
     Error problem;
 
@@ -450,9 +450,10 @@ bool standby_settings_make(const Options *options, const Clusters *clusters, Are
     settings->conninfo = arena_strdup(arena, buffer_string(&text));
     host = option_value(result, "host");
     address = option_value(result, "hostaddr");
-    /* Any of them will do: the option that chooses among them is written unless it is the default.
-     */
-    if (option_value(result, "target_session_attrs") == NULL &&
+    attributes = option_value(result, "target_session_attrs");
+    /* With "any", the default, whether it is written or not, the first host that answers is taken.
+     * (Rule S27.) */
+    if ((attributes == NULL || strcmp(attributes, "any") == 0) &&
         ((host != NULL && strchr(host, ',') != NULL) ||
          (address != NULL && strchr(address, ',') != NULL)))
         advice_add(&settings->warnings,
