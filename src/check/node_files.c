@@ -299,14 +299,97 @@ void node_look_at_files(Node *node)
 
 /* ---- Losses by a failover ---- */
 
+/* What becomes of a slot that a rewind removes. */
+typedef enum SlotLoss
+{
+    LOSS_PHYSICAL, /* or of an unknown type */
+    LOSS_LOGICAL,
+    LOSS_FAILOVER,
+    LOSS_COUNT
+} SlotLoss;
+
+/* Rule S24: the finding names each kind of slot with what really helps. If no rewind is needed,
+ * `stay`, slots from the target's time as a primary are advised on elsewhere. */
+static void add_lost_slots(Node *node, const TargetSlots *slots, bool stay)
+{
+    const Version *version = node->version;
+    const char *create_physical =
+        arena_printf(node->arena,
+                     "On the new primary, after a failover:\n"
+                     "SELECT pg_catalog.pg_create_physical_replication_slot("
+                     "'NAME'::pg_catalog.name%s);",
+                     version->sql.slot_reserves ? ", true" : "");
+    const struct
+    {
+        AdviceSeverity state;
+        const char *before, *after, *remedy;
+    } rows[] = {
+        [LOSS_PHYSICAL] = {ADVICE_WARNING,
+                           "Replication slots are of this node alone, and a rewind removes them: ",
+                           ".", create_physical},
+        [LOSS_LOGICAL] = {ADVICE_WARNING,
+                          "Logical replication slots are of this node alone, and a rewind removes "
+                          "them: ",
+                          ". A slot that is created on the new primary lacks earlier changes.",
+                          version->synchronizes_slots
+                              ? "Make them failover slots, which a standby with "
+                                "sync_replication_slots has as well. On the subscriber, while the "
+                                "subscription is disabled:\n"
+                                "ALTER SUBSCRIPTION NAME SET (failover = true);"
+                              : "After a failover copy the subscribers' tables again."},
+        [LOSS_FAILOVER] = {ADVICE_OK,
+                           "Failover slots, which a standby with sync_replication_slots has as "
+                           "well: ",
+                           ".", NULL},
+    };
+    Buffer texts[LOSS_COUNT] = {{0}};
+    TextList lists[LOSS_COUNT];
+
+    for (int i = 0; i < LOSS_COUNT; i++)
+        lists[i] = (TextList){&texts[i], ", ", NAMES_MAX, 0};
+    for (size_t i = 0; i < slots->count; i++)
+    {
+        const TargetSlot *slot = &slots->slots[i];
+        const SlotLoss loss = slot->failover                 ? LOSS_FAILOVER
+                              : target_slot_is_logical(slot) ? LOSS_LOGICAL
+                                                             : LOSS_PHYSICAL;
+
+        /* The new primary's server creates its own slot for conflict detection. */
+        if (!slot->for_conflicts && !(stay && slot->of_primary))
+            target_slot_list(&lists[loss], slot);
+    }
+    for (int i = 0; i < LOSS_COUNT; i++)
+    {
+        text_list_end(&lists[i]);
+        if (lists[i].count > 0)
+            node_add(node, "slots", rows[i].state, rows[i].remedy, "%s%s%s", rows[i].before,
+                     buffer_string(&texts[i]), rows[i].after);
+        buffer_free(&texts[i]);
+    }
+}
+
+/* If no rewind is needed, add the slots that a standby keeps besides those from its time as a
+ * primary. */
+static void add_kept_slots(Node *node, const TargetSlots *slots)
+{
+    AUTO_BUFFER Buffer names = {0};
+    TextList list = {&names, ", ", NAMES_MAX, 0};
+
+    for (size_t i = 0; i < slots->count; i++)
+        if (!slots->slots[i].of_primary)
+            target_slot_list(&list, &slots->slots[i]);
+    text_list_end(&list);
+    if (list.count > 0)
+        node_ok(node, "slots", "No rewind is needed, so this standby's replication slots stay: %s.",
+                buffer_string(&names));
+}
+
 static void look_at_slots(Node *node)
 {
     const bool has_diverged = node->verdict.state == VERDICT_NEEDED || node->look.divergence.needed;
     const bool stay = target_was_standby(&node->clusters->target)
                           ? !has_diverged
                           : node->verdict.state == VERDICT_NOT_NEEDED;
-    AUTO_BUFFER Buffer names = {0};
-    TextList list = {&names, ", ", NAMES_MAX, 0};
     TargetSlots slots;
     Error error;
 
@@ -315,27 +398,14 @@ static void look_at_slots(Node *node)
         node_add_error(node, "slots", ADVICE_UNKNOWN, &error);
         return;
     }
-    if (slots.count == 0)
-        node_ok(node, "slots", "There are no replication slots.");
     if (stay)
         target_slots_advise(&slots, node->version, &node->findings);
-    for (size_t i = 0; i < slots.count; i++)
-        if (!stay || !slots.slots[i].of_primary)
-            text_list_add(&list, slots.slots[i].type != NULL ? "%s (%s)" : "%s",
-                          slots.slots[i].name, slots.slots[i].type);
-    text_list_end(&list);
-    if (list.count > 0 && (!stay || node->clusters->source_history.count == 0))
-        node_add(node, "slots", ADVICE_WARNING,
-                 arena_printf(node->arena,
-                              "On the new primary, after a failover:\n"
-                              "SELECT pg_catalog.pg_create_physical_replication_slot("
-                              "'NAME'::pg_catalog.name%s);",
-                              node->version->sql.slot_reserves ? ", true" : ""),
-                 "Replication slots are of this node alone, and a rewind removes them: %s.",
-                 buffer_string(&names));
-    else if (list.count > 0)
-        node_ok(node, "slots", "No rewind is needed, so this standby's replication slots stay: %s.",
-                buffer_string(&names));
+    if (!stay || node->clusters->source_history.count == 0)
+        add_lost_slots(node, &slots, stay);
+    else
+        add_kept_slots(node, &slots);
+    if (!advice_has(&node->findings, "slots"))
+        node_ok(node, "slots", "There are no replication slots of clients.");
 }
 
 void node_look_at_losses(Node *node)

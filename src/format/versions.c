@@ -153,6 +153,7 @@
            guc_tables.c */                                                                         \
         .recovery_settings = (v) >= 1200 ? RECOVERY_SIGNAL_FILES : RECOVERY_CONF,                  \
         .synchronizes_slots = (v) >= 1700,   /* replication/logical/slotsync.c */                  \
+        .has_conflict_slot = (v) >= 1900,    /* replication/logical/launcher.c */                  \
         /* excludeDirContents, excludeFiles, bin/pg_rewind/filemap.c */                            \
         .exclusion_lists = (v) >= 1100,                                                            \
         .excludes_backup_manifest = (v) >= 1300,                                                   \

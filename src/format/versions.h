@@ -174,6 +174,8 @@ typedef struct Version
     RecoverySettings recovery_settings;
     bool synchronizes_slots; /* standbys can synchronize slots, which requires a dbname in
                                 primary_conninfo (17+) */
+    bool has_conflict_slot;  /* the name pg_conflict_detection is that of a slot which a server
+                                with subscriptions creates and drops by itself (19) */
     bool exclusion_lists; /* PostgreSQL's pg_rewind leaves out contents of pg_replslot etc. (11+);
                              before, it copies them */
     bool excludes_backup_manifest;   /* pg_rewind leaves out backup_manifest (13+) */

@@ -300,11 +300,32 @@ static bool examine(Rejoin *rejoin, Error *error)
     return rejoin->report.facts.examined;
 }
 
+/* Warn of slots that --drop-slots would have dropped, if the server had been stopped. */
+static void warn_of_slots_left(const Rejoin *rejoin)
+{
+    AUTO_BUFFER Buffer drops = {0};
+    bool for_conflicts = false;
+    TargetSlots slots;
+
+    if (!target_slots_read(&rejoin->target, rejoin->arena, &slots, NULL))
+        return;
+    target_slots_append_drops(&slots, " ", &drops);
+    for (size_t i = 0; i < slots.count; i++)
+        for_conflicts = for_conflicts || slots.slots[i].for_conflicts;
+    if (drops.size > 0 || for_conflicts)
+        log_warning("--drop-slots has dropped no replication slot, since the target's server was "
+                    "not stopped");
+    if (drops.size > 0)
+        log_hint("Drop those of its time as a primary there: %s", buffer_string(&drops));
+    /* Rule S26. */
+    if (for_conflicts)
+        log_hint("Stop the server and run the same command again: no statement drops "
+                 "\"pg_conflict_detection\".");
+}
+
 static bool watch(Rejoin *rejoin, Error *error)
 {
     RejoinFacts *facts = &rejoin->report.facts;
-    AUTO_BUFFER Buffer drops = {0};
-    TargetSlots slots;
     bool follows;
 
     if (!rejoin_find_whether_it_follows(rejoin, &follows, error))
@@ -322,16 +343,8 @@ static bool watch(Rejoin *rejoin, Error *error)
             log_hint(
                 "This run compared no block, since it did not stop the server. Stop it first to "
                 "compare all blocks of a standby that follows.");
-        /* Slots cannot be dropped here, since --drop-slots needs a stopped server. */
-        if (rejoin->options->drop_slots &&
-            target_slots_read(&rejoin->target, rejoin->arena, &slots, NULL))
-            target_slots_append_drops(&slots, " ", &drops);
-        if (drops.size > 0)
-        {
-            log_warning("--drop-slots has dropped no replication slot, since the target's server "
-                        "was not stopped");
-            log_hint("Drop those of its time as a primary there: %s", buffer_string(&drops));
-        }
+        if (rejoin->options->drop_slots)
+            warn_of_slots_left(rejoin);
     }
     return true;
 }

@@ -393,11 +393,13 @@ bool source_server_role(Source *source, Arena *arena, SourceRole *role, Error *e
 /* ---- Slots ---- */
 
 /* Query for a slot, $1; it has a row even if the slot does not exist. to_json gives NULL for
- * active_pid before 9.5 and for wal_status before 13, where these columns do not exist. */
+ * active_pid before 9.5 and for wal_status before 13, where these columns do not exist. Rule S25:
+ * slots of REPACK (CONCURRENTLY) do not count towards max_replication_slots. */
 static const char slot_sql[] =
     "SELECT s.slot_type, s.active, s.restart_lsn,\n"
     "  pg_catalog.to_json(s) ->> 'wal_status' IN ('lost', 'unreserved'),\n"
-    "  (SELECT pg_catalog.count(*) FROM pg_catalog.pg_replication_slots) >=\n"
+    "  (SELECT pg_catalog.count(*) FROM pg_catalog.pg_replication_slots\n"
+    "    WHERE plugin IS DISTINCT FROM 'pgrepack') >=\n"
     "    pg_catalog.current_setting('max_replication_slots')::pg_catalog.int8,\n"
     "  (SELECT r.application_name FROM pg_catalog.pg_stat_replication AS r\n"
     "    WHERE r.pid::pg_catalog.text = pg_catalog.to_json(s) ->> 'active_pid')\n"

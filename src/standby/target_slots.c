@@ -1,6 +1,5 @@
 #include "standby/target_slots.h"
 
-#include "base/text_lines.h"
 #include "io/dir.h"
 #include "io/file.h"
 
@@ -15,27 +14,29 @@
 #define STATE_MAGIC 0x1051CA1 /* SLOT_MAGIC, replication/slot.c */
 #define STATE_VERSION_OFFSET 8
 #define STATE_DATABASE_OFFSET 80 /* in ReplicationSlotOnDisk, replication/slot.c */
-#define STATE_VERSION 5          /* SLOT_VERSION, 17 to 19: synced and failover stand there */
+#define STATE_PERSISTENCY_OFFSET 84
+#define STATE_VERSION 5 /* SLOT_VERSION, 17 to 19: synced and failover stand there */
 #define STATE_SYNCED_OFFSET 193
 #define STATE_FAILOVER_OFFSET 194
 
-/* Only a logical slot belongs to a database. */
-const char *slot_state_type(const void *state, size_t size)
+#define CONFLICT_SLOT "pg_conflict_detection" /* CONFLICT_DETECTION_SLOT, replication/slot.h */
+
+bool slot_state_parse(const void *bytes, size_t size, SlotState *state)
 {
-    const uint8_t *bytes = state;
+    const uint8_t *at = bytes;
 
-    if (size < STATE_DATABASE_OFFSET + sizeof(uint32_t) || load_u32(bytes) != STATE_MAGIC)
-        return NULL;
-    return load_u32(bytes + STATE_DATABASE_OFFSET) == 0 ? "physical" : "logical";
-}
-
-bool slot_state_is_of_primary(const void *state, size_t size)
-{
-    const uint8_t *bytes = state;
-
-    return slot_state_type(state, size) != NULL && size > STATE_FAILOVER_OFFSET &&
-           load_u32(bytes + STATE_VERSION_OFFSET) == STATE_VERSION &&
-           bytes[STATE_FAILOVER_OFFSET] != 0 && bytes[STATE_SYNCED_OFFSET] == 0;
+    *state = (SlotState){0};
+    if (size < STATE_PERSISTENCY_OFFSET + sizeof(uint32_t) || load_u32(at) != STATE_MAGIC)
+        return false;
+    /* Only a logical slot belongs to a database. */
+    state->type = load_u32(at + STATE_DATABASE_OFFSET) == 0 ? "physical" : "logical";
+    state->persistent = load_u32(at + STATE_PERSISTENCY_OFFSET) == 0; /* RS_PERSISTENT */
+    if (size > STATE_FAILOVER_OFFSET && load_u32(at + STATE_VERSION_OFFSET) == STATE_VERSION)
+    {
+        state->synced = at[STATE_SYNCED_OFFSET] != 0;
+        state->failover = at[STATE_FAILOVER_OFFSET] != 0;
+    }
+    return true;
 }
 
 /* The path of a slot's directory, of a file in it, or of the directory that is being dropped. */
@@ -47,12 +48,23 @@ static const char *slot_path(Buffer *path, const Target *target, const char *nam
     return buffer_string(path);
 }
 
+/* Read the state of the slot `name`; a state that cannot be read leaves all as it is. */
+static void read_state(const Target *target, const char *name, Buffer *path, SlotState *state)
+{
+    AUTO_BUFFER Buffer bytes = {0};
+    bool found;
+
+    if (file_read_all(slot_path(path, target, name, "/state"), STATE_SIZE_MAX, &bytes, &found,
+                      NULL) &&
+        found)
+        (void) slot_state_parse(bytes.bytes, bytes.size, state);
+}
+
 bool target_slots_read(const Target *target, Arena *arena, TargetSlots *slots, Error *error)
 {
-    AUTO_BUFFER Buffer path = {0}, state = {0};
+    AUTO_BUFFER Buffer path = {0};
     const char **names;
     struct stat status;
-    TargetSlot *slot;
     size_t count = 0;
     bool found;
 
@@ -64,22 +76,27 @@ bool target_slots_read(const Target *target, Arena *arena, TargetSlots *slots, E
     slots->slots = arena_allocate(arena, (count + 1) * sizeof(*slots->slots));
     for (; *names != NULL; names++)
     {
+        const bool for_conflicts =
+            target->control.version->has_conflict_slot && strcmp(*names, CONFLICT_SLOT) == 0;
+        SlotState state = {0};
+
         if (text_ends_with(*names, DROPPED_SUFFIX))
             continue;
         if (!file_lstat(slot_path(&path, target, *names, ""), &status, &found, error))
             return false;
         if (!found || !S_ISDIR(status.st_mode))
             continue;
-        slot = &slots->slots[slots->count++];
-        *slot = (TargetSlot){.name = *names, .of_primary = target_was_primary(target)};
-        buffer_clear(&state);
-        /* A slot whose state cannot be read has no type. */
-        if (!file_read_all(slot_path(&path, target, *names, "/state"), STATE_SIZE_MAX, &state,
-                           &found, NULL) ||
-            !found)
+        read_state(target, *names, &path, &state);
+        /* Rule S26: a server removes a slot that is not persistent when it starts. */
+        if (state.type != NULL && !state.persistent)
             continue;
-        slot->type = slot_state_type(state.bytes, state.size);
-        slot->of_primary |= slot_state_is_of_primary(state.bytes, state.size);
+        slots->slots[slots->count++] =
+            (TargetSlot){.name = *names,
+                         .type = state.type,
+                         .failover = state.failover,
+                         .of_primary = target_was_primary(target) || for_conflicts ||
+                                       (state.failover && !state.synced),
+                         .for_conflicts = for_conflicts};
     }
     return true;
 }
@@ -100,6 +117,16 @@ bool target_slots_drop(const Target *target, const TargetSlots *slots, Error *er
             return false;
     }
     return true;
+}
+
+bool target_slot_is_logical(const TargetSlot *slot)
+{
+    return slot->type != NULL && strcmp(slot->type, "logical") == 0;
+}
+
+void target_slot_list(TextList *list, const TargetSlot *slot)
+{
+    text_list_add(list, slot->type != NULL ? "%s (%s)" : "%s", slot->name, slot->type);
 }
 
 void slot_append_drop(Buffer *text, const char *name)
@@ -123,12 +150,29 @@ void target_slots_append_drops(const TargetSlots *slots, const char *separator, 
 
     for (size_t i = 0; i < slots->count; i++)
     {
-        if (!slots->slots[i].of_primary)
+        if (!slots->slots[i].of_primary || slots->slots[i].for_conflicts)
             continue;
         buffer_append_string(text, between);
         slot_append_drop(text, slots->slots[i].name);
         between = separator;
     }
+}
+
+/* Rule S26. Its xmin becomes part of hot_standby_feedback (ComputeXidHorizons,
+ * storage/ipc/procarray.c), and only the launcher may acquire it (ReplicationSlotAcquire,
+ * replication/slot.c), which does not run on a standby. */
+static void advise_on_conflict_slot(AdviceList *list)
+{
+    advice_add(list,
+               (Advice){.id = "slots",
+                        .severity = ADVICE_WARNING,
+                        .when = ADVICE_AFTER_START,
+                        .remedy = "Stop the server, and add --drop-slots to -R or --rejoin: no "
+                                  "statement drops this slot."},
+               "Where no rewind is needed the target keeps the replication slot \"%s\" of its time "
+               "as a primary with subscriptions. It keeps no WAL, but with hot_standby_feedback "
+               "the source removes no dead rows until it is dropped.",
+               CONFLICT_SLOT);
 }
 
 void target_slots_advise(const TargetSlots *slots, const Version *version, AdviceList *list)
@@ -141,10 +185,13 @@ void target_slots_advise(const TargetSlots *slots, const Version *version, Advic
     {
         const TargetSlot *slot = &slots->slots[i];
 
-        if (!slot->of_primary)
-            continue;
-        logical = logical || (slot->type != NULL && strcmp(slot->type, "logical") == 0);
-        text_list_add(&shown, slot->type != NULL ? "%s (%s)" : "%s", slot->name, slot->type);
+        if (slot->for_conflicts)
+            advise_on_conflict_slot(list);
+        else if (slot->of_primary)
+        {
+            logical = logical || target_slot_is_logical(slot);
+            target_slot_list(&shown, slot);
+        }
     }
     text_list_end(&shown);
     if (shown.count == 0)

@@ -8,15 +8,19 @@
 #define STANDBY_TARGET_SLOTS_H
 
 #include "base/advice.h"
+#include "base/text_lines.h"
 #include "target/target.h"
 
 typedef struct TargetSlot
 {
     const char *name;
-    const char *type; /* "physical" or "logical"; NULL if not known */
-    bool of_primary;  /* slot from the target's time as a primary: any slot, if the target was a
-                         primary until now; of a standby, a failover slot that was not
-                         synchronized */
+    const char *type;   /* "physical" or "logical"; NULL if not known */
+    bool failover;      /* failover slot (17+): a standby with sync_replication_slots has it, too */
+    bool of_primary;    /* slot from the target's time as a primary: any slot, if the target was a
+                           primary until now; of a standby, a failover slot that was not
+                           synchronized, or the slot for conflict detection */
+    bool for_conflicts; /* slot for conflict detection (19+), "pg_conflict_detection": only a
+                           server that is no standby creates and drops it, by itself */
 } TargetSlot;
 
 typedef struct TargetSlots
@@ -25,28 +29,38 @@ typedef struct TargetSlots
     size_t count;
 } TargetSlots;
 
-/* True for a failover slot that was not synchronized from another server: only a primary can create
- * one (ReplicationSlotCreate, replication/slot.c). state: the size bytes of pg_replslot/NAME/state
- * (17+). */
-bool slot_state_is_of_primary(const void *state, size_t size);
+/* Facts in the state file of a slot. */
+typedef struct SlotState
+{
+    const char *type; /* "physical" or "logical" */
+    bool persistent;  /* false for a temporary slot, and for one that is being created */
+    bool failover;    /* failover slot (17+) */
+    bool synced;      /* synchronized from another server (17+). A failover slot that is not was
+                         created by a primary (ReplicationSlotCreate, replication/slot.c). */
+} SlotState;
+
+/* Parse the size bytes of pg_replslot/NAME/state. Returns false if they are not a slot's state. */
+bool slot_state_parse(const void *bytes, size_t size, SlotState *state);
 
 /* Append the statement that drops or creates a slot, with its semicolon. The name is quoted, since
  * the name of a directory can be anything. */
 void slot_append_drop(Buffer *text, const char *name);
 void slot_append_create(Buffer *text, const Version *version, const char *name);
 
+bool target_slot_is_logical(const TargetSlot *slot); /* false if the type is not known */
+
+/* Add the slot's name, with its type if that is known: "s1 (logical)". */
+void target_slot_list(TextList *list, const TargetSlot *slot);
+
 /* Advise on slots from the target's time as a primary, which stay if no rewind is needed. */
 void target_slots_advise(const TargetSlots *slots, const Version *version, AdviceList *list);
 
-/* Append the statements that drop all slots from the target's time as a primary, with separator
- * between them. */
+/* Append the statements that drop the slots from the target's time as a primary, with separator
+ * between them; none for the slot for conflict detection, which no statement drops. */
 void target_slots_append_drops(const TargetSlots *slots, const char *separator, Buffer *text);
 
-/* Type of a slot, "physical" or "logical". state: the size bytes of pg_replslot/NAME/state. NULL if
- * they are not a slot's state. */
-const char *slot_state_type(const void *state, size_t size);
-
-/* Read the slots from disk; a running server may change them. Strings are in the arena. */
+/* Read the slots from disk, without those that are not persistent; a running server may change
+ * them. Strings are in the arena. */
 MUST_CHECK bool target_slots_read(const Target *target, Arena *arena, TargetSlots *slots,
                                   Error *error);
 
