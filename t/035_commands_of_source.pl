@@ -69,7 +69,7 @@ sub with_the_same_command
     return;
 }
 
-# restore_command is one of the standby's settings from 12 on.
+# restore_command is one of the standby's settings from 12 on. From 19 on pg_hosts.conf has commands.
 my $names =
     qr/archive_command, plperl\.on_plperlu_init, pltclu\.start_proc, restore_command \("touch \.\.\."\), shared_preload_libraries, ssl_passphrase_command/;
 
@@ -77,7 +77,8 @@ sub told_beforehand
 {
     my ($version) = @_;
     my $listed = $version < 12
-        ? qr/archive_command, plperl\.on_plperlu_init, pltclu\.start_proc, shared_preload_libraries/ : $names;
+        ? qr/archive_command, plperl\.on_plperlu_init, pltclu\.start_proc, shared_preload_libraries/
+        : $version < 19 ? $names : qr/$names, hosts_file/;
     my $says = qr/the target's server will run what the source's configuration names: $listed/;
     my $target = fresh('told');
     my $check = run([ rewind_argv($target->data, qw(--check -R), '--source-server', $source->conninfo) ]);
@@ -121,6 +122,11 @@ each_version(sub {
     append($source->path('recovery.conf'), "restore_command = '$command'\n") if $version < 12;
     append($source->path('postgresql.conf'), $version < 12 ? $settings
         : "${settings}ssl_passphrase_command = 'x'\nrestore_command = '$command'\n");
+    if ($version >= 19)
+    {
+        append($source->path('postgresql.conf'), "ssl_sni = on\n");
+        append($source->path('pg_hosts.conf'), "example.org host.crt host.key host.ca \"touch $marker\" on\n");
+    }
     subtest('by hand', sub { by_hand($version) });
     subtest('the same command', sub { with_the_same_command($version) });
     subtest('told beforehand', sub { told_beforehand($version) });

@@ -713,6 +713,8 @@ bool next_start_check(const Options *options, const Clusters *clusters, Expected
     const StartSettings start = {.version = version,
                                  .now = &rewound.now,
                                  .recovery = &recovery,
+                                 .host_commands = configuration_host_commands(
+                                     &rewound.configuration, &rewound.reader, &rewound.now),
                                  .command_line = rewound.configuration.options,
                                  .timeline = history_last_timeline(&clusters->source_history),
                                  .of_source = rewound.keep != NULL};
@@ -729,9 +731,12 @@ bool next_start_check(const Options *options, const Clusters *clusters, Expected
         const Settings former = configuration_read(&present, &rewound.present);
         const Settings own = recovery_settings(version, &rewound.present, &former, true);
 
-        start_advise_on_commands(
-            &(StartSettings){.version = version, .now = &former, .recovery = &own}, &start, not_run,
-            list);
+        start_advise_on_commands(&(StartSettings){.version = version,
+                                                  .now = &former,
+                                                  .recovery = &own,
+                                                  .host_commands = configuration_host_commands(
+                                                      &present, &rewound.present, &former)},
+                                 &start, not_run, list);
     }
     slot = options->slot != NULL ? options->slot : settings_value(&recovery, "primary_slot_name");
     if (slot == NULL || slot[0] == '\0' || options->create_slot || !version->sql.replication_slots)

@@ -243,7 +243,7 @@ void start_advise_on_commands(const StartSettings *former, const StartSettings *
     const size_t file_count = standby_uses_recovery_conf(start->version) ? 2 : 1;
     const bool shows = command_not_run != NULL;
     AUTO_BUFFER Buffer names = {0};
-    bool complete = true;
+    bool complete = true, adds_host_command = false;
 
     for (size_t file = 0; file < file_count; file++)
     {
@@ -261,6 +261,11 @@ void start_advise_on_commands(const StartSettings *former, const StartSettings *
         }
         complete = complete && !before[file]->incomplete && !after[file]->incomplete;
     }
+    for (size_t i = 0; start->host_commands[i] != NULL; i++)
+        adds_host_command =
+            adds_host_command || !is_among(start->host_commands[i], former->host_commands);
+    if (adds_host_command)
+        buffer_printf(&names, "%shosts_file", names.size > 0 ? ", " : "");
     if (names.size == 0)
         return;
     advice_add(list,

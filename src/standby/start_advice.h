@@ -20,8 +20,10 @@ typedef struct StartSettings
     const Settings *recovery;     /* settings of recovery; up to 11 those of recovery.conf alone */
     const Settings *command_line; /* settings on the command line of the server's last start;
                                      NULL if it has none */
-    Timeline timeline;            /* source's timeline; 0 if not known */
-    bool of_source;               /* the configuration is the source's, except for kept files */
+    const char *const *host_commands; /* configuration_host_commands; only for
+                                         start_advise_on_commands */
+    Timeline timeline;                /* source's timeline; 0 if not known */
+    bool of_source;                   /* the configuration is the source's, except for kept files */
 } StartSettings;
 
 /* Advise on a recovery target: such a setting stops replay early, or keeps replay on another

@@ -14,6 +14,7 @@
 #define LINKS_MAX 40      /* links followed in one path, as many as the kernel follows */
 #define AUTH_DEPTH_MAX 20 /* twice CONF_FILE_MAX_DEPTH: the directory of include_dir counts too */
 #define AUTH_READS_MAX 1000
+#define HOSTS_COMMAND_FIELD 5 /* field of pg_hosts.conf: command for a key's passphrase */
 
 /* ---- files as they are in the target ---- */
 
@@ -191,12 +192,16 @@ const char *configuration_path_in_target(const Configuration *configuration, con
     return value != NULL ? settings_path(configuration->arena, base, value) : NULL;
 }
 
-/* The files of configuration_named_files, while they are found. */
+/* What the configuration names, while it is found. Both lists are arrays of ARRAY_ADD, with strings
+ * in the arena. */
 typedef struct NamedFiles
 {
     const Configuration *configuration;
-    const char **files; /* array of ARRAY_ADD; the paths are in the arena */
+    SettingsReader reader; /* gives the authentication files */
+    const char **files;    /* paths of files in the target */
     size_t count;
+    const char **commands; /* commands in pg_hosts.conf */
+    size_t command_count;
     int reads; /* number of authentication files that were read */
 } NamedFiles;
 
@@ -296,12 +301,17 @@ static void add_named_by_line(NamedFiles *named, const char *path, bool hosts, i
     AUTO_BUFFER Buffer token = {0};
     bool included = false;
 
-    while (take_auth_token(&tokens, &token))
+    /* A comma directly after a token continues its field. */
+    for (int field = 1; take_auth_token(&tokens, &token);
+         field += text_at_end(&tokens) || *tokens.position != ',')
     {
         const char *value = buffer_string(&token);
         const bool at = value[0] == '@';
         const char *file = find_named_path(configuration, "", value);
 
+        if (hosts && field == HOSTS_COMMAND_FIELD && value[0] != '\0')
+            ARRAY_ADD(named->commands, named->command_count,
+                      arena_strdup(configuration->arena, value));
         if (included || at)
             add_auth_file(named, find_named_path(configuration, path, value + at), hosts,
                           depth + 1);
@@ -326,7 +336,7 @@ static void add_auth_file(NamedFiles *named, const char *path, bool hosts, int d
         return;
     named->reads++;
     add_with_links(named, path);
-    if (read_configuration_file((void *) configuration, path, &content, &found) && found)
+    if (named->reader.read(named->reader.context, path, &content, &found) && found)
     {
         text = text_cursor(buffer_string(&content));
         text.end = text.position + content.size;
@@ -334,7 +344,7 @@ static void add_auth_file(NamedFiles *named, const char *path, bool hosts, int d
             add_named_by_line(named, path, hosts, depth, buffer_string(&line));
         return;
     }
-    name = list_directory((void *) configuration, path, configuration->arena);
+    name = named->reader.list(named->reader.context, path, configuration->arena);
     for (; name != NULL && *name != NULL; name++)
     {
         if (fnmatch("*.conf", *name, FNM_PERIOD) == 0)
@@ -367,7 +377,8 @@ const char **configuration_named_files(const Configuration *configuration, size_
         {"ssl_dh_params_file", NULL, NAMES_NOTHING},
     };
     const Settings settings = configuration_read(configuration, NULL);
-    NamedFiles named = {.configuration = configuration};
+    NamedFiles named = {.configuration = configuration,
+                        .reader = configuration_reader(configuration)};
     const char **files;
 
     for (size_t i = 0; i < settings.file_count; i++)
@@ -387,7 +398,28 @@ const char **configuration_named_files(const Configuration *configuration, size_
     files = arena_copy(configuration->arena, named.files, named.count * sizeof(*files));
     *count = named.count;
     free(named.files);
+    free(named.commands);
     return files;
+}
+
+const char *const *configuration_host_commands(const Configuration *configuration,
+                                               const SettingsReader *reader,
+                                               const Settings *settings)
+{
+    const char *file = settings_value(settings, "hosts_file");
+    NamedFiles named = {.configuration = configuration, .reader = *reader};
+    const char **commands;
+
+    if (setting_is_on(settings_value(settings, "ssl_sni")))
+        add_auth_file(&named,
+                      find_named_path(configuration, "", file != NULL ? file : "pg_hosts.conf"),
+                      true, 0);
+    ARRAY_ADD(named.commands, named.command_count, NULL);
+    commands =
+        arena_copy(configuration->arena, named.commands, named.command_count * sizeof(*commands));
+    free(named.files);
+    free(named.commands);
+    return commands;
 }
 
 /* ---- where the server logs ---- */

@@ -70,6 +70,13 @@ const char *configuration_path_in_target(const Configuration *configuration, con
  */
 const char **configuration_named_files(const Configuration *configuration, size_t *count);
 
+/* Returns the commands for passphrases of keys that the server runs with ssl_sni = on (19): those
+ * in the file of hosts_file and in what it includes. The list ends with a NULL. The reader gives
+ * the files, and has given the settings. */
+const char *const *configuration_host_commands(const Configuration *configuration,
+                                               const SettingsReader *reader,
+                                               const Settings *settings);
+
 /* Returns log_directory of the target's server, relative to the data directory; NULL: the setting
  * is absent, or names a directory outside. */
 const char *configuration_log_directory(const Configuration *configuration);

@@ -173,6 +173,33 @@ static void test_authentication_files(void **state)
     assert_true(is_named(&configuration, "auth/a/a/hba"));
 }
 
+/* Rule S13: the fifth field of a line is a command; what a comma joins is one field. */
+static void test_host_commands(void **state)
+{
+    const Configuration configuration = {target_directory, NULL, NULL, arena};
+    const SettingsReader reader = configuration_reader(&configuration);
+    const char *const *commands;
+    Settings settings;
+
+    (void) state;
+    assert_int_equal(system("mkdir -p target/hosts"), 0);
+    put_text("target/postgresql.conf", "hosts_file = 'hosts/main'\nssl_sni = on\n");
+    put_text("target/hosts/main",
+             "# a b c d commented\none c k \"\" \"one command\" on\na,\"b\",c c k ca two\n"
+             "three c k ca\nfour c k ca \"\" on\ninclude more\n");
+    put_text("target/hosts/more", "five c k ca 'five\n");
+    settings = configuration_read(&configuration, NULL);
+    commands = configuration_host_commands(&configuration, &reader, &settings);
+    assert_string_equal(commands[0], "one command");
+    assert_string_equal(commands[1], "two");
+    assert_string_equal(commands[2], "'five");
+    assert_null(commands[3]);
+
+    settings_set(&settings, "ssl_sni", "off");
+    commands = configuration_host_commands(&configuration, &reader, &settings);
+    assert_null(commands[0]);
+}
+
 static void test_log_directory(void **state)
 {
     static const struct
@@ -212,6 +239,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_named_files, make_directories, remove_directories),
         cmocka_unit_test_setup_teardown(test_authentication_files, make_directories,
                                         remove_directories),
+        cmocka_unit_test_setup_teardown(test_host_commands, make_directories, remove_directories),
         cmocka_unit_test_setup_teardown(test_log_directory, make_directories, remove_directories),
     };
 
