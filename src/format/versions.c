@@ -194,7 +194,8 @@ static const Version rows[] = {
     ROW(1600, "16",  1300, 202307071, 0xD113, CHECKPOINT_SINCE_12, CONTROL_SINCE_12),
     ROW(1700, "17",  1700, 202406281, 0xD116, CHECKPOINT_SINCE_12, CONTROL_SINCE_12),
     ROW(1800, "18",  1800, 202506291, 0xD118, CHECKPOINT_SINCE_12, CONTROL_SINCE_18),
-    /* 19rc1. The betas have other numbers and layouts, so they have no row. */
+    /* 19rc1. Betas 1 to 3 have other numbers and layouts, so they have no row. Beta 4 has other
+       catalogs only: version_find takes it for a fork. */
     ROW(1900, "19",  1905, 202610061, 0xD122, CHECKPOINT_SINCE_19, CONTROL_SINCE_19),
 };
 /* clang-format on */

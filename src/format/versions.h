@@ -226,9 +226,10 @@ typedef struct ServerLimit
 ServerLimit version_limit(const Version *version, uint32_t index);
 
 /*
- * The row for a pg_control: the row with both version numbers. A fork of PostgreSQL has another
- * catalog version; its row is the one with the control version and with the name that pg_version,
- * the content of PG_VERSION, begins with. NULL if no row fits.
+ * The row for a pg_control: the row with both version numbers. A fork of PostgreSQL, or a
+ * pre-release with the release's formats, has another catalog version; its row is the one with the
+ * control version and with the name that pg_version, the content of PG_VERSION, begins with. NULL
+ * if no row fits.
  */
 const Version *version_find(uint32_t control_version, uint32_t catalog_version,
                             const char *pg_version);
