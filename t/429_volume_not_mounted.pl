@@ -26,7 +26,7 @@ each_version(sub {
     my $result = rewind($target, $source, options => [ '--no-sync', '--retries=0' ], not_foretold => 1);
     is($result->{status}, 2, 'it cannot be finished yet');
     like($result->{stderr},
-        qr{^pg_rewind: error: could not stat file "\Q$place\E/pg_rewind\.work": No such file or directory$}m,
+        qr{^pg_rewind: error: could not stat file "\Q$place\E/pg_rewind\.work\.PG_16_\d+": No such file or directory$}m,
         'it says what it lacks');
     like($result->{stderr},
         qr/^pg_rewind: hint: If a volume is not mounted there, mount it; then run pg_rewind again\.$/m,

@@ -62,14 +62,17 @@ const char *target_path(Buffer *buffer, const char *target_directory, const char
 
 bool path_is_work(const char *path, bool inside)
 {
-    const size_t name_length = strlen(WORK_DIRECTORY);
+    static const char in_tablespace[] = WORK_DIRECTORY_OF "PG_";
     const char *end = inside ? strrchr(path, '/') : path + strlen(path);
+    const char *name = end;
 
-    if (end == NULL || (size_t) (end - path) < name_length ||
-        !path_is_safe(path[0] == '/' ? path + 1 : path))
+    if (end == NULL || !path_is_safe(path[0] == '/' ? path + 1 : path))
         return false;
-    return strncmp(end - name_length, WORK_DIRECTORY, name_length) == 0 &&
-           (end - name_length == path || end[-(ptrdiff_t) name_length - 1] == '/');
+    while (name > path && name[-1] != '/')
+        name--;
+    return strncmp(name, in_tablespace, strlen(in_tablespace)) == 0 ||
+           ((size_t) (end - name) == strlen(WORK_DIRECTORY) &&
+            strncmp(name, WORK_DIRECTORY, strlen(WORK_DIRECTORY)) == 0);
 }
 
 static bool entry_is_valid(const JournalEntry *entry)

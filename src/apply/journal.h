@@ -32,6 +32,9 @@
 #include "format/control.h"
 
 #define WORK_DIRECTORY "pg_rewind.work"
+/* In a tablespace the name of the cluster's directory there follows, PG_15_202209061 (rule I71); in
+ * journals of 1.0.0 it is WORK_DIRECTORY there, too. */
+#define WORK_DIRECTORY_OF WORK_DIRECTORY "."
 #define JOURNAL_NAME "journal"
 #define BALLAST_NAME "ballast" /* reserves the space that the apply will allocate */
 #define JOURNAL_PATH WORK_DIRECTORY "/" JOURNAL_NAME

@@ -138,8 +138,7 @@ static void look_at_tablespaces(Node *node)
     Error error;
 
     if (!dir_list(node_path(node, "pg_tblspc"), node->arena, &entries, &found, &error) ||
-        !neighbours_check(node->clusters->target.directory, node->options->source_directory,
-                          &error))
+        !neighbours_check(&node->clusters->target, node->options->source_directory, &error))
     {
         node_add_error(node, "tablespaces", ADVICE_PROBLEM, &error);
         return;

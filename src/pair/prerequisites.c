@@ -371,8 +371,7 @@ static bool check_not_nested(const Given *given, Error *error)
 
 static bool check_own_directories(const Given *given, Error *error)
 {
-    return neighbours_check(given->clusters->target.directory, given->options->source_directory,
-                            error);
+    return neighbours_check(&given->clusters->target, given->options->source_directory, error);
 }
 
 static bool check_may_checkpoint(const Given *given, Error *error)

@@ -346,6 +346,7 @@ bool plan_make(const PlanInput *input, Plan *plan, Error *error)
     *plan = (Plan){.target = input->target,
                    .tablespaces = input->tablespaces,
                    .version = input->version,
+                   .version_directory = input->version_directory,
                    .wal_directory = input->version->wal_directory,
                    .block_size = input->block_size,
                    .source_bytes = input->source->total_size};

@@ -149,7 +149,8 @@ typedef struct Plan
     const Listing *target;                 /* the files that the target has; PlanInput's */
     const TablespaceMappings *tablespaces; /* mappings of new tablespaces' links; PlanInput's */
     const Version *version;
-    const char *wal_directory; /* pg_wal, or pg_xlog */
+    VersionDirectory version_directory; /* the cluster's directory in each tablespace */
+    const char *wal_directory;          /* pg_wal, or pg_xlog */
     uint32_t block_size;
     uint64_t fetch_bytes;   /* what staging will fetch at most, without WAL */
     uint64_t rebuilt_bytes; /* not fetched, since recovery rebuilds them */

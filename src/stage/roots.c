@@ -24,7 +24,7 @@ bool entry_has_effect(const PlanEntry *entry)
         strcmp(entry->path, "postmaster.pid") == 0)
         return false;
     return work == NULL || (work != entry->path && work[-1] != '/') ||
-           (work[strlen(WORK_DIRECTORY)] != '\0' && work[strlen(WORK_DIRECTORY)] != '/');
+           strchr("/.", work[strlen(WORK_DIRECTORY)]) == NULL; /* finds the end as well */
 }
 
 /* ---- Finding the roots ---- */
@@ -33,16 +33,20 @@ bool entry_has_effect(const PlanEntry *entry)
  * Name the work directory in a directory of the target, which `local` leads to. Below the link of a
  * tablespace it is named by the place that the link leads to: the apply may remove the link, and
  * needs the work directory after that, as does the run that finishes an interrupted one.
+ *
+ * Rule I71: the place is not one cluster's, only the directory there that has its version's name
+ * is. Clusters of two versions that are rewound at once must not have one work directory.
  */
 static bool name_work(Arena *arena, const Roots *roots, const char *directory, const char *local,
                       const char **work, Error *error)
 {
+    const bool in_pg_tblspc = strncmp(directory, TABLESPACES, strlen(TABLESPACES)) == 0;
     AUTO_BUFFER Buffer tablespace = {0}, path = {0};
     char canonical[PLACE_PATH_SIZE];
     struct stat status;
     bool found = false;
 
-    if (strncmp(directory, TABLESPACES, strlen(TABLESPACES)) == 0)
+    if (in_pg_tblspc)
     {
         buffer_append(&tablespace, directory,
                       strlen(TABLESPACES) + strcspn(directory + strlen(TABLESPACES), "/"));
@@ -58,7 +62,12 @@ static bool name_work(Arena *arena, const Roots *roots, const char *directory, c
             return error_set(error, ERROR_FAILED, "directory \"%s\" does not exist", local);
         directory = canonical;
     }
-    *work = arena_printf(arena, "%s%s" WORK_DIRECTORY, directory, directory[0] == '\0' ? "" : "/");
+    if (in_pg_tblspc || directory[0] == '/') /* a new tablespace has no link yet */
+        *work =
+            arena_printf(arena, "%s/" WORK_DIRECTORY_OF "%s", directory, roots->version_directory);
+    else
+        *work =
+            arena_printf(arena, "%s%s" WORK_DIRECTORY, directory, directory[0] == '\0' ? "" : "/");
     return true;
 }
 
@@ -157,7 +166,8 @@ bool roots_find(Arena *arena, const char *target_directory, const Plan *plan, Ro
     Place place;
     bool found;
 
-    *roots = (Roots){.target_directory = target_directory};
+    *roots = (Roots){.target_directory = target_directory,
+                     .version_directory = plan->version_directory.name};
     if (!place_find(target_directory, &place, &found, error))
         return false;
     if (!found)

@@ -36,7 +36,8 @@ typedef struct Root
                            pg_tblspc/N for a new tablespace */
     /* path for opening the root: prefix, or the location of a new tablespace */
     const char *directory;
-    const char *work; /* pg_rewind.work of the root; absolute below the link of a tablespace */
+    const char *work; /* WORK_DIRECTORY of the root; in a tablespace WORK_DIRECTORY_OF its version,
+                         absolute below the link */
     Place place;
     FileSpace space;  /* space of the root's file system, as roots_find saw it */
     const char *pool; /* place_pool: roots of one pool share its space */
@@ -59,15 +60,16 @@ typedef struct NewLocation
 typedef struct Roots
 {
     const char *target_directory;
-    Root *roots; /* roots[0] is PGDATA's */
+    const char *version_directory; /* the plan's */
+    Root *roots;                   /* roots[0] is PGDATA's */
     size_t count;
     NewLocation *locations;
     size_t location_count;
 } Roots;
 
 /*
- * Find the roots: look at the directories of all files that the plan changes. Locations of new
- * tablespaces are checked by roots_check_locations only.
+ * Find the roots: look at the directories of all files that the plan changes. The plan must live as
+ * long as the roots. Locations of new tablespaces are checked by roots_check_locations only.
  */
 MUST_CHECK bool roots_find(Arena *arena, const char *target_directory, const Plan *plan,
                            Roots *roots, Error *error);

@@ -2,13 +2,13 @@
  * A stage: the plan's bytes come to the target's disks without changing anything that a server
  * reads.
  *
- * The work directory is PGDATA/pg_rewind.work, and one of the same name on each other root
- * (roots.h): on each other file system that holds parts of the target (a tablespace, a pg_wal that
- * is a link). So installing a staged file is a rename. New and wholly replaced files are staged
- * under names f1, f2, ...; blocks of files that stay in place go, one after the other in the order
- * of the plan, into the data file of their root; but where the file system copies on write they go
- * into a clone of the file, which replaces it. A ballast file holds the space by which files will
- * grow, so that the apply does not run out of space.
+ * The work directory is PGDATA/pg_rewind.work, and there is one on each other root (roots.h): on
+ * each other file system that holds parts of the target (a tablespace, a pg_wal that is a link). So
+ * installing a staged file is a rename. New and wholly replaced files are staged under names f1,
+ * f2, ...; blocks of files that stay in place go, one after the other in the order of the plan,
+ * into the data file of their root; but where the file system copies on write they go into a clone
+ * of the file, which replaces it. A ballast file holds the space by which files will grow, so that
+ * the apply does not run out of space.
  */
 #ifndef STAGE_STAGE_H
 #define STAGE_STAGE_H

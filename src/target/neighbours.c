@@ -2,6 +2,7 @@
 
 #include "io/dir.h"
 #include "io/place.h"
+#include "source/directory.h"
 
 #include <ctype.h>
 
@@ -10,6 +11,7 @@ typedef struct ClusterDirectory
 {
     const char *name; /* pg_wal, pg_xlog, pg_tblspc/16400 */
     Place place;
+    bool is_tablespace;
 } ClusterDirectory;
 
 /* List them all or, of the target, only the links; up to one without a name. Those that cannot be
@@ -37,19 +39,31 @@ static const ClusterDirectory *list_directories(const char *cluster, bool only_l
         if (file_lstat(path, &status, &found, NULL) && found &&
             (!only_links || S_ISLNK(status.st_mode)) && place_find(path, &place, &found, NULL) &&
             place.is_directory)
-            directories[count++] = (ClusterDirectory){name, place};
+            directories[count++] = (ClusterDirectory){name, place, i >= 2};
     }
     return directories;
 }
 
+/* True if the servers of both clusters have other directories in the location of a tablespace:
+ * their names end with the catalog version. */
+static bool is_of_other_version(const Target *target, const char *cluster)
+{
+    Control control = {0};
+
+    /* The number is also read of a server that is not known here. */
+    (void) !directory_control_read(cluster, &control, NULL);
+    return control.catalog_version != 0 &&
+           control.catalog_version != target->control.catalog_version;
+}
+
 /* An error if a directory of that cluster is one of the target's links. */
-static bool check_cluster(const char *target, const ClusterDirectory *links, const char *cluster,
+static bool check_cluster(const Target *target, const ClusterDirectory *links, const char *cluster,
                           Error *error)
 {
     AUTO_ARENA Arena *arena = arena_create();
     const ClusterDirectory *other = list_directories(cluster, false, arena);
 
-    if (place_is(cluster, target))
+    if (place_is(cluster, target->directory))
         return true;
     for (; other->name != NULL; other++)
     {
@@ -57,10 +71,12 @@ static bool check_cluster(const char *target, const ClusterDirectory *links, con
 
         while (own->name != NULL && !place_same(&own->place, &other->place))
             own++;
-        if (own->name == NULL)
+        /* Rule C101: two versions share a location, but no tablespace. */
+        if (own->name == NULL ||
+            (own->is_tablespace && other->is_tablespace && is_of_other_version(target, cluster)))
             continue;
         error_set(error, ERROR_FAILED,
-                  "directory \"%s/%s\" of the target belongs to another cluster", target,
+                  "directory \"%s/%s\" of the target belongs to another cluster", target->directory,
                   own->name);
         error_detail(error, "It is also \"%s\" of the cluster in \"%s\".", other->name, cluster);
         return error_hint(error,
@@ -71,16 +87,15 @@ static bool check_cluster(const char *target, const ClusterDirectory *links, con
     return true;
 }
 
-bool neighbours_check(const char *target_directory, const char *source_directory, Error *error)
+bool neighbours_check(const Target *target, const char *source_directory, Error *error)
 {
     AUTO_ARENA Arena *arena = arena_create();
-    const ClusterDirectory *links = list_directories(target_directory, true, arena);
+    const ClusterDirectory *links = list_directories(target->directory, true, arena);
     const char **processes;
 
     if (links->name == NULL)
         return true;
-    if ((source_directory != NULL &&
-         !check_cluster(target_directory, links, source_directory, error)) ||
+    if ((source_directory != NULL && !check_cluster(target, links, source_directory, error)) ||
         !dir_list("/proc", arena, &processes, NULL, error))
         return false;
     for (; *processes != NULL; processes++)
@@ -90,7 +105,7 @@ bool neighbours_check(const char *target_directory, const char *source_directory
 
         if (isdigit((unsigned char) (*processes)[0]) && file_exists(cwd, "PG_VERSION") &&
             file_read_link(cwd, &cluster, NULL) &&
-            !check_cluster(target_directory, links, buffer_string(&cluster), error))
+            !check_cluster(target, links, buffer_string(&cluster), error))
             return false;
     }
     return true;

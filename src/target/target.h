@@ -108,10 +108,10 @@ MUST_CHECK bool target_restore_command(Arena *arena, const Target *target, const
  *
  * Directories are compared by device and inode: with those of the source's directory (NULL: the
  * source is a server), and of data directories in which processes of this machine run. An error if
- * one is shared. A process or directory that we may not inspect (another user's, another
- * container's) is skipped. (Rule C80.)
+ * one is shared; a location may hold tablespaces of clusters of several versions, each in a
+ * directory of its own. A process or directory that we may not inspect (another user's, another
+ * container's) is skipped. (Rules C80, C101.) Uses the target's directory and catalog version.
  */
-MUST_CHECK bool neighbours_check(const char *target_directory, const char *source_directory,
-                                 Error *error);
+MUST_CHECK bool neighbours_check(const Target *target, const char *source_directory, Error *error);
 
 #endif

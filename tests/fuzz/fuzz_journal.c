@@ -143,7 +143,9 @@ static void check_entry(const JournalEntry *entry)
         __builtin_trap();
     }
     if ((entry->kind == JOURNAL_INSTALL || entry->kind == JOURNAL_RANGE) &&
-        (strstr(entry->other, WORK_DIRECTORY "/") == NULL || leaves_directory(entry->other)))
+        ((strstr(entry->other, WORK_DIRECTORY "/") == NULL &&
+          strstr(entry->other, WORK_DIRECTORY_OF "PG_") == NULL) ||
+         leaves_directory(entry->other)))
         __builtin_trap();
     if (entry->kind == JOURNAL_WORK_DIRECTORY &&
         (strstr(entry->path, WORK_DIRECTORY) == NULL || leaves_directory(entry->path)))

@@ -11,6 +11,7 @@
 
 #define TARGET "/fuzz/target"
 #define WORK TARGET "/" WORK_DIRECTORY
+#define IN_TABLESPACE "/" WORK_DIRECTORY_OF "PG_"
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size);
 
@@ -21,11 +22,20 @@ static bool ends_with(const char *text, const char *end)
     return length >= strlen(end) && strcmp(text + length - strlen(end), end) == 0;
 }
 
+/* "/pg_rewind.work", or with a version's directory, as in a tablespace, is the last part. */
+static bool is_work(const char *path)
+{
+    const char *name = strrchr(path, '/');
+
+    return name != NULL && (strcmp(name, "/" WORK_DIRECTORY) == 0 ||
+                            strncmp(name, IN_TABLESPACE, strlen(IN_TABLESPACE)) == 0);
+}
+
 static void look_at_removal(const char *path, bool is_directory)
 {
     if (strstr(path, "/../") != NULL || ends_with(path, "/.."))
         __builtin_trap();
-    if (strncmp(path, WORK "/", strlen(WORK "/")) == 0 || ends_with(path, "/" WORK_DIRECTORY))
+    if (strncmp(path, WORK "/", strlen(WORK "/")) == 0 || is_work(path))
         return;
     if (strncmp(path, TARGET "/", strlen(TARGET "/")) == 0 && ends_with(path, "/postmaster.pid"))
         return;

@@ -90,6 +90,7 @@ my @entries = (
     [0, 'base/7', ''], [1, 'pg_tblspc/16401', '/space/location'], [2, 'base/5/1006', "$work/f7"],
     [2, 'pg_tblspc/1/PG_15_202209061/5/1', "/space/$work/f8"], [3, 'base/5/1000', '', 0, 0, 81920],
     [4, '', "$work/data", 8192, 0, 8192], [4, '', "pg_tblspc/1/$work/data", 16384, 8192, 8192],
+    [2, 'pg_tblspc/1/PG_15_202209061/5/2', "/space/$work.PG_15_202209061/f9"], [7, "/space/$work.PG_15_202209061", ''],
     [5, 'base/5/1003', ''], [6, 'base/6', ''], [7, "/space/$work", ''], [7, $work, '']);
 my ($short, $long) = ('', '');
 
@@ -107,6 +108,6 @@ seed('journal', chr(3) . $short);
 # The smallest whole file, with and without its CRC; of both formats.
 seed('journal', chr(1) . 'PGRWJRNL' . pack('L< L< x34 L<3 Q<2', 1, 34 + 3 * 8192 + 12, 0, 0, 0, 0, 0));
 seed('journal', chr(1) . 'PGRWJRNL' . pack('L< L< x34 L<4 Q<2', 2, 34 + 3 * 8192 + 16, 0, 0, 0, 0, 0, 0));
-seed('places', "W/space/$work\0Wpg_tblspc/1/$work\0L/space/location\0");
+seed('places', "W/space/$work.PG_15_202209061\0W/space/$work\0Wpg_tblspc/1/$work\0L/space/location\0");
 seed('places', "L/space/location\0W../$work\0L../location\0W/$work\0");
 seed('recovery_conf', "include 'a'\nrestore_command 'x''y\\n\\101' \nRESTORE_COMMAND=\"\"\n");

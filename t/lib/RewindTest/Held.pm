@@ -30,7 +30,7 @@ my %call = (
     patch => 'unlink@*/ballast;write@*',   # the first byte that is changed after all removals
     label => $label,
     control => $control,
-    cleanup => "$control;unlink\@*/pg_rewind.work/*",
+    cleanup => "$control;unlink\@*/pg_rewind.work*/*",
 );
 
 # What faults.c shall hold for such a step.

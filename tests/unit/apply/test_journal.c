@@ -21,14 +21,20 @@
 static Error error;
 static char journal_path[] = WORK_DIRECTORY "/" JOURNAL_NAME;
 
+#define OF_15 WORK_DIRECTORY_OF "PG_15_202209061"
+
 static const JournalEntry entries[] = {
-    {.kind = JOURNAL_WORK_DIRECTORY, .path = "/mnt/space/" WORK_DIRECTORY, .other = ""},
+    {.kind = JOURNAL_WORK_DIRECTORY, .path = "/mnt/space/" OF_15, .other = ""},
+    {.kind = JOURNAL_WORK_DIRECTORY, .path = "/of/1.0.0/" WORK_DIRECTORY, .other = ""},
     {.kind = JOURNAL_WORK_DIRECTORY, .path = "pg_wal/" WORK_DIRECTORY, .other = ""},
     {.kind = JOURNAL_REMOVE, .path = "base/5/1000", .other = ""},
     {.kind = JOURNAL_REMOVE_DIRECTORY, .path = "base/6", .other = ""},
     {.kind = JOURNAL_MAKE_DIRECTORY, .path = "base/7", .other = ""},
     {.kind = JOURNAL_MAKE_LINK, .path = "pg_tblspc/16400", .other = "/mnt/space"},
     {.kind = JOURNAL_INSTALL, .path = "base/7/1", .other = WORK_DIRECTORY "/f7"},
+    {.kind = JOURNAL_INSTALL,
+     .path = "pg_tblspc/16400/PG_15_202209061/5/1",
+     .other = "/mnt/space/" OF_15 "/f8"},
     {.kind = JOURNAL_PATCH, .path = "base/5/1001", .other = "", .size = 81920},
     {.kind = JOURNAL_RANGE,
      .path = "",
@@ -275,6 +281,10 @@ static void test_unsafe_entries(void **state)
         {.kind = JOURNAL_INSTALL, .path = "a", .other = WORK_DIRECTORY "/../b"},
         {.kind = JOURNAL_INSTALL, .path = "a", .other = "not" WORK_DIRECTORY "/b"},
         {.kind = JOURNAL_WORK_DIRECTORY, .path = "/home"},
+        {.kind = JOURNAL_WORK_DIRECTORY, .path = "/mnt/not" OF_15},
+        {.kind = JOURNAL_WORK_DIRECTORY, .path = "/mnt/" OF_15 "/f8"},
+        {.kind = JOURNAL_WORK_DIRECTORY, .path = "/mnt/" WORK_DIRECTORY ".wal"},
+        {.kind = JOURNAL_WORK_DIRECTORY, .path = "/mnt/" WORK_DIRECTORY "ing"},
         {.kind = JOURNAL_WORK_DIRECTORY, .path = "/"},
         {.kind = JOURNAL_MAKE_LINK, .path = "a"},
         {.kind = JOURNAL_RANGE, .other = WORK_DIRECTORY "/data", .offset = UINT64_MAX, .size = 2},

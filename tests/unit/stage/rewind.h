@@ -342,6 +342,7 @@ static Plan make_plan(BlockMap *map)
     Plan plan = {.entries = plan_entries,
                  .count = sizeof(plan_entries) / sizeof(plan_entries[0]),
                  .block_size = BLOCK,
+                 .version_directory = {"PG_15"},
                  .wal_directory = "pg_wal"};
 
     name_block(map, 1000, 3);

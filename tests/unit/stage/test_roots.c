@@ -32,8 +32,11 @@ static void test_one_mount(void **state)
     static PlanEntry entries[] = {{FILE_ENTRY("base/5/1006", ACTION_COPY, 1, 0)},
                                   {FILE_ENTRY("base/9/new/1", ACTION_COPY, 1, 0)},
                                   {FILE_ENTRY("pg_tblspc/16400/PG_15/5/1", ACTION_REMOVE, 0, 1)}};
-    const Plan plan = {
-        .entries = entries, .count = 3, .block_size = BLOCK, .wal_directory = "pg_wal"};
+    const Plan plan = {.entries = entries,
+                       .count = 3,
+                       .block_size = BLOCK,
+                       .wal_directory = "pg_wal",
+                       .version_directory = {"PG_15"}};
 
     (void) state;
     const Roots roots = find(&plan); /* a link to the same mount is no root */
@@ -53,8 +56,11 @@ static void test_other_mounts(void **state)
         {FILE_ENTRY("pg_tblspc/16400/PG_15/5/2", ACTION_REMOVE, 0, 1)},
         {FILE_ENTRY("pg_tblspc/16402/PG_15/5/1", ACTION_NONE, 1, 1)} /* without effect */
     };
-    const Plan plan = {
-        .entries = entries, .count = 4, .block_size = BLOCK, .wal_directory = "pg_wal"};
+    const Plan plan = {.entries = entries,
+                       .count = 4,
+                       .block_size = BLOCK,
+                       .wal_directory = "pg_wal",
+                       .version_directory = {"PG_15"}};
 
     (void) state;
     shell("rm -r target/pg_wal target/pg_tblspc/16400 && ln -s /proc target/pg_wal && "
@@ -67,7 +73,7 @@ static void test_other_mounts(void **state)
     /* The link may go before the work directory is needed for the last time. */
     assert_string_equal(root_of(&roots, "pg_tblspc/16400/PG_15/5/1")->directory, "pg_tblspc/16400");
     assert_string_equal(root_of(&roots, "pg_tblspc/16400/PG_15/5/1")->work,
-                        "/proc/" WORK_DIRECTORY);
+                        "/proc/" WORK_DIRECTORY ".PG_15");
     /* The directory itself, and what only begins like it, lie outside. */
     assert_int_equal(roots_index(&roots, "pg_tblspc/16400"), 0);
     assert_int_equal(roots_index(&roots, "pg_tblspc/164000/1"), 0);
@@ -82,16 +88,20 @@ static void test_new_tablespace_on_another_mount(void **state)
         {OTHER_ENTRY("pg_tblspc/16401", ACTION_CREATE, FILE_LINK, false),
          .link_target = "/proc/location"},
         {OTHER_ENTRY("pg_tblspc/16403", ACTION_CREATE, FILE_LINK, false), .link_target = "/proc"}};
-    const Plan plan = {
-        .entries = entries, .count = 2, .block_size = BLOCK, .wal_directory = "pg_wal"};
+    const Plan plan = {.entries = entries,
+                       .count = 2,
+                       .block_size = BLOCK,
+                       .wal_directory = "pg_wal",
+                       .version_directory = {"PG_15"}};
 
     (void) state;
     const Roots roots = find(&plan);
     assert_int_equal(roots.count, 3);
     assert_string_equal(root_of(&roots, "pg_tblspc/16401/PG_15")->directory, "/proc/location");
     assert_string_equal(root_of(&roots, "pg_tblspc/16401/PG_15")->work,
-                        "/proc/location/" WORK_DIRECTORY);
-    assert_string_equal(root_of(&roots, "pg_tblspc/16403/PG_15")->work, "/proc/" WORK_DIRECTORY);
+                        "/proc/location/" WORK_DIRECTORY ".PG_15");
+    assert_string_equal(root_of(&roots, "pg_tblspc/16403/PG_15")->work,
+                        "/proc/" WORK_DIRECTORY ".PG_15");
     assert_int_equal(roots.location_count, 2);
     assert_string_equal(roots.locations[0].link, "pg_tblspc/16401");
     assert_true(roots.locations[0].missing);
@@ -100,7 +110,8 @@ static void test_new_tablespace_on_another_mount(void **state)
 
 static void test_no_target(void **state)
 {
-    const Plan plan = {.block_size = BLOCK, .wal_directory = "pg_wal"};
+    const Plan plan = {
+        .block_size = BLOCK, .wal_directory = "pg_wal", .version_directory = {"PG_15"}};
     Roots roots;
 
     (void) state;
@@ -116,8 +127,11 @@ static bool is_usable(const char *path, const char *said)
     PlanEntry entries[] = {
         {OTHER_ENTRY("pg_tblspc/16401", ACTION_CREATE, FILE_LINK, false), .link_target = path},
         {OTHER_ENTRY("pg_tblspc/16401/PG_15", ACTION_CREATE, FILE_DIRECTORY, false)}};
-    const Plan plan = {
-        .entries = entries, .count = 2, .block_size = BLOCK, .wal_directory = "pg_wal"};
+    const Plan plan = {.entries = entries,
+                       .count = 2,
+                       .block_size = BLOCK,
+                       .wal_directory = "pg_wal",
+                       .version_directory = {"PG_15"}};
     const Roots roots = find(&plan);
     Problems problems = {.count = 0};
     char *lines;
@@ -232,6 +246,8 @@ static void test_effect(void **state)
         {{OTHER_ENTRY("postmaster.pid", ACTION_REMOVE, FILE_REGULAR, true)}, false},
         {{OTHER_ENTRY(WORK_DIRECTORY, ACTION_REMOVE, FILE_DIRECTORY, true)}, false},
         {{OTHER_ENTRY("pg_wal/" WORK_DIRECTORY "/x", ACTION_REMOVE, FILE_REGULAR, true)}, false},
+        {{OTHER_ENTRY("pg_tblspc/1/" WORK_DIRECTORY ".PG_15/x", ACTION_REMOVE, FILE_REGULAR, true)},
+         false},
         {{OTHER_ENTRY(WORK_DIRECTORY "ing", ACTION_REMOVE, FILE_REGULAR, true)}, true},
         {{OTHER_ENTRY("my" WORK_DIRECTORY, ACTION_REMOVE, FILE_REGULAR, true)}, true},
     };

@@ -7,6 +7,7 @@
 #include <sys/wait.h>
 
 static Error error;
+static const Target target = {.directory = "target", .control.catalog_version = 202209061};
 
 /* Two data directories; outside of them what "place" names. */
 static int make_clusters(void **state)
@@ -36,9 +37,9 @@ static void test_directories_inside_are_the_targets_own(void **state)
     assert_int_equal(mkdir("target/pg_wal", 0700), 0);
     assert_int_equal(mkdir("target/pg_tblspc/16400", 0700), 0); /* in place */
     assert_int_equal(mkdir("other/pg_tblspc/16400", 0700), 0);
-    assert_true(neighbours_check("target", "other", &error));
-    assert_true(neighbours_check("target", NULL, &error));
-    assert_true(neighbours_check("nowhere", "other", &error));
+    assert_true(neighbours_check(&target, "other", &error));
+    assert_true(neighbours_check(&target, NULL, &error));
+    assert_true(neighbours_check(&(Target){.directory = "nowhere"}, "other", &error));
 }
 
 static void test_links_to_places_of_its_own(void **state)
@@ -49,8 +50,8 @@ static void test_links_to_places_of_its_own(void **state)
     make_link("../../place", "other/pg_tblspc/16400");
     make_link("../../nowhere", "target/pg_tblspc/16401");
     make_link("../../nowhere", "other/pg_tblspc/16401");
-    assert_true(neighbours_check("target", "other", &error));
-    assert_true(neighbours_check("target", "target", &error));
+    assert_true(neighbours_check(&target, "other", &error));
+    assert_true(neighbours_check(&target, "target", &error));
 }
 
 static void test_a_tablespace_that_two_clusters_have(void **state)
@@ -58,18 +59,39 @@ static void test_a_tablespace_that_two_clusters_have(void **state)
     (void) state;
     make_link("../../place", "target/pg_tblspc/16400");
     make_link("../../target/../place", "other/pg_tblspc/16999");
-    assert_false(neighbours_check("target", "other", &error));
+    assert_false(neighbours_check(&target, "other", &error));
     assert_string_equal(error.message, "directory \"target/pg_tblspc/16400\" of the target belongs "
                                        "to another cluster");
     assert_string_equal(error.detail,
                         "It is also \"pg_tblspc/16999\" of the cluster in \"other\".");
 }
 
+/* In a location each version has a directory of its own; pg_wal has none. (Rule C101.) */
+static void test_a_location_of_two_versions(void **state)
+{
+    (void) state;
+    assert_int_equal(mkdir("other/global", 0700), 0);
+    make_link("../../place", "target/pg_tblspc/16400");
+    make_link("../../place", "other/pg_tblspc/16400");
+    make_data_directory("other", version_of_major(14), CONTROL_IN_PRODUCTION);
+    assert_true(neighbours_check(&target, "other", &error));
+    make_data_directory("other", version_of_major(15), CONTROL_IN_PRODUCTION);
+    assert_false(neighbours_check(&target, "other", &error));
+    assert_string_equal(error.message, "directory \"target/pg_tblspc/16400\" of the target belongs "
+                                       "to another cluster");
+
+    make_data_directory("other", version_of_major(14), CONTROL_IN_PRODUCTION);
+    make_link("../place", "target/pg_wal");
+    assert_false(neighbours_check(&target, "other", &error));
+    assert_string_equal(error.message,
+                        "directory \"target/pg_wal\" of the target belongs to another cluster");
+}
+
 static void test_wal_that_two_clusters_have(void **state)
 {
     (void) state;
     make_link("../other/pg_wal", "target/pg_wal");
-    assert_false(neighbours_check("target", "other", &error));
+    assert_false(neighbours_check(&target, "other", &error));
     assert_string_equal(error.message,
                         "directory \"target/pg_wal\" of the target belongs to another cluster");
     assert_string_equal(error.detail, "It is also \"pg_wal\" of the cluster in \"other\".");
@@ -85,7 +107,7 @@ static void test_a_server_of_this_machine(void **state)
     (void) state;
     make_link("../../place", "target/pg_tblspc/16400");
     make_link("../../place", "other/pg_tblspc/16400");
-    assert_true(neighbours_check("target", NULL, &error));
+    assert_true(neighbours_check(&target, NULL, &error));
     assert_int_equal(pipe(ready), 0);
     process = fork();
     if (process == 0)
@@ -95,11 +117,11 @@ static void test_a_server_of_this_machine(void **state)
         _exit(1);
     }
     assert_int_equal(read(ready[0], &byte, 1), 1);
-    assert_false(neighbours_check("target", NULL, &error));
+    assert_false(neighbours_check(&target, NULL, &error));
     assert_non_null(strstr(error.detail, "/other\"."));
     kill(process, SIGKILL);
     waitpid(process, NULL, 0);
-    assert_true(neighbours_check("target", NULL, &error));
+    assert_true(neighbours_check(&target, NULL, &error));
     close(ready[0]);
     close(ready[1]);
 }
@@ -112,6 +134,7 @@ int main(void)
         TEST(test_directories_inside_are_the_targets_own),
         TEST(test_links_to_places_of_its_own),
         TEST(test_a_tablespace_that_two_clusters_have),
+        TEST(test_a_location_of_two_versions),
         TEST(test_wal_that_two_clusters_have),
         TEST(test_a_server_of_this_machine),
     };
