@@ -23,13 +23,13 @@ sub make_tablespace
 
 sub is_refused
 {
-    my ($target, $source, $kind, $oid, $place) = @_;
+    my ($target, $source, $kind, $oid, $directory) = @_;
     my $before = tree($target);
     my $result = rewind($target, $source, kind => $kind);
     is($result->{status}, 1, 'refused, with status 1');
     my @errors = $result->{stderr} =~ /^pg_rewind: error: (.*)/mg;
-    is_deeply(\@errors, [ qq{tablespace "pg_tblspc/$oid" of the source is missing: nothing is in "$place"} ],
-        'the only error names the tablespace and its place') or diag($result->{stderr});
+    is_deeply(\@errors, [ qq{tablespace "pg_tblspc/$oid" of the source is missing: nothing is in "$directory"} ],
+        'the only error names the tablespace and its directory') or diag($result->{stderr});
     like($result->{stderr},
         qr/^pg_rewind: hint: Mount its volume on the source's host, then run pg_rewind again\. If it is lost, drop the tablespace there; if pg_tablespace does not have it, remove the link\.$/m,
         'the hint says what to do');
@@ -78,6 +78,7 @@ each_version(sub {
     my ($oid, $dropped) = map { $source->query("SELECT oid FROM pg_tablespace WHERE spcname = '$_'") } qw(space
         dropped);
     my $place = readlink $source->path("pg_tblspc/$oid");
+    my ($directory) = glob "$place/PG_*";    # of its server
     for my $kind (qw(server directory))
     {
         subtest("source is a $kind", sub {
@@ -85,11 +86,13 @@ each_version(sub {
             $source->sql('CHECKPOINT');
             $source->stop if $kind eq 'directory';
             rename($place, "$place.away") or die;
-            subtest('its link leads nowhere', sub { is_refused($copy, $source, $kind, $oid, $place) });
+            subtest('its link leads nowhere', sub { is_refused($copy, $source, $kind, $oid, $directory) });
             mkdir $place or die;
-            subtest('it is an empty directory', sub { is_refused($copy, $source, $kind, $oid, $place) });
+            subtest('it is an empty directory', sub { is_refused($copy, $source, $kind, $oid, $directory) });
             mkdir "$place/lost+found" or die;
-            subtest('it is an empty file system', sub { is_refused($copy, $source, $kind, $oid, $place) });
+            subtest('it is an empty file system', sub { is_refused($copy, $source, $kind, $oid, $directory) });
+            must_run([ 'mkdir', '-p', "$place/PG_9.0_201008051/5" ]);
+            subtest("it has another server's directory", sub { is_refused($copy, $source, $kind, $oid, $directory) });
             must_run([ 'rm', '-r', $place ]);
             rename("$place.away", $place) or die;
             # What only root may read is in the way of nobody: of the file system, or beside the server's directory.

@@ -304,36 +304,22 @@ bool listing_of_source(Source *source, const Version *version, Listing *listing,
     return ok;
 }
 
-/* True if a tablespace holds a file or directory. Every server creates a directory in its
- * tablespace; lost+found does not count. */
-static bool has_content(const Listing *listing, const char *tablespace)
-{
-    const ListedFile *file = listing_find(listing, tablespace);
-    const ListedFile *end = listing->files + listing->count;
-
-    for (; file != NULL && file < end && strncmp(file->path, tablespace, strlen(tablespace)) == 0;
-         file++)
-    {
-        const char *name = relpath_below(file->path, tablespace);
-
-        if (name != NULL && strcmp(name, "lost+found") != 0)
-            return true;
-    }
-    return false;
-}
-
-const ListedLink *listing_missing_tablespace(const Listing *listing)
+const ListedLink *listing_missing_tablespace(const Listing *listing, const VersionDirectory *own)
 {
     for (size_t i = 0; i < listing->link_count; i++)
     {
-        if (relpath_is_tablespace(listing->links[i].path) &&
-            !has_content(listing, listing->links[i].path))
-            return &listing->links[i];
+        AUTO_BUFFER Buffer directory = {0};
+        const ListedLink *link = &listing->links[i];
+
+        if (relpath_is_tablespace(link->path) &&
+            listing_find(listing, path_in(&directory, link->path, own->name)) == NULL)
+            return link;
     }
     return NULL;
 }
 
-bool listing_check_complete(const Listing *listing, const Version *version, Error *error)
+bool listing_check_complete(const Listing *listing, const Version *version,
+                            const VersionDirectory *own, Error *error)
 {
     const char *const directories[] = {"base",
                                        "global",
@@ -342,6 +328,7 @@ bool listing_check_complete(const Listing *listing, const Version *version, Erro
                                        version->wal_directory,
                                        version->xact_directory};
     const ListedFile *file = listing_find(listing, "PG_VERSION");
+    AUTO_BUFFER Buffer directory = {0};
     const ListedLink *missing;
 
     if (file == NULL || file->type != FILE_REGULAR)
@@ -353,12 +340,12 @@ bool listing_check_complete(const Listing *listing, const Version *version, Erro
         if (found == NULL || found->type != FILE_DIRECTORY)
             return error_set(error, ERROR_FAILED, "source file list lacks \"%s\"", directories[i]);
     }
-    missing = listing_missing_tablespace(listing);
+    missing = listing_missing_tablespace(listing, own);
     if (missing == NULL)
         return true;
     error_set(error, ERROR_FAILED,
               "tablespace \"%s\" of the source is missing: nothing is in \"%s\"", missing->path,
-              missing->target);
+              path_in(&directory, missing->target, own->name));
     error_detail(error, "By this list the target would have no file of this tablespace either.");
     return error_hint(error,
                       "Mount its volume on the source's host, then run pg_rewind again. If it "

@@ -87,16 +87,17 @@ MUST_CHECK bool listing_of_source(Source *source, const Version *version, Listin
                                   Error *error);
 MUST_CHECK bool listing_of_target(const Target *target, Listing *listing, Error *error);
 /*
- * The first tablespace link that has nothing below it: its location is absent or empty, for example
- * because its volume is not mounted. NULL if every tablespace has content. A server may have
- * dropped the tablespace during the listing: then a second listing lacks the link. (Rule C82.)
+ * The first tablespace link without the server's own directory below it, which every server makes
+ * there: the location's volume may not be mounted. NULL if every tablespace has it. A server may
+ * have dropped the tablespace during the listing: then a second listing lacks the link. (Rule C82.)
  */
-const ListedLink *listing_missing_tablespace(const Listing *listing);
+const ListedLink *listing_missing_tablespace(const Listing *listing, const VersionDirectory *own);
 
-/* Fails if the source's listing lacks a file that every data directory has, or the content of a
- * tablespace: a plan from such a listing would remove the target's files. (Rule C84.) */
+/* Fails if the source's listing lacks a file that every data directory has, or a tablespace's
+ * directory, whose name is own: a plan from such a listing would remove the target's files. (Rule
+ * C84.) */
 MUST_CHECK bool listing_check_complete(const Listing *listing, const Version *version,
-                                       Error *error);
+                                       const VersionDirectory *own, Error *error);
 void listing_free(Listing *listing);
 /* The listed file with this path; NULL if the listing lacks the path. */
 const ListedFile *listing_find(const Listing *listing, const char *path);

@@ -21,6 +21,7 @@ static bool list_side(void *context, size_t item, Error *error)
     const Sides *sides = context;
     Source *source = sides->clusters->source;
     const Version *version = sides->clusters->shape.version;
+    const VersionDirectory *own = &sides->clusters->target.control.version_directory;
 
     if (item != 0)
         return listing_of_target(&sides->clusters->target, sides->target, error);
@@ -28,13 +29,13 @@ static bool list_side(void *context, size_t item, Error *error)
         return false;
     /* A tablespace that the source drops while it is listed seems to be empty: the second list does
      * not have it. */
-    if (source->is_server && listing_missing_tablespace(sides->source) != NULL)
+    if (source->is_server && listing_missing_tablespace(sides->source, own) != NULL)
     {
         listing_free(sides->source);
         if (!listing_of_source(source, version, sides->source, error))
             return false;
     }
-    return listing_check_complete(sides->source, version, error);
+    return listing_check_complete(sides->source, version, own, error);
 }
 
 /*

@@ -182,6 +182,8 @@ static void test_all_is_in_directories(void **state)
     }
 }
 
+static const VersionDirectory own = {"PG_15"};
+
 static void test_what_every_source_has(void **state)
 {
     VisitedFile files[] = {{"PG_VERSION", FILE_REGULAR, 3, NULL, false, 0, 0, false},
@@ -196,7 +198,7 @@ static void test_what_every_source_has(void **state)
 
     (void) state;
     assert_true(list_files(files, 7, &listing));
-    assert_true(listing_check_complete(&listing, version_of_major(15), &error));
+    assert_true(listing_check_complete(&listing, version_of_major(15), &own, &error));
     listing_free(&listing);
     for (int i = 0; i < 7; i++)
     {
@@ -204,7 +206,7 @@ static void test_what_every_source_has(void **state)
 
         files[i].path = "other";
         assert_true(list_files(files, 7, &listing));
-        assert_false(listing_check_complete(&listing, version_of_major(15), &error));
+        assert_false(listing_check_complete(&listing, version_of_major(15), &own, &error));
         snprintf(message, sizeof(message), "source file list lacks \"%s\"", name);
         assert_string_equal(error.message, message);
         listing_free(&listing);
@@ -212,12 +214,12 @@ static void test_what_every_source_has(void **state)
     }
     files[1].type = FILE_REGULAR;
     assert_true(list_files(files, 7, &listing));
-    assert_false(listing_check_complete(&listing, version_of_major(15), &error));
+    assert_false(listing_check_complete(&listing, version_of_major(15), &own, &error));
     listing_free(&listing);
 }
 
-/* A tablespace behind a link has a directory, unless its volume is not mounted; what sorts between
- * the two, or belongs to the file system, is not in it. */
+/* In a tablespace behind a link its server has a directory, unless the volume is not mounted; what
+ * sorts between the two, or is of the file system or of another server, is none. */
 static void test_tablespaces_have_content(void **state)
 {
     VisitedFile files[] = {
@@ -238,18 +240,18 @@ static void test_tablespaces_have_content(void **state)
 
     (void) state;
     assert_true(list_files(files, 13, &listing));
-    assert_null(listing_missing_tablespace(&listing));
-    assert_true(listing_check_complete(&listing, version_of_major(15), &error));
+    assert_null(listing_missing_tablespace(&listing, &own));
+    assert_true(listing_check_complete(&listing, version_of_major(15), &own, &error));
     listing_free(&listing);
-    for (size_t count = 12; count < 14; count++)
+    for (size_t i = 0; i < 3; i++)
     {
-        files[12].path = "pg_tblspc/16/lost+found";
-        assert_true(list_files(files, count, &listing));
-        assert_string_equal(listing_missing_tablespace(&listing)->path, "pg_tblspc/16");
-        assert_false(listing_check_complete(&listing, version_of_major(15), &error));
+        files[12].path = i == 1 ? "pg_tblspc/16/lost+found" : "pg_tblspc/16/PG_14";
+        assert_true(list_files(files, i == 0 ? 12 : 13, &listing));
+        assert_string_equal(listing_missing_tablespace(&listing, &own)->path, "pg_tblspc/16");
+        assert_false(listing_check_complete(&listing, version_of_major(15), &own, &error));
         assert_string_equal(
             error.message,
-            "tablespace \"pg_tblspc/16\" of the source is missing: nothing is in \"/place\"");
+            "tablespace \"pg_tblspc/16\" of the source is missing: nothing is in \"/place/PG_15\"");
         listing_free(&listing);
     }
 }
