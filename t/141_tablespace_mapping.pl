@@ -139,7 +139,7 @@ each_version(sub {
         my $result = go_on($held);
         is($result->{status}, 0, 'pg_rewind succeeds') or diag($result->{stderr});
         like($result->{stderr},
-            qr/^pg_rewind: the source has copied a database, created a tablespace or dropped a replication origin in the meantime: starting again$/m,
+            qr/^pg_rewind: the source has copied a database, created a tablespace, dropped a replication origin or logged changes without page images in the meantime: starting again$/m,
             'with a new plan');
         is(content_of($source->dir . '/tablespace'), $before, 'the source\'s tablespaces are as they were');
         is(place_of($copy, 'made_meanwhile', $source), "$copy->{dir}/tablespace/meanwhile",

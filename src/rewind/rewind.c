@@ -181,8 +181,9 @@ static void add_fetched(Run *run)
 /*
  * Set run->start, planned, next_start and staged. A dry run ends with the plan.
  *
- * If the source copies a database or creates a tablespace in the meantime, the plan is out of date
- * when its files are staged: discard plan and stage, and plan again for a start after this change.
+ * If the source's WAL has a new hazard for replay in the meantime (replay_hazard_find), the plan is
+ * out of date when its files are staged: discard plan and stage, and plan again for a start after
+ * this hazard.
  * Problems found by the plan are an error, and nothing is staged.
  */
 static bool plan_and_stage(Run *run, Error *error)
@@ -215,8 +216,8 @@ static bool plan_and_stage(Run *run, Error *error)
             return false;
         if (!run->staged.obsolete)
             break;
-        log_info("the source has copied a database, created a tablespace or dropped a replication "
-                 "origin in the meantime: starting again");
+        log_info("the source has copied a database, created a tablespace, dropped a replication "
+                 "origin or logged changes without page images in the meantime: starting again");
         add_fetched(run);
         stage_abandon(run->staged.stage);
         stage_free(run->staged.stage);

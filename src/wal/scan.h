@@ -93,9 +93,9 @@ typedef struct SegmentContent
     BlockMap *rebuilt;     /* blocks whose first record here writes them whole, so that their old
                               content does not matter; NULL: the stream does not ask for such blocks */
     bool rebuilds;         /* recovery is certain to replay this segment, so `rebuilt` is filled */
-    BlockMap *vm_blocks;   /* blocks of visibility maps that records change; NULL if `rebuilt` is */
+    BlockMap *vm_blocks;   /* blocks of visibility maps that records change; NULL if `blocks` is */
     BlockMap *vm_reads;    /* subset of vm_blocks: replay of the first record here reads the block;
-                              NULL if `rebuilt` is */
+                              NULL if `blocks` is */
     Lsn vm_read_lsn;       /* LSN of the last record that reads a block of vm_reads */
     Buffer checkpoints;    /* ScanCheckpoint */
     Buffer databases;      /* ScanDatabase */
@@ -132,6 +132,10 @@ MUST_CHECK SegmentContent *segment_content_read(const WalStream *stream, uint64_
                                                 Lsn floor, Lsn divergence, Error *error);
 void segment_content_destroy(SegmentContent *content); /* NULL is allowed */
 
+/* Bytes of memory of a segment's maps, before scan_take_maps. `rebuilt` does not count: a scan that
+ * asks for it keeps no maps of single segments. */
+size_t segment_content_memory(const SegmentContent *content);
+
 /* True if a precedes b in the circular order of 32-bit transaction numbers. */
 bool xid_precedes(uint32_t a, uint32_t b);
 
@@ -159,7 +163,7 @@ typedef struct WalScan
                           can cut */
     BlockMap *rebuilt; /* blocks of those segments whose first record writes them whole; NULL: the
                           stream does not ask for them */
-    BlockMap *vm_blocks; /* changed blocks of visibility maps there; NULL if `rebuilt` is */
+    BlockMap *vm_blocks; /* changed blocks of visibility maps there */
     Lsn vm_read_lsn;     /* see ScanResult */
     size_t kept_memory;  /* bytes of memory of the maps that were not merged yet */
     uint64_t bytes_read;
@@ -243,7 +247,8 @@ typedef struct ScanResult
                           record may read other blocks than it names */
     Lsn vm_read_lsn;   /* LSN of the last record whose replay reads a block of a visibility map that
                           no earlier record changed: the record has no image of the block.
-                          LSN_INVALID: none, or the stream does not ask for `rebuilt` */
+                          LSN_INVALID: none. Unspecified if the scan has merged a segment after a
+                          later one (scan_back, or a floor after the first record read) */
     uint64_t record_count; /* number of records from the floor on */
     uint64_t wal_bytes;    /* WAL bytes that were read */
     uint64_t commit_count; /* commits from the divergence on */

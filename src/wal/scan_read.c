@@ -23,11 +23,9 @@ WalScan *scan_create(const WalStream *stream, int jobs, Lsn floor_at_most)
     scan->jobs = jobs < 1 ? 1 : jobs;
     scan->floor_at_most = floor_at_most;
     scan->blocks = blockmap_create();
+    scan->vm_blocks = blockmap_create();
     if (stream->rebuilds != NULL)
-    {
         scan->rebuilt = blockmap_create();
-        scan->vm_blocks = blockmap_create();
-    }
     return scan;
 }
 
@@ -55,11 +53,11 @@ void scan_take_maps(WalScan *scan, SegmentContent *content)
     {
         blockmap_subtract(content->rebuilt, scan->blocks);
         blockmap_merge(scan->rebuilt, content->rebuilt);
-        blockmap_subtract(content->vm_reads, scan->vm_blocks);
-        if (blockmap_block_count(content->vm_reads) > 0)
-            scan->vm_read_lsn = content->vm_read_lsn;
-        blockmap_merge(scan->vm_blocks, content->vm_blocks);
     }
+    blockmap_subtract(content->vm_reads, scan->vm_blocks);
+    if (blockmap_block_count(content->vm_reads) > 0)
+        scan->vm_read_lsn = content->vm_read_lsn;
+    blockmap_merge(scan->vm_blocks, content->vm_blocks);
     blockmap_merge(scan->blocks, content->blocks);
     blockmap_destroy(content->blocks);
     blockmap_destroy(content->rebuilt);
@@ -72,7 +70,7 @@ void scan_take_maps(WalScan *scan, SegmentContent *content)
  * the first record that was read. */
 static void hand_over_maps(WalScan *scan, SegmentContent *content)
 {
-    const size_t memory = blockmap_memory(content->blocks);
+    const size_t memory = segment_content_memory(content);
     const bool may_be_cut =
         content->facts.segment <= wal_segment_of(&scan->stream->shape, scan->floor_at_most) &&
         (content->from == LSN_INVALID || content->from < scan->floor_at_most);
@@ -367,7 +365,7 @@ static bool complete_first(WalScan *scan, Error *error)
         return false;
     }
     if (partial->blocks != NULL)
-        scan->kept_memory -= blockmap_memory(partial->blocks);
+        scan->kept_memory -= segment_content_memory(partial);
     segment_content_destroy(partial);
     scan->segments[0] = whole;
     hand_over_maps(scan, whole);

@@ -366,7 +366,7 @@ bool scan_finish(WalScan *scan, Arena *arena, Lsn floor, Lsn divergence, ScanRes
             if (cut.segments[i]->blocks == NULL)
                 continue;
             if (cut.segments[i] == cut.whole[i])
-                scan->kept_memory -= blockmap_memory(cut.segments[i]->blocks);
+                scan->kept_memory -= segment_content_memory(cut.segments[i]);
             scan_take_maps(scan, cut.segments[i]);
         }
         sum_segments(&cut, result);

@@ -56,7 +56,7 @@ static void note_blocks(SegmentContent *content, const WalRecord *record)
             blockmap_add(content->blocks, reference->relation, reference->block) &&
             content->rebuilds && restores(reference))
             blockmap_add(content->rebuilt, reference->relation, reference->block);
-        if (reference->fork == FORK_VM && content->vm_blocks != NULL)
+        if (reference->fork == FORK_VM)
             note_map_block(content, record, reference);
         /* An insertion changes the meta page without WAL (SpGistUpdateMetaPage). */
         if (record->rmgr == RM_SPGIST && reference->fork == FORK_MAIN)
@@ -270,18 +270,22 @@ SegmentContent *segment_content_read(const WalStream *stream, uint64_t segment, 
     content->floor = floor;
     content->divergence = divergence;
     content->blocks = blockmap_create();
+    content->vm_blocks = blockmap_create();
+    content->vm_reads = blockmap_create();
     if (stream->rebuilds != NULL)
-    {
         content->rebuilt = blockmap_create();
-        content->vm_blocks = blockmap_create();
-        content->vm_reads = blockmap_create();
-    }
     if ((stream->rebuilds == NULL ||
          stream->rebuilds(stream->context, segment, &content->rebuilds, error)) &&
         wal_read_segment(stream, segment, from, visit_record, content, &content->facts, error))
         return content;
     segment_content_destroy(content);
     return NULL;
+}
+
+size_t segment_content_memory(const SegmentContent *content)
+{
+    return blockmap_memory(content->blocks) + blockmap_memory(content->vm_blocks) +
+           blockmap_memory(content->vm_reads);
 }
 
 void segment_content_destroy(SegmentContent *content)

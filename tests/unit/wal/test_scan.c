@@ -13,6 +13,7 @@
 #define SEGMENT(n) ((Lsn) (n) *SEGMENT_SIZE)
 #define JOBS 3
 #define LSN_MAX UINT64_MAX
+#define HEAP2_VISIBLE 0x40 /* access/heapam_xlog.h */
 
 static Error error;
 static Arena *arena;
@@ -411,8 +412,7 @@ static void test_wal_that_is_gone_backward(void **state)
     ScanCheckpointWanted wanted = {.before = last};
     assert_false(scan_find_checkpoint(scan, &wanted, &found, &error));
     assert_in("000000010000000000000003", error.message);
-    assert_in(said_at("could not find previous WAL record at", writer, missing),
-              error.detail);
+    assert_in(said_at("could not find previous WAL record at", writer, missing), error.detail);
     /* It may have come in the meantime. */
     writer->missing[3] = false;
     assert_false(scan_find_checkpoint(scan, &wanted, &found, &error));
@@ -642,6 +642,59 @@ static void test_nothing_is_rebuilt_beside_unknown_records(void **state)
         scan_destroy(scan);
         free(writer);
     }
+}
+
+/*
+ * The first record of a visibility map's block decides whether replay reads the block: -, a record
+ * clears bits; I, clears them, with an image; s, sets them. It is told whether or not the stream
+ * asks for rebuilt blocks. The records lie `distance` bytes apart: within a segment, in
+ * neighbouring ones, with some between. (Rule C8.)
+ */
+static void test_map_blocks_that_replay_reads(void **state)
+{
+    static const struct
+    {
+        const char *kinds;
+        bool reads;
+    } rows[] = {{"-", true},  {"I", false},   {"s", false},  {"I-", false},
+                {"-I", true}, {"s-", false},  {"-s", true},  {"s-I", false},
+                {" -", true}, {" I-", false}, {"-I-", true}, {" s-", false}};
+
+    (void) state;
+    for (size_t distance = 100; distance < 4 * SEGMENT_SIZE; distance *= 6)
+        for (size_t i = 0; i < 2 * sizeof(rows) / sizeof(rows[0]); i++)
+        {
+            WalWriter *writer = writer_create();
+            const char *kinds = rows[i / 2].kinds;
+            const Lsn from = SEGMENT(1) + WAL_LONG_HEADER_SIZE;
+            Lsn first_lsn = LSN_INVALID;
+            ScanResult result;
+            WalSegmentFacts end;
+
+            writer->stream.rebuilds = i % 2 == 0 ? writer_rebuilds : NULL;
+            for (; *kinds != '\0'; kinds++)
+            {
+                const BlockReference block = {.relation = table,
+                                              .fork = FORK_VM,
+                                              .has_image = *kinds == 'I',
+                                              .image_applies = *kinds == 'I'};
+                Lsn lsn = LSN_INVALID;
+
+                if (*kinds == 's')
+                    lsn = writer_record(writer, RM_HEAP2, HEAP2_VISIBLE, 0, &block, "data", 4);
+                else if (*kinds != ' ')
+                    lsn = writer_record(writer, RM_HEAP, HEAP_DELETE, 0, &block, "data", 4);
+                if (first_lsn == LSN_INVALID)
+                    first_lsn = lsn;
+                writer_filler(writer, distance);
+            }
+            WalScan *scan = forward(writer, from, from, 2, &end);
+            finish(scan, from, from, &result);
+            if (result.vm_read_lsn != (rows[i / 2].reads ? first_lsn : LSN_INVALID))
+                fail_msg("%s, %zu bytes apart", rows[i / 2].kinds, distance);
+            scan_destroy(scan);
+            free(writer);
+        }
 }
 
 static void test_a_low_floor_is_exact_where_it_was_announced(void **state)
@@ -962,6 +1015,7 @@ int main(void)
         cmocka_unit_test(test_rebuilt_blocks),
         cmocka_unit_test(test_what_an_archive_has_is_not_relied_on),
         cmocka_unit_test(test_nothing_is_rebuilt_beside_unknown_records),
+        cmocka_unit_test(test_map_blocks_that_replay_reads),
         cmocka_unit_test(test_a_low_floor_is_exact_where_it_was_announced),
         cmocka_unit_test(test_commits_count_from_the_divergence_on),
         cmocka_unit_test(test_transaction_numbers_are_circular),
