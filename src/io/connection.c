@@ -126,7 +126,6 @@ static const NewerOption newer_options[] = {
     {"sslnegotiation", "PGSSLNEGOTIATION", 17, NULL, NULL},
     {"min_protocol_version", "PGMINPROTOCOLVERSION", 18, NULL, NULL},
     {"max_protocol_version", "PGMAXPROTOCOLVERSION", 18, NULL, NULL},
-    {"servicefile", NULL, 18, NULL, NULL},
     {"sslkeylogfile", NULL, 18, NULL, NULL},
     {"scram_client_key", NULL, 18, NULL, NULL},
     {"scram_server_key", NULL, 18, NULL, NULL},
@@ -134,6 +133,7 @@ static const NewerOption newer_options[] = {
     {"oauth_client_id", NULL, 18, NULL, NULL},
     {"oauth_client_secret", NULL, 18, NULL, NULL},
     {"oauth_scope", NULL, 18, NULL, NULL},
+    {"servicefile", NULL, 19, NULL, NULL},
     {"oauth_ca_file", "PGOAUTHCAFILE", 19, NULL, NULL},
 };
 

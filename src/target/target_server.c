@@ -121,7 +121,7 @@ static void append_neutral_options(Buffer *conninfo)
         {"gssencmode", "prefer"},
         {"require_auth", ""},
         {"min_protocol_version", "3.0"},
-        {"max_protocol_version", "latest"},
+        {"max_protocol_version", "3.0"}, /* servers before February 2018 refuse a higher one */
         {"sslmode", "prefer"},
         {"sslnegotiation", "postgres"},
         {"sslcertmode", "allow"},
