@@ -31,7 +31,7 @@ sub raised_by_R
     my $result = rewinds($rewound, $source, options => [qw(--early-start -R --no-sync)]);
     unlike($result->{stderr}, qr/may stop during recovery/, 'with -R there is nothing to warn of');
     like($result->{stderr},
-        qr/^pg_rewind: -R writes limits that are at least the source's, since a hot standby does not start with lower ones: max_(?:connections \(90, needed: 150|prepared_transactions \(0, needed: 8)\)$/m,
+        qr/^pg_rewind: -R writes limits that are at least the source's, since a standby does not start with lower ones: max_(?:connections \(90, needed: 150|prepared_transactions \(0, needed: 8)\)$/m,
         'since it writes them');
     rejoins($rewound, $source, recovery_written => 1, no_promotion => 1, quick => 1);
     $rewound->discard;

@@ -61,7 +61,7 @@ sub has_limits
 
 my $follows = qr/^pg_rewind: the target follows the source: standby /m;
 my $low =
-    qr/^pg_rewind: error: the target's server would not start as a hot standby: its limits are lower than the source's$/m;
+    qr/^pg_rewind: error: the target's server would not start as a standby: its limits are lower than the source's$/m;
 
 # The target's own configuration.
 sub kept
@@ -85,7 +85,7 @@ sub kept
 
     my $pid = $target->postmaster_pid;
     my $writes =
-        qr/^pg_rewind: -R writes limits that are at least the source's, since a hot standby does not start with lower ones: \Q@{[ pairs($version, '%1$s (%2$d, needed: %3$d)') ]}\E$/m;
+        qr/^pg_rewind: -R writes limits that are at least the source's, since a standby does not start with lower ones: \Q@{[ pairs($version, '%1$s (%2$d, needed: %3$d)') ]}\E$/m;
     ends(rejoin('--keep-config', '-n'), 0, 'a dry run of --rejoin', $writes) if $written;
     my $result = rejoin('--keep-config');
     if ($written)
@@ -118,7 +118,7 @@ sub kept
     fresh('by_hand');
     my %limit = limits($version);
     ends(of_target('--keep-config', '--no-sync'), 0, 'without -R',
-        qr/^pg_rewind: hint: Before the server starts: the target's server would not start as a hot standby: its limits are lower than the source's\. \Q@{[ pairs($version, '%1$s (%2$d, needed: %3$d)') ]}\E\. Set them/m);
+        qr/^pg_rewind: hint: Before the server starts: the target's server would not start as a standby: its limits are lower than the source's\. \Q@{[ pairs($version, '%1$s (%2$d, needed: %3$d)') ]}\E\. Set them/m);
     append($target->last_settings, join '', map { "$_ = $limit{$_}\n" } sort keys %limit);
     rejoins($target, $source, no_promotion => 1, quick => 1);
 

@@ -165,6 +165,9 @@
         /* utils/misc/guc.c, later guc_tables.c, guc_parameters.dat */                             \
         .hot_standby_by_default = (v) >= 1000,                                                     \
         .locks_by_default = (v) >= 1900 ? 128 : 64,                                                \
+        .origins_setting = (v) >= 1800 ? "max_active_replication_origins"                          \
+                           : (v) >= 905 ? "max_replication_slots" : NULL,                          \
+        .origins_by_default = (v) >= 1000 ? 10 : 0,                                                \
         .has_jit = (v) >= 1100,                                                                    \
         .keeps_two_checkpoints = (v) < 1100, /* CreateCheckPoint, access/transam/xlog.c */         \
         .has_sha256 = (v) >= 1100,           /* catalog/pg_proc.dat */                             \

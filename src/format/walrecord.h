@@ -28,6 +28,7 @@
 /* catalog/pg_control.h; in 9.3 and 9.4 the opcode of all full-page images. */
 #define XLOG_FPI_FOR_HINT 0xA0
 #define SMGR_TRUNCATE 0x20    /* catalog/storage_xlog.h */
+#define REPLORIGIN_SET 0x00   /* replication/origin.h, XLOG_REPLORIGIN_SET */
 #define REPLORIGIN_DROP 0x10  /* replication/origin.h, XLOG_REPLORIGIN_DROP */
 #define HEAP_OPCODE_MASK 0x70 /* access/heapam_xlog.h, 9.3 to 19 */
 #define HEAP_NEWPAGE_OLD 0x50 /* access/heapam_xlog.h, 9.3 and 9.4 */
@@ -86,6 +87,7 @@ typedef struct WalRecord
     uint8_t info;
     uint8_t rmgr;
     uint8_t block_count;
+    uint16_t origin; /* number of the replication origin of the transaction; 0: none */
     BlockReference blocks[WAL_RECORD_BLOCKS_MAX];
     const uint8_t *data; /* main data of the record */
     uint32_t data_size;

@@ -260,7 +260,11 @@ static const char *take_fragments(const Version *version, uint32_t block_size, F
         if (field == NULL)
             return "record with invalid length";
         if (id < FRAGMENT_DATA_LONG)
+        {
+            if (id == FRAGMENT_ORIGIN)
+                record->origin = load_u16(field);
             continue;
+        }
         record->data_size = id == FRAGMENT_DATA_SHORT ? field[0] : load_u32(field);
         fragments->announced += record->data_size;
         return NULL;
@@ -303,6 +307,7 @@ bool walrecord_decode(const Version *version, uint32_t block_size, const uint8_t
                             "incorrect resource manager data checksum in record");
     record->end = LSN_INVALID;
     record->block_count = 0;
+    record->origin = 0;
     wrong = version->old_wal ? old_record_take_blocks(version, block_size, bytes, record)
                              : take_blocks_and_data(version, block_size, bytes, record);
     return wrong == NULL || error_record(version, record->lsn, error, wrong);

@@ -139,7 +139,7 @@ static bool fetch_replay(Chooser *chooser, const StartDecision *decision, Error 
         find_unknown_level(chooser, &chain);
         find_unknown_timeline(chooser);
     }
-    memcpy(start->limits, hazard->limits, sizeof(start->limits));
+    start->needed = hazard->needed;
     start->opens_later = start_opening(&start->chosen, &chain, start->wal_end) == OPENING_LATER;
     blockmap_destroy(start->rebuilt);
     start->rebuilt = scan->rebuilt;
@@ -857,7 +857,7 @@ bool recovery_start_choose(const StartInput *input, Arena *arena, RecoveryStart 
     StartDecision decision;
     bool chosen;
 
-    memcpy(start->limits, input->source->control.limits, sizeof(start->limits));
+    memcpy(start->needed.limits, input->source->control.limits, sizeof(start->needed.limits));
     if (input->changes != NULL)
         start->changes = input->changes->scanned;
     else

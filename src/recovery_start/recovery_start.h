@@ -111,8 +111,9 @@ typedef struct ReplayHazard
      */
     Lsn former_limits_lsn; /* last record that needs a higher max_connections, or another limit,
                               than the source has now */
-    uint32_t limits[LIMITS_MAX]; /* settings that replay needs (index: version_limit); at least the
-                                    source's */
+    NeededLimits needed; /* settings that replay needs: limits, at least the source's; origins that
+                            this WAL names, with those of the file that the server loads before it,
+                            0 if the WAL names none */
     Lsn origin_drop_lsn; /* last drop of a replication origin that replay needs up to there, in
                             addition to those that the source has now */
 } ReplayHazard;
@@ -177,8 +178,8 @@ typedef struct RecoveryStart
     BlockMap *made_before; /* relfilenodes that the source created or dropped between the early
                               start and a late one; by summaries, which do not tell creation from
                               change, changed ones too; NULL if none were read */
-    uint32_t limits[LIMITS_MAX]; /* settings that replay of this WAL needs (index: version_limit) */
-    AdviceList advice;           /* warnings of replay from this start; they were printed */
+    NeededLimits needed;   /* settings that replay of this WAL needs: ReplayHazard.needed */
+    AdviceList advice;     /* warnings of replay from this start; they were printed */
     const ScanPrepared *prepared; /* PREPARE records in the source's WAL from the start on */
     size_t prepared_count;
     BlockMap *owned_blocks; /* map that this struct frees: changes.blocks, if it is not

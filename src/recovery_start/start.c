@@ -1,6 +1,7 @@
 #include "recovery_start/recovery_start.h"
 
 #include "base/log.h"
+#include "format/origins.h"
 #include "target/tablespace_mapping.h"
 
 #include <string.h>
@@ -310,7 +311,7 @@ static void find_former_limits(const Control *source, const Control *target,
     Lsn last_prepared = LSN_INVALID;
     size_t prepared = 0;
 
-    memcpy(hazard->limits, source->limits, sizeof(hazard->limits));
+    memcpy(hazard->needed.limits, source->limits, sizeof(hazard->needed.limits));
     for (size_t i = 0; i < chain->parameter_count; i++)
         for (uint32_t k = 0; k < count; k++)
         {
@@ -318,8 +319,8 @@ static void find_former_limits(const Control *source, const Control *target,
 
             if (limit > source->limits[k])
                 hazard->former_limits_lsn = chain->parameters[i].lsn;
-            if (limit > hazard->limits[k])
-                hazard->limits[k] = limit;
+            if (limit > hazard->needed.limits[k])
+                hazard->needed.limits[k] = limit;
         }
     if (chain->parameter_count == 0 || target->limits[of_prepared] <= source->limits[of_prepared])
         return;
@@ -331,47 +332,39 @@ static void find_former_limits(const Control *source, const Control *target,
         return;
     if (last_prepared > hazard->former_limits_lsn)
         hazard->former_limits_lsn = last_prepared;
-    if (target->limits[of_prepared] > hazard->limits[of_prepared])
-        hazard->limits[of_prepared] = target->limits[of_prepared];
-}
-
-/* CheckPointReplicationOrigin, replication/logical/origin.c, 9.5 to 19: a magic number,
- * then the number and position of each origin in use, then a CRC. */
-#define ORIGINS_FILE "pg_logical/replorigin_checkpoint"
-#define ORIGINS_FILE_MAX ((size_t) 16 * 65536 + 64)
-#define ORIGINS_HEADER 4
-#define ORIGINS_ITEM 16
-
-static bool is_in_use(const Buffer *file, uint16_t origin)
-{
-    for (size_t at = ORIGINS_HEADER; at + ORIGINS_ITEM <= file->size; at += ORIGINS_ITEM)
-        if (load_u16(file->bytes + at) == origin)
-            return true;
-    return false;
+    if (target->limits[of_prepared] > hazard->needed.limits[of_prepared])
+        hazard->needed.limits[of_prepared] = target->limits[of_prepared];
 }
 
 /*
+ * Count the replication origins of the file that the server loads and of the WAL that it replays:
+ * it has a place for each number until the drop of this origin is replayed, and stops if there are
+ * fewer places (replorigin_advance, replication/logical/origin.c). (Rule S22.)
+ *
  * Find the last drop of a replication origin that the source's file lacks. The rewound target
  * begins with the origins of this file, written at the source's last checkpoint or restartpoint.
  * Replay needs one more slot for each other origin that an older commit names, until it replays the
  * drop of this origin; on the source the drop had freed the slot for an origin of the file. (Rule
  * C40.)
  */
-static bool find_dropped_origins(const Clusters *clusters, const ScanResult *chain, Lsn *last,
-                                 Error *error)
+static bool find_origins(const Clusters *clusters, const ScanResult *chain, ReplayHazard *hazard,
+                         Error *error)
 {
     AUTO_BUFFER Buffer file = {0};
     bool found;
 
-    *last = LSN_INVALID;
-    if (chain->origin_drop_count == 0)
+    if (chain->origin_count == 0 && chain->origin_drop_count == 0)
         return true;
-    if (!clusters->source->operations->read_file(clusters->source, ORIGINS_FILE, ORIGINS_FILE_MAX,
-                                                 &file, &found, error))
+    if (!clusters->source->operations->read_file(clusters->source, ORIGINS_PATH,
+                                                 ORIGINS_FILE_SIZE_MAX, &file, &found, error))
         return false;
+    hazard->needed.origins = origins_count(file.size);
+    for (size_t i = 0; i < chain->origin_count; i++)
+        if (!origins_has(&file, chain->origins[i]))
+            hazard->needed.origins++;
     for (size_t i = 0; i < chain->origin_drop_count; i++)
-        if (!is_in_use(&file, chain->origin_drops[i].origin))
-            *last = chain->origin_drops[i].lsn;
+        if (!origins_has(&file, chain->origin_drops[i].origin))
+            hazard->origin_drop_lsn = chain->origin_drops[i].lsn;
     return true;
 }
 
@@ -410,7 +403,7 @@ bool replay_hazard_find(const Clusters *clusters, const SourceState *state, cons
     *hazard = (ReplayHazard){.tablespaces_exist = hazard->tablespaces_exist,
                              .former_limits_lsn = LSN_INVALID};
     find_former_limits(&state->control, &clusters->target.control, chain, hazard);
-    if (!find_dropped_origins(clusters, chain, &hazard->origin_drop_lsn, error) ||
+    if (!find_origins(clusters, chain, hazard, error) ||
         !find_copies(clusters, state, options->jobs, stream, chain, hazard, error))
         return false;
     find_tablespaces(clusters, options->tablespaces, chain, hazard);

@@ -27,6 +27,17 @@ void run_begin_phase(Run *run, RunPhase phase)
     run->phase_begin = now;
 }
 
+/* The limits that a standby needs by what is known so far. */
+static NeededLimits needed_limits(const Run *run)
+{
+    NeededLimits needed = standby_limits_of(&run->source_state.control);
+    const NeededLimits own = standby_limits_of(&run->session.clusters.target.control);
+
+    (void) standby_limits_raise(run->planned.known ? &run->start.needed : &own, &needed);
+    (void) standby_limits_raise(&run->staged.needed, &needed);
+    return needed;
+}
+
 /* Set run->next_start: what the target's server will find at its next start, with the target
  * rewound as planned, or, without a plan, as it is. Fails only if the source is lost. */
 static bool find_next_start(Run *run, Error *error)
@@ -34,11 +45,11 @@ static bool find_next_start(Run *run, Error *error)
     const Session *session = &run->session;
     const Planned *planned = &run->planned;
     const Control *control = &session->clusters.target.control;
-    uint32_t limits[LIMITS_MAX] = {0};
+    const bool source_known = session->clusters.source_history.count > 0;
+    const NeededLimits needed = source_known ? needed_limits(run) : (NeededLimits){0};
     const NextStartInput input = {.clusters = &session->clusters,
                                   .control = planned->known ? &run->source_state.control : control,
-                                  .limits =
-                                      session->clusters.source_history.count > 0 ? limits : NULL,
+                                  .needed = source_known ? &needed : NULL,
                                   .plan = planned->known ? &planned->plan : NULL,
                                   .source_files = &planned->source_files,
                                   .standby_settings = run->standby_settings,
@@ -48,9 +59,6 @@ static bool find_next_start(Run *run, Error *error)
                                   .slots_dropped = session->options->drop_slots};
     NextStart *next = arena_allocate(session->arena, sizeof(*next));
 
-    standby_limits_raise(control->version, run->source_state.control.limits, limits);
-    standby_limits_raise(control->version, planned->known ? run->start.limits : control->limits,
-                         limits);
     if (!next_start_find(&input, session->arena, next, error))
         return false;
     run->next_start = next;
@@ -178,6 +186,21 @@ static void add_fetched(Run *run)
     sum->compared_bytes += more->compared_bytes;
 }
 
+/* The source may need higher limits, or more replication origins, since the plan was made: find the
+ * next start again if so. (Rule S22.) */
+static bool raise_limits(Run *run, Error *error)
+{
+    NeededLimits needed = run->next_start->needed;
+
+    if (!standby_limits_raise(&run->staged.needed, &needed))
+        return true;
+    if (!find_next_start(run, error))
+        return false;
+    if (run->next_start->limits_written)
+        standby_limits_log(&run->next_start->low_limits);
+    return true;
+}
+
 /*
  * Set run->start, planned, next_start and staged. A dry run ends with the plan.
  *
@@ -225,6 +248,8 @@ static bool plan_and_stage(Run *run, Error *error)
         if (!source_state_read_again(clusters->source, &run->staged.source, &source, error))
             return false;
     }
+    if (!raise_limits(run, error))
+        return false;
     /* Save the diverged WAL now: the commit removes it from the target. */
     if ((options->save_diverged_wal != NULL &&
          !saved_wal_write(options->save_diverged_wal, clusters, &session->target_wal->stream,

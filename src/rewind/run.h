@@ -70,7 +70,8 @@ typedef struct Staged
     Lsn source_end;     /* the source's WAL is staged up to here */
     Lsn min_recovery_point;         /* minRecoveryPoint that the rewound target's pg_control gets */
     Timeline min_recovery_timeline; /* timeline of min_recovery_point; 0 until both are known */
-    AdviceList advice; /* warnings of what was found when all was staged; they were printed */
+    NeededLimits needed; /* settings that replay of the staged WAL needs: ReplayHazard.needed */
+    AdviceList advice;   /* warnings of what was found when all was staged; they were printed */
 } Staged;
 
 /* --save-lost-rows: what was written. */

@@ -1,6 +1,7 @@
 #include "standby/next_start.h"
 
 #include "base/array.h"
+#include "format/origins.h"
 #include "format/settings.h"
 #include "io/file.h"
 #include "standby/listening.h"
@@ -95,7 +96,8 @@ static bool note_if_lost(RewoundTarget *rewound, const Error *error)
 }
 
 /* Read a file of the source. Returns false if the file cannot be read, or if the source is lost. */
-static bool read_source_file(RewoundTarget *rewound, const char *path, Buffer *content, bool *found)
+static bool read_source_file(RewoundTarget *rewound, const char *path, size_t limit,
+                             Buffer *content, bool *found)
 {
     Source *source = rewound->input.clusters->source;
     Error error = {0};
@@ -111,8 +113,7 @@ static bool read_source_file(RewoundTarget *rewound, const char *path, Buffer *c
             return false;
     }
     return rewound->source_lost.kind != ERROR_RETRY &&
-           (source->operations->read_file(source, path, SETTINGS_FILE_SIZE_MAX, content, found,
-                                          &error) ||
+           (source->operations->read_file(source, path, limit, content, found, &error) ||
             note_if_lost(rewound, &error));
 }
 
@@ -125,7 +126,7 @@ static bool read_rewound_file(void *context, const char *path, Buffer *content, 
     *found = false;
     if (find_owner(rewound, path) == OWNER_TARGET)
         return rewound->present.read(rewound->present.context, path, content, found);
-    return read_source_file(rewound, path, content, found);
+    return read_source_file(rewound, path, SETTINGS_FILE_SIZE_MAX, content, found);
 }
 
 /* SettingsReader.list for the rewound target. */
@@ -248,7 +249,8 @@ static bool file_differs(RewoundTarget *rewound, const PlanEntry *entry)
     return entry->action != ACTION_COPY || !entry->on_target ||
            entry->source_size != entry->target_size ||
            !present->read(present->context, entry->path, &former, &found_former) ||
-           !read_source_file(rewound, entry->path, &now, &found_now) || former.size != now.size ||
+           !read_source_file(rewound, entry->path, SETTINGS_FILE_SIZE_MAX, &now, &found_now) ||
+           former.size != now.size ||
            (now.size > 0 && memcmp(former.bytes, now.bytes, now.size) != 0);
 }
 
@@ -442,16 +444,60 @@ static void describe_recovery(const RewoundTarget *rewound, const Settings *reco
         check_used_slot(rewound, slot, written != NULL && written->slot_is_made, next);
 }
 
-/* Find limits that are too low for a start as a hot standby. None if a cluster manager sets them.
+static uint64_t size_of_target_file(const RewoundTarget *rewound, const char *path)
+{
+    AUTO_BUFFER Buffer full = {0};
+    struct stat status;
+    bool found;
+
+    path_in(&full, rewound->input.clusters->target.directory, path);
+    return file_lstat(buffer_string(&full), &status, &found, NULL) && found
+               ? (uint64_t) status.st_size
+               : 0;
+}
+
+/*
+ * Returns the number of replication origins that the server needs room for by the files: those of
+ * the file that it loads. A target that is not rewound has its own file, and will replay WAL that
+ * names the origins of the source's. (Rule S22.)
  */
-static void find_low_limits(const Target *target, const Settings *now, const uint32_t *needed,
+static uint32_t count_origins(RewoundTarget *rewound, bool will_be_rewound)
+{
+    const Plan *plan = rewound->input.plan;
+    const FileOwner owner = plan != NULL ? find_owner(rewound, ORIGINS_PATH) : OWNER_NONE;
+    AUTO_BUFFER Buffer content = {0};
+    uint64_t of_source = 0, of_target = 0;
+    bool found;
+
+    if (plan == NULL)
+    {
+        if (rewound->input.clusters->source != NULL &&
+            read_source_file(rewound, ORIGINS_PATH, ORIGINS_FILE_SIZE_MAX, &content, &found))
+            of_source = content.size;
+    }
+    else if (owner == OWNER_SOURCE)
+        of_source = listing_find(rewound->input.source_files, ORIGINS_PATH)->size;
+    if (plan != NULL ? owner == OWNER_TARGET : !will_be_rewound)
+        of_target = size_of_target_file(rewound, ORIGINS_PATH);
+    return origins_count(of_source > of_target ? of_source : of_target);
+}
+
+/* Find limits that are too low for a start as a standby, by `needed` and the files. None if a
+ * cluster manager sets them. */
+static void find_low_limits(RewoundTarget *rewound, bool will_be_rewound, NeededLimits *needed,
                             LowLimits *low)
 {
+    const Target *target = &rewound->input.clusters->target;
+    const Version *version = target->control.version;
     const Manager *manager = find_manager(target);
 
     low->count = 0;
-    if (needed != NULL && (manager == NULL || !manager->sets_limits))
-        standby_limits_find(target->control.version, now, needed, low);
+    if (manager != NULL && manager->sets_limits)
+        return;
+    if (version->origins_setting != NULL)
+        (void) standby_limits_raise(
+            &(NeededLimits){.origins = count_origins(rewound, will_be_rewound)}, needed);
+    standby_limits_find(version, &rewound->now, needed, low);
 }
 
 /* Returns a delay's value, which may have a unit; NULL if it is 0 or not set. */
@@ -566,7 +612,11 @@ bool next_start_find(const NextStartInput *input, Arena *arena, NextStart *next,
     *next = (NextStart){.advice.arena = arena};
     next->summarizes_wal = setting_is_on(settings_value(now, "summarize_wal"));
     next->archives_always = archives_always(now);
-    find_low_limits(&input->clusters->target, now, input->limits, &next->low_limits);
+    if (input->needed != NULL)
+    {
+        next->needed = *input->needed;
+        find_low_limits(&rewound, input->plan != NULL, &next->needed, &next->low_limits);
+    }
     set_written(input, next, now);
     if (input->plan != NULL)
     {
@@ -619,16 +669,15 @@ static void foretell(const Options *options, const Clusters *clusters, ExpectedS
 
 /* Find the limits that will be too low. The source's limits are needed; by a target that is not
  * rewound, which keeps its pg_control, the limits in this file as well. */
-static void find_foretold_limits(const RewoundTarget *rewound, const Clusters *clusters,
+static void find_foretold_limits(RewoundTarget *rewound, const Clusters *clusters,
                                  ExpectedStart expected, LowLimits *low)
 {
-    const Version *version = clusters->shape.version;
-    uint32_t needed[LIMITS_MAX] = {0};
+    NeededLimits needed = standby_limits_of(&expected.source->control);
+    const NeededLimits own = standby_limits_of(&clusters->target.control);
 
-    standby_limits_raise(version, expected.source->control.limits, needed);
     if (!expected.rewound)
-        standby_limits_raise(version, clusters->target.control.limits, needed);
-    find_low_limits(&clusters->target, &rewound->now, needed, low);
+        (void) standby_limits_raise(&own, &needed);
+    find_low_limits(rewound, expected.rewound, &needed, low);
 }
 
 bool next_start_archives(const Options *options, const Clusters *clusters, Arena *arena,
@@ -657,7 +706,7 @@ bool next_start_limits(const Options *options, const Clusters *clusters, Expecte
 /* Advise on the configuration and the archive of the expected start. Returns the restore_command if
  * it was not run to look into the archive; otherwise NULL. */
 static const char *advise_on_start(const Options *options, const Clusters *clusters,
-                                   ExpectedStart expected, const RewoundTarget *rewound,
+                                   ExpectedStart expected, RewoundTarget *rewound,
                                    const StartSettings *start, AdviceList *list)
 {
     const bool written = !is_kept_by_options(options->keep, "recovery.conf");

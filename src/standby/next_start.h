@@ -52,7 +52,8 @@ typedef struct NextStart
                              WAL */
     bool recovery_conf;   /* the server reads recovery.conf (up to 11) */
     const char *conninfo; /* primary_conninfo without its password, or NULL */
-    LowLimits low_limits; /* limits that are too low for a start as a hot standby */
+    NeededLimits needed;  /* limits that the standby needs; zeros if not known */
+    LowLimits low_limits; /* limits that are too low for a start as a standby */
     bool limits_written;  /* -R raises low_limits */
     bool archives_always; /* archive_mode = always; false if not known */
     bool summarizes_wal;  /* summarize_wal = on; false if not known */
@@ -67,13 +68,13 @@ typedef struct NextStart
 /* Input of next_start_find. */
 typedef struct NextStartInput
 {
-    const Clusters *clusters; /* both clusters; the source may not have been reached */
-    const Control *control;   /* without a plan the target's pg_control; with a plan the source's,
-                                 from which the rewind makes the target's new one */
-    const uint32_t *limits;   /* limits that a hot standby needs to replay the WAL; NULL if
-                                 not known */
-    const Plan *plan;         /* plan of the rewind; NULL: no rewind, the target keeps its
-                                 files */
+    const Clusters *clusters;   /* both clusters; the source may not have been reached */
+    const Control *control;     /* without a plan the target's pg_control; with a plan the source's,
+                                   from which the rewind makes the target's new one */
+    const NeededLimits *needed; /* limits that a standby needs to replay the WAL; what its files
+                                   need is found out. NULL: not known */
+    const Plan *plan;           /* plan of the rewind; NULL: no rewind, the target keeps its
+                                   files */
     const Listing *source_files; /* files from which the plan was made; NULL without a plan */
     const StandbySettings *standby_settings; /* settings that -R writes; NULL: no -R, or not
                                                 known */
@@ -125,7 +126,7 @@ typedef struct ExpectedStart
 MUST_CHECK bool next_start_check(const Options *options, const Clusters *clusters,
                                  ExpectedStart expected, AdviceList *list, Error *error);
 
-/* Find the limits that are too low for a hot standby in the configuration of the expected start,
+/* Find the limits that are too low for a standby in the configuration of the expected start,
  * including limits that -R will raise. A target of a cluster manager that sets the limits has none.
  * Fails only if the source is lost. */
 MUST_CHECK bool next_start_limits(const Options *options, const Clusters *clusters,

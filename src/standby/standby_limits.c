@@ -2,33 +2,55 @@
 
 #include "base/log.h"
 
-void standby_limits_raise(const Version *version, const uint32_t *limits, uint32_t *needed)
+NeededLimits standby_limits_of(const Control *control)
 {
-    for (uint32_t i = 0; i < version_limit_count(version); i++)
-        if (limits[i] > needed[i])
-            needed[i] = limits[i];
+    NeededLimits needed = {0};
+
+    for (uint32_t i = 0; i < version_limit_count(control->version); i++)
+        needed.limits[i] = control->limits[i];
+    return needed;
 }
 
-void standby_limits_find(const Version *version, const Settings *settings, const uint32_t *needed,
-                         LowLimits *low)
+static bool raise_number(uint32_t more, uint32_t *needed)
+{
+    if (more <= *needed)
+        return false;
+    *needed = more;
+    return true;
+}
+
+bool standby_limits_raise(const NeededLimits *more, NeededLimits *needed)
+{
+    bool raised = raise_number(more->origins, &needed->origins);
+
+    for (uint32_t i = 0; i < LIMITS_MAX; i++)
+        raised |= raise_number(more->limits[i], &needed->limits[i]);
+    return raised;
+}
+
+static void add_if_low(const Settings *settings, ServerLimit limit, uint32_t needed, LowLimits *low)
+{
+    const char *value = settings_value(settings, limit.name);
+    int64_t configured = limit.by_default;
+    const bool known = value != NULL ? setting_integer(value, &configured) : !settings->incomplete;
+
+    /* No server starts with a negative one. */
+    if (known && configured >= 0 && configured < needed)
+        low->items[low->count++] = (LowLimit){limit.name, (uint32_t) configured, needed};
+}
+
+void standby_limits_find(const Version *version, const Settings *settings,
+                         const NeededLimits *needed, LowLimits *low)
 {
     const char *hot_standby = settings_value(settings, "hot_standby");
 
     low->count = 0;
-    if (hot_standby != NULL ? !setting_is_on(hot_standby) : !version->hot_standby_by_default)
-        return;
-    for (uint32_t i = 0; i < version_limit_count(version); i++)
-    {
-        const ServerLimit limit = version_limit(version, i);
-        const char *value = settings_value(settings, limit.name);
-        int64_t configured = limit.by_default;
-        const bool known =
-            value != NULL ? setting_integer(value, &configured) : !settings->incomplete;
-
-        /* No server starts with a negative one. */
-        if (known && configured >= 0 && configured < needed[i])
-            low->items[low->count++] = (LowLimit){limit.name, (uint32_t) configured, needed[i]};
-    }
+    if (hot_standby != NULL ? setting_is_on(hot_standby) : version->hot_standby_by_default)
+        for (uint32_t i = 0; i < version_limit_count(version); i++)
+            add_if_low(settings, version_limit(version, i), needed->limits[i], low);
+    if (version->origins_setting != NULL)
+        add_if_low(settings, (ServerLimit){version->origins_setting, version->origins_by_default},
+                   needed->origins, low);
 }
 
 void standby_limits_append(const LowLimits *low, Buffer *text)
@@ -44,7 +66,7 @@ void standby_limits_log(const LowLimits *low)
 
     standby_limits_append(low, &text);
     if (low->count > 0)
-        log_info("-R writes limits that are at least the source's, since a hot standby does not "
+        log_info("-R writes limits that are at least the source's, since a standby does not "
                  "start with lower ones: %s",
                  buffer_string(&text));
 }

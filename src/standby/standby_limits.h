@@ -1,8 +1,13 @@
 /*
- * Limits that must be at least as high on a hot standby as on its source: connections, processes,
- * prepared transactions, locks. They size the memory in which replay tracks the source's
- * transactions. A server does not start if its own limit is lower than the one in pg_control
- * (CheckRequiredParameterValues, access/transam/xlog.c, from 15 on xlogrecovery.c).
+ * Limits that must be at least as high on a standby as what it replays needs.
+ *
+ * A hot standby: connections, processes, prepared transactions, locks. They size the memory in
+ * which replay tracks the source's transactions. A server does not start if its own limit is lower
+ * than the one in pg_control (CheckRequiredParameterValues, access/transam/xlog.c, from 15 on
+ * xlogrecovery.c).
+ *
+ * Any standby: replication origins. The server loads those of its file before recovery, and stops
+ * if there is no room for one (StartupReplicationOrigin, replication/logical/origin.c). (Rule S22.)
  */
 #ifndef STANDBY_STANDBY_LIMITS_H
 #define STANDBY_STANDBY_LIMITS_H
@@ -19,21 +24,24 @@ typedef struct LowLimit
 
 typedef struct LowLimits
 {
-    LowLimit items[LIMITS_MAX];
+    LowLimit items[LIMITS_MAX + 1];
     size_t count;
 } LowLimits;
 
-/* Raise each value of `needed` to that in `limits` if the latter is higher. Both arrays have an
- * item for each limit of the version. */
-void standby_limits_raise(const Version *version, const uint32_t *limits, uint32_t *needed);
+/* The limits in this pg_control, which a hot standby needs. */
+NeededLimits standby_limits_of(const Control *control);
+
+/* Raise each number of *needed to that in *more if the latter is higher. Returns true if it raised
+ * any. */
+bool standby_limits_raise(const NeededLimits *more, NeededLimits *needed);
 
 /*
- * Find the limits in these settings that are too low for a hot standby; none with hot_standby off.
- * A limit that is not set has its default. It counts as unknown, and is not listed, if a
- * configuration file could not be read.
+ * Find the limits in these settings that are too low for a standby. With hot_standby off only those
+ * count that any standby needs. A limit that is not set has its default. It counts as unknown, and
+ * is not listed, if a configuration file could not be read.
  */
-void standby_limits_find(const Version *version, const Settings *settings, const uint32_t *needed,
-                         LowLimits *low);
+void standby_limits_find(const Version *version, const Settings *settings,
+                         const NeededLimits *needed, LowLimits *low);
 
 /* Append "NAME (CONFIGURED, needed: NEEDED), ..." */
 void standby_limits_append(const LowLimits *low, Buffer *text);

@@ -152,7 +152,7 @@ void start_advise_on_limits(const StartSettings *start, const LowLimits *low, Ad
                                   "source; or keep the target's configuration: --keep-config."
                                 : "Set them at least as high in the target's configuration, where "
                                   "the file that sets them is kept."),
-               "the target's server would not start as a hot standby: its limits are lower than "
+               "the target's server would not start as a standby: its limits are lower than "
                "the source's\n%s.",
                buffer_string(&limits));
 }

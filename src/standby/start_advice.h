@@ -43,7 +43,7 @@ void start_advise_on_unread(const StartSettings *start, AdviceList *list);
  * one. */
 void start_advise_on_no_file(const StartSettings *start, AdviceList *list);
 
-/* Advise on limits that are too low for a hot standby; nothing if all are high enough. */
+/* Advise on limits that are too low for a standby; nothing if all are high enough. */
 void start_advise_on_limits(const StartSettings *start, const LowLimits *low, AdviceList *list);
 
 /* Advise on WAL that would lead recovery away from the source. timeline: the source's. */

@@ -106,6 +106,7 @@ typedef struct SegmentContent
     Buffer parameters;     /* ScanParameters */
     Buffer hint_images;    /* Lsn: see ScanResult */
     Buffer origin_drops;   /* ScanOriginDrop */
+    Buffer origins;        /* u32: numbers of replication origins, each once; see ScanResult */
     Lsn first_work_lsn;    /* LSN of the first record that is not of RM_XLOG; LSN_INVALID: none */
     Lsn last_work_lsn;     /* LSN of the last record that is not of RM_XLOG; LSN_INVALID: none */
     bool hint_image_noted; /* hint_images has one since the server's last start: further ones are
@@ -272,6 +273,9 @@ typedef struct ScanResult
     size_t hint_image_count;
     ScanOriginDrop *origin_drops;
     size_t origin_drop_count;
+    uint32_t *origins; /* numbers of the replication origins whose progress replay notes, ascending,
+                          each once */
+    size_t origin_count;
     Lsn first_work_lsn; /* LSN of the first record that is not of RM_XLOG; LSN_INVALID: none */
     bool full_page_writes_off; /* a checkpoint or an FPW_CHANGE record says that full_page_writes
                                   was off */

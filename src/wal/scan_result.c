@@ -259,6 +259,18 @@ static void *join_lists(const Cut *cut, Arena *arena, size_t offset, size_t item
 #define JOIN(list, type, count)                                                                    \
     join_lists(cut, arena, offsetof(SegmentContent, list), sizeof(type), (count))
 
+static void join_origins(const Cut *cut, Arena *arena, ScanResult *result)
+{
+    size_t count;
+    uint32_t *origins = JOIN(origins, uint32_t, &count);
+
+    qsort(origins, count, sizeof(uint32_t), compare_u32);
+    result->origins = origins;
+    for (size_t i = 0; i < count; i++)
+        if (i == 0 || origins[i] != origins[i - 1])
+            origins[result->origin_count++] = origins[i];
+}
+
 /* The arena's items outlive the segments; strings are copied. */
 static void join_all_lists(const Cut *cut, Arena *arena, ScanResult *result)
 {
@@ -282,6 +294,7 @@ static void join_all_lists(const Cut *cut, Arena *arena, ScanResult *result)
     result->parameters = JOIN(parameters, ScanParameters, &result->parameter_count);
     result->hint_images = JOIN(hint_images, Lsn, &result->hint_image_count);
     result->origin_drops = JOIN(origin_drops, ScanOriginDrop, &result->origin_drop_count);
+    join_origins(cut, arena, result);
     for (size_t i = 0; i < result->tablespace_count; i++)
         if (result->tablespaces[i].path != NULL)
             result->tablespaces[i].path = arena_strdup(arena, result->tablespaces[i].path);

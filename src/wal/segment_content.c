@@ -1,9 +1,16 @@
 #include "wal/scan.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #define XLOG_NEXTOID 0x30   /* catalog/pg_control.h; the number is all its data */
 #define SPGIST_META_BLOCK 0 /* SPGIST_METAPAGE_BLKNO, access/spgist_private.h */
+
+/* replication/origin.h: DoNotReplicateId, which is no origin; the size of xl_replorigin_drop, which
+ * is a number; where the number is in xl_replorigin_set. */
+#define ORIGIN_NOT_REPLICATED 0xFFFF
+#define ORIGIN_DROP_SIZE 2
+#define ORIGIN_SET_NUMBER 8
 
 /* Append an item to one of the lists. */
 #define NOTE(list, type, ...) buffer_append((list), &(type){__VA_ARGS__}, sizeof(type))
@@ -143,6 +150,28 @@ static void note_parameters(SegmentContent *content, const WalRecord *record, co
     buffer_append(&content->parameters, &parameters, sizeof(parameters));
 }
 
+/* Note a replication origin whose progress replay notes (replorigin_advance). */
+static void note_origin(SegmentContent *content, uint32_t origin)
+{
+    if (origin == 0 || origin == ORIGIN_NOT_REPLICATED)
+        return;
+    for (size_t at = content->origins.size; at > 0; at -= sizeof(uint32_t))
+        if (memcmp(content->origins.bytes + at - sizeof(uint32_t), &origin, sizeof(uint32_t)) == 0)
+            return;
+    NOTE(&content->origins, uint32_t, origin);
+}
+
+static void note_origin_record(SegmentContent *content, const WalRecord *record)
+{
+    const uint8_t opcode = walrecord_opcode(record);
+
+    if (opcode == REPLORIGIN_DROP && record->data_size >= ORIGIN_DROP_SIZE)
+        NOTE(&content->origin_drops, ScanOriginDrop, .lsn = record->lsn,
+             .origin = load_u16(record->data));
+    if (opcode == REPLORIGIN_SET && record->data_size >= ORIGIN_SET_NUMBER + sizeof(uint16_t))
+        note_origin(content, load_u16(record->data + ORIGIN_SET_NUMBER));
+}
+
 static void note_event(SegmentContent *content, const WalRecord *record, const WalEvent *event)
 {
     switch (event->kind)
@@ -159,9 +188,11 @@ static void note_event(SegmentContent *content, const WalRecord *record, const W
         break;
     case WAL_EVENT_COMMIT:
     case WAL_EVENT_ABORT:
+        note_origin(content, record->origin);
         note_transaction_end(content, record, event);
         break;
     case WAL_EVENT_PREPARE:
+        note_origin(content, record->origin);
         NOTE(&content->prepared, ScanPrepared, .lsn = record->lsn, .xid = event->xid,
              .gid = keep_string(content, event->gid, event->gid_size));
         break;
@@ -250,10 +281,8 @@ static bool visit_record(void *context, const WalRecord *record, Error *error)
             content->first_work_lsn = record->lsn;
         content->last_work_lsn = record->lsn;
     }
-    if (record->rmgr == RM_REPLORIGIN && walrecord_opcode(record) == REPLORIGIN_DROP &&
-        record->data_size >= sizeof(uint16_t)) /* xl_replorigin_drop, replication/origin.h */
-        NOTE(&content->origin_drops, ScanOriginDrop, .lsn = record->lsn,
-             .origin = load_u16(record->data));
+    if (record->rmgr == RM_REPLORIGIN)
+        note_origin_record(content, record);
     /* Hardly any record gets further. */
     if (record->rmgr > RM_STANDBY && !(record->info & XLR_SPECIAL_REL_UPDATE))
         return true;
@@ -305,6 +334,7 @@ void segment_content_destroy(SegmentContent *content)
     buffer_free(&content->parameters);
     buffer_free(&content->hint_images);
     buffer_free(&content->origin_drops);
+    buffer_free(&content->origins);
     arena_destroy(content->strings);
     free(content);
 }

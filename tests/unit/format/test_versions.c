@@ -310,6 +310,18 @@ static void limits_have_the_names_of_their_version(void **state)
     }
 }
 
+static void replication_origins_have_a_setting_of_their_own_since_18(void **state)
+{
+    (void) state;
+    assert_null(version_of_server_number(90400)->origins_setting);
+    assert_string_equal(version_of_server_number(90600)->origins_setting, "max_replication_slots");
+    assert_int_equal(version_of_server_number(90600)->origins_by_default, 0);
+    assert_string_equal(version_of_server_number(170000)->origins_setting, "max_replication_slots");
+    assert_int_equal(version_of_server_number(170000)->origins_by_default, 10);
+    assert_string_equal(version_of_server_number(180000)->origins_setting,
+                        "max_active_replication_origins");
+}
+
 static void lsns_are_printed_as_their_server_does(void **state)
 {
     char text[LSN_TEXT_SIZE];
@@ -332,6 +344,7 @@ int main(void)
         cmocka_unit_test(rows_are_found_by_their_numbers),
         cmocka_unit_test(the_row_of_a_fork),
         cmocka_unit_test(limits_have_the_names_of_their_version),
+        cmocka_unit_test(replication_origins_have_a_setting_of_their_own_since_18),
         cmocka_unit_test(lsns_are_printed_as_their_server_does),
     };
 

@@ -361,6 +361,7 @@ static void the_top_level_xid_came_with_14(void **state)
     assert_true(parse_made(version_of_major(14), 10, 0, body, sizeof(body), &record, &error));
     assert_int_equal(record.data_size, 1);
     assert_int_equal(record.data[0], 9);
+    assert_int_equal(record.origin, 1);
     assert_int_equal(record.block_count, 0);
 }
 

@@ -4,6 +4,7 @@
 #include "../../every_version.h"
 #include "target.h"
 
+#include "format/origins.h"
 #include "standby/next_start.h"
 
 #define FILES_MAX 16
@@ -131,6 +132,34 @@ static bool advises(const NextStart *next, const char *text)
         if (strncmp(next->advice.items[i].text, text, strlen(text)) == 0)
             return true;
     return false;
+}
+
+/* Of the file that the target will have: 8 bytes, and 16 for each origin. */
+static void test_room_for_replication_origins(void **state)
+{
+    const NeededLimits needed = {.origins = 1}; /* of the WAL */
+    Case c;
+    NextStart next;
+
+    (void) state;
+    begin(&c, 15);
+    assert_true(mkdir("source/pg_logical", 0700) == 0 && mkdir("target/pg_logical", 0700) == 0);
+    c.input.needed = &needed;
+    add(&c, ORIGINS_PATH, "magic and CRC, then 32 more bytes, 40", "");
+    c.of_source[0].size = 40;
+    add(&c, "postgresql.conf", "max_replication_slots = 1\n", "max_replication_slots = 2\n");
+    next = find(&c);
+    assert_int_equal(next.needed.origins, 2);
+    assert_int_equal(next.low_limits.count, 1);
+    assert_string_equal(next.low_limits.items[0].name, "max_replication_slots");
+    assert_int_equal(next.low_limits.items[0].configured, 1);
+    assert_int_equal(next.low_limits.items[0].needed, 2);
+    begin(&c, 15);
+    c.input.needed = &needed;
+    c.input.plan = NULL; /* the source's are needed as well as the target's */
+    next = find(&c);
+    assert_int_equal(next.needed.origins, 1);
+    assert_int_equal(next.low_limits.count, 0);
 }
 
 /* A target that was not rewound has what it has. */
@@ -276,6 +305,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_settings_that_differ, make_directories,
                                         remove_directories),
         cmocka_unit_test_setup_teardown(test_kept_configuration, make_directories,
+                                        remove_directories),
+        cmocka_unit_test_setup_teardown(test_room_for_replication_origins, make_directories,
                                         remove_directories),
         cmocka_unit_test_setup_teardown(test_without_a_plan, make_directories, remove_directories),
         cmocka_unit_test_setup_teardown(test_wal_for_archive_only, make_directories,

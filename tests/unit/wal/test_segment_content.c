@@ -37,6 +37,32 @@ static Lsn write_commit(WalWriter *writer, uint32_t xid, uint32_t subxid, int64_
                          subxid != 0 ? 20 : 8);
 }
 
+/* A transaction's end or PREPARE that came from a replication origin. */
+static void write_of_origin(WalWriter *writer, uint8_t opcode, uint16_t origin)
+{
+    const size_t size = opcode == 0x10 ? 200 : 8;
+    Buffer body = {0}, record = {0};
+
+    buffer_append_u8(&body, 253);
+    buffer_append_u16(&body, origin);
+    buffer_append_u8(&body, 255);
+    buffer_append_u8(&body, (uint8_t) size);
+    for (size_t i = 0; i < size; i++)
+        buffer_append_u8(&body, opcode == 0x10 && i == writer->shape.version->twophase_gid_size_offset);
+    encode_record(writer, RM_XACT, opcode, 700, &body, &record);
+    writer->last = writer_put(writer, record.bytes, record.size, record.size);
+    buffer_free(&body);
+    buffer_free(&record);
+}
+
+static void write_origin_set(WalWriter *writer, uint16_t origin)
+{
+    uint8_t bytes[16] = {0}; /* xl_replorigin_set: remote_lsn, node_id, force */
+
+    put_u16(bytes + 8, origin);
+    writer_record(writer, RM_REPLORIGIN, REPLORIGIN_SET, 0, NULL, bytes, sizeof(bytes));
+}
+
 static Lsn write_running(WalWriter *writer, uint32_t oldest)
 {
     uint8_t bytes[24] = {0};
@@ -280,6 +306,33 @@ static void test_only_the_first_unknown_is_kept(void **state)
     free(writer);
 }
 
+/* What replay notes the progress of: each number once. */
+static void test_replication_origins(void **state)
+{
+    static const uint32_t expected[] = {3, 7, 4, 5};
+    WalWriter *writer = writer_create();
+    const uint8_t dropped[2] = {9, 0};
+
+    (void) state;
+    write_of_origin(writer, 0x00, 3);
+    write_of_origin(writer, 0x20, 7);
+    write_of_origin(writer, 0x10, 4);
+    write_of_origin(writer, 0x00, 3);
+    write_commit(writer, 701, 0, 5);
+    write_of_origin(writer, 0x00, 0xFFFF); /* DoNotReplicateId */
+    write_origin_set(writer, 7);
+    write_origin_set(writer, 5);
+    writer_record(writer, RM_REPLORIGIN, REPLORIGIN_DROP, 0, NULL, dropped, sizeof(dropped));
+    SegmentContent *content = read_from(writer, 1, LSN_INVALID, LSN_INVALID, LSN_INVALID);
+    assert_int_equal(ITEM_COUNT(content->origins, uint32_t), 4);
+    for (size_t i = 0; i < 4; i++)
+        assert_int_equal(ITEM(content->origins, uint32_t, i), expected[i]);
+    assert_int_equal(ITEM_COUNT(content->origin_drops, ScanOriginDrop), 1);
+    assert_int_equal(ITEM(content->origin_drops, ScanOriginDrop, 0).origin, 9);
+    segment_content_destroy(content);
+    free(writer);
+}
+
 static void test_order_of_transaction_numbers(void **state)
 {
     (void) state;
@@ -301,6 +354,7 @@ int main(void)
         cmocka_unit_test(test_bad_wal),
         cmocka_unit_test(test_a_segment_that_cannot_be_read),
         cmocka_unit_test(test_only_the_first_unknown_is_kept),
+        cmocka_unit_test(test_replication_origins),
         cmocka_unit_test(test_order_of_transaction_numbers),
     };
 
