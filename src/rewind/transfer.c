@@ -394,7 +394,6 @@ bool transfer_make(const Session *session, const Planned *planned, const Recover
     wal.stage = staged->stage;
     if (!stage_and_prove(session, &wal, staged, &hazard, error))
         return false;
-    staged->needed = hazard.needed;
     hazardous = hazard.found && !(hazard.copies_are_identical && start->copies_are_replayed);
     /* A checkpoint that came in the meantime is a start past it. */
     lacks_origins = hazard.origin_drop_lsn != LSN_INVALID && !session->options->early_start &&
