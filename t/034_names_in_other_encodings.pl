@@ -1,10 +1,11 @@
 # All names in the report are UTF-8, whatever the encoding of their database, and the report's queries find the rows in
 # it. Where a name cannot be written in UTF-8 as it is, there is no query, and the report says so. The script of
-# --save-lost-rows connects to databases by their names as they are, and leaves out what it cannot name.
+# --save-lost-rows connects to databases by their names as they are, and leaves out what it cannot name. Its texts are
+# converted to the characters that the server would convert them to, or not at all.
 #
 #   source   ──┬── rows as they were
-#   target     └── "lost": rows updated in databases of five encodings
-# (Rule L12.)
+#   target     └── "lost": rows updated in databases of seven encodings
+# (Rules L12, L32.)
 
 use strict;
 use warnings;
@@ -12,7 +13,7 @@ use lib 't/lib';
 use Encode ();
 use JSON::PP ();
 use RewindTest;
-use RewindTest::LostRows qw(run_script);
+use RewindTest::LostRows qw(run_script saved_rows);
 
 # All strings here are bytes.
 my $replaced = "\xEF\xBF\xBD";
@@ -25,8 +26,10 @@ my %tables = (
     japan => [ 'EUC_JP', '予定' ],
     ascii => [ 'SQL_ASCII', 'tablé' ],
     bytes => [ 'SQL_ASCII', "tabl\xE9", "tabl$replaced" ],    # its encoding is not known
-    # the C library has no table of it that is equal to the server's
+    # the C library has no table of these that is equal to the server's
     rare => [ 'EUC_JIS_2004', '朝', $replaced x 2 ],
+    viet => [ 'WIN1258', 'tablé', "tabl$replaced" ],
+    hebrew => [ 'WIN1255', 'לוח', $replaced x 3 ],
     $of_utf8 => [ 'LATIN1', 'tablé' ],
     $of_latin => [ 'LATIN1', 'tablé' ],
 );
@@ -54,7 +57,8 @@ sub prepare
         $primary->sql(qq{CREATE DATABASE "$database" ENCODING '$tables{$database}[0]' TEMPLATE template0}, $database
             eq $of_latin ? 'latin' : 'postgres');
         in_database($primary, $database,
-            q{CREATE TABLE %s AS SELECT id, 'common'::text AS note FROM generate_series(1, 9) id});
+            q{CREATE TABLE flags (flag boolean, note text);
+            CREATE TABLE %s AS SELECT id, 'common'::text AS note FROM generate_series(1, 9) id});
     }
     return;
 }
@@ -136,8 +140,11 @@ each_version(sub {
         cluster => { settings => 'max_prepared_transactions = 5' },
         target => sub {
             my ($primary) = @_;
-            in_database($primary, $_, q{UPDATE %s SET note = 'lost' WHERE id = 3; CREATE TABLE made ()})
-                for keys %tables;
+            in_database($primary, $_,
+                q{UPDATE %s SET note = 'lost' WHERE id = 3; CREATE TABLE made ();
+                INSERT INTO flags VALUES (true, 'data')}) for keys %tables;
+            # two characters, which iconv composes to one; the server does not
+            $primary->sql(qq{SET client_encoding = 'UTF8'; UPDATE flags SET note = 'a\xCC\x81'}, 'viet');
             $primary->sql(qq{BEGIN; CREATE TABLE t (); PREPARE TRANSACTION 'pr\xE9pared'}, 'latin');
         });
     for my $database (sort keys %tables)
@@ -148,11 +155,16 @@ each_version(sub {
     my $directory = $target->dir . '/lost';
     mkdir $directory;
     report($target, $source, 'postgres', "--save-lost-rows=$directory", '--report=text');
-    my ($sql) = glob("$directory/*.sql");
+    my ($sql, $jsonl) = map { glob "$directory/*.$_" } qw(sql jsonl);
+    my @flags = grep { $_->{table} eq 'public.flags' } map { @{ $_->{changes} } } @{ (saved_rows($jsonl))[0] };
+    is(join(' ', map { join '/', map { $_->[2] } @{ $_->{new} } } grep { $_->{kind} eq 'I' } @flags),
+        join(' ', ('true/data') x keys %tables), 'each database has its values to the last letter');
+    is(join(' ', map { @{ $_->{new}[1] }[ 2, 3 ] } grep { $_->{kind} eq 'U' } @flags), '61ec binary',
+        'characters that would be composed stay bytes');
     is(run_script($source, $sql), '', 'the script of the lost rows ends without a word');
     is(join(' ', map { hexadecimal($_) } grep { in_database($source, $_, 'SELECT note FROM %s WHERE id = 3')
         eq 'common' } sort keys %tables),
-        'bytes ' . hexadecimal($of_latin) . ' rare',
+        'bytes ' . hexadecimal($of_latin) . ' hebrew rare viet',
         'it finds all tables and databases but those whose names are not UTF-8');
     $_->discard for $source, $target;
     subtest('all databases have LATIN1' => sub { one_encoding($version) });

@@ -8,16 +8,17 @@ iconv_t encoding_open(uint32_t number)
 {
     /*
      * Names in iconv of the encodings in pg_enc2name_tbl (common/encnames.c). SQL_ASCII and UTF8
-     * have none. The server converts EUC_JP like EUC-JP-MS, not like EUC-JP. For encodings whose
-     * table in iconv differs from the server's (EUC_JIS_2004, MULE_INTERNAL), only ASCII is
-     * converted.
+     * have none. The server converts EUC_JP like EUC-JP-MS, not like EUC-JP. Rule L32: for
+     * encodings that iconv converts to other characters than the server (EUC_JIS_2004,
+     * MULE_INTERNAL, WIN1258, WIN1255), only ASCII is converted. For the last two, iconv also keeps
+     * back a letter that it could compose with the next one.
      */
     static const char *const names[] = {
         NULL,         "EUC-JP-MS", "EUC-CN", "EUC-KR",  "EUC-TW",     "ASCII",      NULL,
         "ASCII",      "LATIN1",    "LATIN2", "LATIN3",  "LATIN4",     "LATIN5",     "LATIN6",
-        "LATIN7",     "LATIN8",    "LATIN9", "LATIN10", "CP1256",     "CP1258",     "CP866",
+        "LATIN7",     "LATIN8",    "LATIN9", "LATIN10", "CP1256",     "ASCII",      "CP866",
         "CP874",      "KOI8-R",    "CP1251", "CP1252",  "ISO-8859-5", "ISO-8859-6", "ISO-8859-7",
-        "ISO-8859-8", "CP1250",    "CP1253", "CP1254",  "CP1255",     "CP1257",     "KOI8-U"};
+        "ISO-8859-8", "CP1250",    "CP1253", "CP1254",  "ASCII",      "CP1257",     "KOI8-U"};
 
     iconv_t conversion;
 
