@@ -2,7 +2,7 @@
 # the rights of that one alone. A transaction that touched tables of two says so. Code that a third one could change is
 # not called, unless a variable of psql says that it may be.
 #
-# The attacker owns a table, and a type that a table of bob has.
+# The attacker owns a table, and types that tables of bob have: a domain, also as a field of a composite type.
 # (Rules L17, L24.)
 
 use strict;
@@ -15,9 +15,13 @@ use RewindTest::LostRows;
 my $tables = <<'END';
 CREATE TABLE mallory.t (id integer);
 CREATE DOMAIN mallory.number AS integer;
+CREATE DOMAIN mallory.part AS integer;
+CREATE TYPE mallory.pair AS (n mallory.part);
 SET SESSION AUTHORIZATION bob;
 CREATE TABLE bob.t (id integer PRIMARY KEY);
+CREATE TABLE bob.of_her_pair (id integer PRIMARY KEY, pairs mallory.pair[]);
 CREATE TABLE bob.of_her_type (id integer PRIMARY KEY, n mallory.number);
+CREATE TABLE bob.gate (id integer PRIMARY KEY, n integer);
 SET SESSION AUTHORIZATION DEFAULT;
 CREATE TABLE public.of_postgres (id integer PRIMARY KEY);
 END
@@ -44,13 +48,17 @@ each_version(sub {
             $both =
                 $server->sql('BEGIN; INSERT INTO mallory.t VALUES (2); INSERT INTO bob.t VALUES (2); INSERT INTO public.of_postgres VALUES (2); SELECT txid_current(); COMMIT');
             $server->sql('INSERT INTO bob.t VALUES (3); INSERT INTO mallory.t VALUES (3)');
+            $server->sql(q{INSERT INTO bob.of_her_pair VALUES (4, '{(4)}')});
             $server->sql('INSERT INTO bob.of_her_type VALUES (4, 4)');
+            $server->sql("INSERT INTO bob.$_ VALUES (5, 5)") for qw(gate of_her_type);
         });
     $source->stop;
     my $script = save_lost_rows($target, $source)->{sql} // return;
     $source->start->sql('TRUNCATE mallory.calls');
     as_mallory($source,
-        q{ALTER TABLE mallory.t ADD CHECK (mallory.gain('check')); ALTER DOMAIN mallory.number ADD CHECK (mallory.gain('domain'))});
+        q{ALTER TABLE mallory.t ADD CHECK (mallory.gain('check'));
+        ALTER DOMAIN mallory.number ADD CHECK (mallory.gain('domain'));
+        ALTER DOMAIN mallory.part ADD CHECK (mallory.gain('field')) NOT VALID});
     my $rows = sub { return join ' ',
         map { $source->sql("SELECT string_agg(id::text, ',' ORDER BY id) FROM $_") } qw(mallory.t bob.t bob.of_her_type
         public.of_postgres) };
@@ -93,8 +101,12 @@ each_version(sub {
     # Of bob's.
     $result = try_script($source, $script, owner => 'bob');
     is($result->{status}, 3, 'the run of the tables of bob stops');
+    like($result->{stderr}, qr/ERROR:  a change of bob\.of_her_pair would call mallory\.gain\(text\) of mallory$/m,
+        'where it would call her code for a field');
+    as_mallory($source, 'ALTER DOMAIN mallory.part DROP CONSTRAINT part_check');
+    $result = try_script($source, $script, owner => 'bob');
     like($result->{stderr}, qr/ERROR:  a change of bob\.of_her_type would call mallory\.gain\(text\) of mallory$/m,
-        'where it would call her code');
+        'or for a column');
     is($rows->(), '2,3 1,2,3  ', 'before that it does its work');
     is(gains_nothing($source, 'the run of the tables of bob'), '', 'she is not called');
     $result = try_script($source, $script, owner => 'bob', psql => [ '-v', 'run_code_of_others_with_my_rights=list' ]);
@@ -102,14 +114,28 @@ each_version(sub {
     like($result->{stderr},
         qr/WARNING:  a change of bob\.of_her_type calls, as lost_rows_writer, mallory\.gain\(text\) of mallory$/m,
         'what it would call');
-    as_mallory($source, 'ALTER DOMAIN mallory.number DROP CONSTRAINT number_check');
+    my $drop = 'ALTER DOMAIN mallory.number DROP CONSTRAINT number_check';
+    as_mallory($source, $drop);
+    my $session = $source->session;
+    $session->sql('BEGIN; LOCK TABLE bob.gate');
+    # She adds her code again while the script waits, after it has looked at the table.
+    $session->send(q{DO $$ BEGIN FOR i IN 1 .. 3000 LOOP
+        EXIT WHEN EXISTS (SELECT 1 FROM pg_locks WHERE NOT granted); PERFORM pg_sleep(0.01); END LOOP; END $$;
+        SET ROLE mallory; ALTER DOMAIN mallory.number ADD CHECK (mallory.gain('later')) NOT VALID; COMMIT});
+    $result = try_script($source, $script, owner => 'bob');
+    $session->end;
+    like($result->{stderr}, qr/ERROR:  a change of bob\.of_her_type would call mallory\.gain\(text\) of mallory$/m,
+        'it looks again in each transaction');
+    is($rows->(), '2,3 1,2,3 4 ', 'what came before is done');
+    is(gains_nothing($source, 'the run into which she comes'), '', 'she is not called');
+    as_mallory($source, $drop);
     is(try_script($source, $script, owner => 'bob')->{status}, 0, 'without her code it does it');
-    is($rows->(), '2,3 1,2,3 4 ', 'all rows of bob are back');
+    is($rows->(), '2,3 1,2,3 4,5 ', 'all rows of bob are back');
     drop_writer($source);
 
     # Of a superuser's.
     $result = try_script($source, $script, superusers => 1);
-    is("$result->{status} " . $rows->(), '0 2,3 1,2,3 4 2', 'and those of a superuser') or diag($result->{stderr});
+    is("$result->{status} " . $rows->(), '0 2,3 1,2,3 4,5 2', 'and those of a superuser') or diag($result->{stderr});
     $source->sql('ALTER ROLE lost_rows_writer RESET session_replication_role');
     like(try_script($source, $script, superusers => 1)->{stderr},
         qr/ERROR:  triggers would fire: session_replication_role is not replica$/m, 'the role has its setting');

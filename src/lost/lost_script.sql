@@ -152,8 +152,9 @@ CREATE OR REPLACE FUNCTION lost_rows.functions_of_others(changed oid) RETURNS te
   LANGUAGE sql STABLE AS $$ WITH RECURSIVE reached (class, object) AS (
   SELECT 'pg_class'::regclass::oid, $1 UNION SELECT next.* FROM reached r, LATERAL (
   SELECT refclassid, refobjid FROM pg_depend WHERE classid = r.class AND objid = r.object
-  AND (refclassid IN ('pg_proc'::regclass, 'pg_type'::regclass, 'pg_operator'::regclass)
-  OR (refclassid = 'pg_class'::regclass AND r.class = 'pg_type'::regclass))
+  AND refclassid IN ('pg_proc'::regclass, 'pg_type'::regclass, 'pg_operator'::regclass)
+  UNION ALL SELECT 'pg_class'::regclass, typrelid FROM pg_type
+  WHERE r.class = 'pg_type'::regclass AND oid = r.object AND typrelid <> 0
   UNION ALL SELECT classid, objid FROM pg_depend WHERE refclassid = r.class
   AND refobjid = r.object AND r.class IN ('pg_class'::regclass, 'pg_type'::regclass)
   AND classid IN ('pg_constraint'::regclass, 'pg_attrdef'::regclass)
@@ -167,10 +168,12 @@ CREATE OR REPLACE FUNCTION lost_rows.functions_of_others(changed oid) RETURNS te
   SELECT 1 FROM pg_roles me WHERE me.rolname = session_user AND NOT me.rolsuper
   AND o.oid IN (SELECT lost_rows.our_owners())) $$;
 CREATE OR REPLACE FUNCTION lost_rows.check_code(changed oid) RETURNS void
-  LANGUAGE plpgsql AS $$ DECLARE names text; BEGIN
-  names := lost_rows.functions_of_others(changed);
+  LANGUAGE plpgsql AS $$ DECLARE names text := lost_rows.functions_of_others(changed);
+  told text := current_setting('lost_rows.told'); BEGIN
   IF names IS NULL THEN RETURN; END IF;
   IF current_setting('lost_rows.code_of_others') IN ('yes', 'list') THEN
+  IF position('/' || changed || '/' in told) > 0 THEN RETURN; END IF;
+  PERFORM set_config('lost_rows.told', told || '/' || changed || '/', false);
   RAISE WARNING USING MESSAGE = 'a change of ' || changed::regclass || ' calls, as '
   || session_user || ', ' || names; RETURN; END IF;
   RAISE EXCEPTION USING MESSAGE = 'a change of ' || changed::regclass || ' would call '
@@ -221,8 +224,7 @@ CREATE OR REPLACE FUNCTION lost_rows.tell_owner(changed oid, owner oid) RETURNS 
 CREATE OR REPLACE FUNCTION lost_rows.check_table(schema text, name text, number oid,
   same boolean, common integer, columns text[], numbers integer[], types text[])
   RETURNS boolean LANGUAGE plpgsql AS $$ DECLARE it oid; of pg_class;
-  here text := format('%I.%I', schema, name);
-  told text := current_setting('lost_rows.told'); BEGIN
+  here text := format('%I.%I', schema, name); BEGIN
   FOR turn IN 1 .. 2 LOOP
   SELECT c.oid INTO it FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
   WHERE c.relname = name AND n.nspname = schema;
@@ -242,9 +244,7 @@ CREATE OR REPLACE FUNCTION lost_rows.check_table(schema text, name text, number 
   END LOOP;
   PERFORM lost_rows.check_columns(it, common, columns, numbers, types);
   PERFORM lost_rows.refuse_triggers(it);
-  IF position('/' || it || '/' in told) = 0 THEN
   PERFORM lost_rows.check_code(it);
-  PERFORM set_config('lost_rows.told', told || '/' || it || '/', false); END IF;
   RETURN current_setting('lost_rows.code_of_others') <> 'list'; END $$;
 --# attempt: a violation is no error. replace: an UPDATE that gives a value to an identity column;
 --# what it does not give a value to stays, also a column that the lost table did not have. The server
