@@ -1,7 +1,8 @@
 # Changes of the schema are comments in the script of --save-lost-rows. Where the new primary, or lost transactions,
 # gave the name of a column to another one, or a column another type, the script puts no value into it: it stops, and
-# goes on when both sides have the same columns. A column that only one side has added is none of these.
-# (Rule L15.)
+# goes on when both sides have the same columns. A column that only one side has added is none of these, nor one whose
+# type has a modifier that only a function of the type can write.
+# (Rules L15, L33.)
 
 use strict;
 use warnings;
@@ -14,7 +15,12 @@ my $tables = join '',
     map {
     "CREATE TABLE $_ (id int PRIMARY KEY, dropped int, a text, b text, d numeric(9, 2)); ALTER TABLE $_ DROP dropped; INSERT INTO $_ VALUES (1, 'a', 'b', 0);\n" } @names;
 my $types =
-    q{CREATE TYPE "a Type" AS ENUM ('x', 'y'); CREATE DOMAIN dom AS varchar(3)[]; ALTER TABLE odd ADD e "a Type", ADD f dom, ADD g interval day to second(3), ADD h "char", ADD "Ü x" "a Type"[]};
+    q{CREATE TYPE my; CREATE FUNCTION my_out(my) RETURNS cstring LANGUAGE internal STRICT IMMUTABLE AS 'varcharout';
+    CREATE FUNCTION my_in(cstring, oid, integer) RETURNS my LANGUAGE internal STRICT IMMUTABLE AS 'varcharin';
+    CREATE TYPE my (INPUT = my_in, OUTPUT = my_out, LIKE = varchar,
+        TYPMOD_IN = varchartypmodin, TYPMOD_OUT = varchartypmodout);
+    ALTER TABLE odd ADD i my(3), ADD j my(4)[];
+    CREATE TYPE "a Type" AS ENUM ('x', 'y'); CREATE DOMAIN dom AS varchar(3)[]; ALTER TABLE odd ADD e "a Type", ADD f dom, ADD g interval day to second(3), ADD h "char", ADD "Ü x" "a Type"[]};
 my $of_lost = 'ALTER TABLE renamed RENAME a TO c; ALTER TABLE renamed RENAME b TO a; ALTER TABLE renamed RENAME c TO b';
 
 each_version(sub {
@@ -28,7 +34,7 @@ each_version(sub {
             $server->sql($of_lost);
             $server->sql($_) for q{UPDATE renamed SET a = 'lost a' WHERE id = 1}, 'ALTER TABLE added ADD more text',
                 q{INSERT INTO added VALUES (2, 'lost a', 'lost b', 1.25, 'more')},
-                q{INSERT INTO odd VALUES (2, 'lost a', 'lost b', 1.25, 'x', '{a}', '1 day', 'c', '{x,y}')},
+                q{INSERT INTO odd VALUES (2, 'lost a', 'lost b', 1.25, NULL, NULL, 'x', '{a}', '1 day', 'c', '{x,y}')},
                 q{BEGIN; INSERT INTO within VALUES (2); ALTER TABLE within ADD e timestamptz; INSERT INTO within (id, e) VALUES (3, '2020-01-01 00:00:00+00'); COMMIT};
         });
     $source->sql('ALTER DATABASE postgres SET quote_all_identifiers = on');

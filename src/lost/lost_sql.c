@@ -347,7 +347,7 @@ void lost_sql_check(const Table *table, const TableBefore *before, Buffer *text)
                 buffer_printf(text, "%zu", i + 1);
             else if (lists[list] == 'c')
                 buffer_append_literal(text, table->attributes[i].name, LITERAL_ANY);
-            else if (utf8_is_valid(type))
+            else if (utf8_is_valid(type) && !table->attributes[i].modifier_unknown)
                 buffer_append_literal(text, type, LITERAL_ANY);
             else /* not compared */
                 buffer_append_string(text, "NULL");

@@ -133,7 +133,9 @@ static Oid array_element(const CatalogTuple *row)
     return row_number(row, "typelem");
 }
 
-static const char *type_name(CatalogSnapshot *look, Oid type, int32_t modifier)
+/* Rule L33: *modifier_unknown becomes true if the name lacks the type's modifier. */
+static const char *type_name(CatalogSnapshot *look, Oid type, int32_t modifier,
+                             bool *modifier_unknown)
 {
     const char *brackets = "", *name, *schema;
     CatalogTuple row;
@@ -152,6 +154,7 @@ static const char *type_name(CatalogSnapshot *look, Oid type, int32_t modifier)
     {
         const bool is_builtin = row_number(&row, "typnamespace") == PG_CATALOG;
 
+        *modifier_unknown = modifier >= 0;
         name = row_name(look, &row, "typname");
         if (name == NULL)
             name = "???";
@@ -235,7 +238,8 @@ static size_t read_attributes(CatalogSnapshot *look, const CatalogTuple *class,
             attribute->type = row_number(&row, "atttypid");
         if (attribute->type != 0 && names != NULL)
             all_names[number - 1] =
-                type_name(look, attribute->type, (int32_t) row_number(&row, "atttypmod"));
+                type_name(look, attribute->type, (int32_t) row_number(&row, "atttypmod"),
+                          &attribute->modifier_unknown);
         if (not_null != NULL)
             not_null[number - 1] = row_number(&row, "attnotnull") != 0;
         done += attribute->name != NULL;

@@ -22,7 +22,8 @@ typedef struct Table
                                       generated column (18+), which has no values, is like a
                                       dropped one */
     const char *const *type_names; /* type of each attribute as format_type prints it: integer,
-                                      numeric(10,2); NULL: dropped */
+                                      numeric(10,2), but without modifier_unknown ones; NULL:
+                                      dropped */
     size_t attribute_count;
     const uint16_t *key; /* key as attribute numbers, from 1 on: of the primary key, else of the
                             replica identity's index, else of a unique index whose columns are
