@@ -1,6 +1,7 @@
 # The script of --save-lost-rows, run on a new primary that did nothing else, gives it the tables of the old one. Run
 # again, it changes nothing. Where the new primary changed the same rows, each is reported as a conflict, and none is
 # changed.
+# (Rules L5, L34.)
 
 use strict;
 use warnings;
@@ -58,6 +59,64 @@ sub by_collation
     return;
 }
 
+# The script on a new primary that did nothing else, which then has the rows of the old one; and on one that did
+# something: what it says there. There all rows stay.
+sub in_two_places
+{
+    my ($version, $name, %sql) = @_;
+    my $target = make_cluster($name, $version);
+    $target->start->sql($sql{before});
+    $target->stop;
+    my ($source, $changed) = map { $target->copy("${name}_$_") } qw(source changed);
+    $source->switch_timeline->stop;
+    $target->start->sql($sql{target});
+    my $expected = all_rows($target);
+    $target->stop;
+    my $file = save_lost_rows($target, $source);
+    $source->start;
+    is(run_script($source, $file->{sql}), '', "$name: nothing to say");
+    is_same_text(all_rows($source), $expected, 'the rows are the same');
+    $changed->start->sql($sql{changed});
+    my $before = all_rows($changed);
+    my $said = run_script($changed, $file->{sql});
+    is_same_text(all_rows($changed), $before, 'what the new primary has changed stays');
+    return join "\n", $said =~ /^(conflict: .*) \(/mg;
+}
+
+# NULL is no empty text of a type without =, and no row of NULLs, of which IS NULL is true.
+sub empty_values
+{
+    my ($version) = @_;
+    my $said = in_two_places($version, 'empty',
+        before => q{CREATE TYPE pair AS (a int, b int);
+            CREATE TABLE t (id int PRIMARY KEY, note text, words tsvector, p pair);
+            INSERT INTO t VALUES (1, '', '', NULL), (2, '', NULL, NULL), (3, '', '', ROW(NULL, NULL)),
+            (4, '', '', NULL), (5, NULL, NULL, NULL)},
+        target => q{UPDATE t SET note = 'lost' WHERE id < 5; DELETE FROM t WHERE id = 5},
+        changed => q{UPDATE t SET words = NULL WHERE id = 1; UPDATE t SET words = '' WHERE id IN (2, 5);
+            UPDATE t SET p = NULL WHERE id = 3; UPDATE t SET p = ROW(NULL, NULL) WHERE id = 4});
+    is($said, join("\n", map({ qq{conflict: UPDATE of "public"."t" WHERE "id" = '$_'} } 1 .. 4),
+        q{conflict: DELETE of "public"."t" WHERE "id" = '5'}), 'each is a conflict');
+    return;
+}
+
+# Old rows may have NULL in a column that is NOT NULL for new ones, and several may have it in a unique index.
+sub null_in_key
+{
+    my ($version) = @_;
+    my $said = in_two_places($version, 'null_in_key',
+        before => q{CREATE TABLE t (k int, v text);
+            INSERT INTO t VALUES (NULL, 'same'), (NULL, 'same'), (NULL, 'other'), (1, 'a');
+            ALTER TABLE t ADD CONSTRAINT given NOT NULL k NOT VALID; CREATE UNIQUE INDEX ON t (k)},
+        target => q{DELETE FROM t WHERE ctid = (SELECT min(ctid) FROM t); UPDATE t SET k = 2 WHERE v = 'same';
+            UPDATE t SET v = 'b' WHERE k = 1; DELETE FROM t WHERE v = 'other'},
+        changed => q{ALTER TABLE t DROP CONSTRAINT given; UPDATE t SET v = 'here' WHERE k IS NULL;
+            UPDATE t SET v = 'here' WHERE k = 1});
+    is($said, join("\n", map { qq{conflict: $_} } q{DELETE of "public"."t"}, q{UPDATE of "public"."t"},
+        q{UPDATE of "public"."t" WHERE "k" = '1'}, q{DELETE of "public"."t"}), 'a row with NULL has no key');
+    return;
+}
+
 each_version(sub {
     my ($version) = @_;
     my $target = make_cluster('target', $version);
@@ -86,4 +145,6 @@ each_version(sub {
     is_same_text($changed->sql(q{SELECT * FROM accounts WHERE id BETWEEN 1 AND 400 OR id BETWEEN 1001 AND 1010 ORDER BY id}),
         $before, 'and none of them is changed');
     by_collation($version) if $version >= 12;
+    empty_values($version);
+    null_in_key($version) if $version >= 18;
 }, sample => 1);

@@ -83,6 +83,18 @@ static bool is_in_key(const Table *table, size_t column)
     return false;
 }
 
+/* Rule L34: a row has a key if its table has one, and none of the values is NULL: from 18 on a
+ * column may be NOT NULL only for new rows. */
+static bool row_has_key(const LostRow *row)
+{
+    const RowText *values = row->change->kind == ROW_INSERT ? &row->new : &row->old;
+
+    for (size_t i = 0; i < row->table->key_count; i++)
+        if (values->values[row->table->key[i] - 1].state == ROW_VALUE_NULL)
+            return false;
+    return row->table->key_count > 0;
+}
+
 /* A column that conditions name: a key may have generated ones. */
 static bool is_in_conditions(const Table *table, size_t column)
 {
@@ -118,8 +130,9 @@ static void append_row_literal(const RowText *values, size_t column, Buffer *tex
         buffer_append_literal(text, row_value_text(values, column), LITERAL_ANY);
 }
 
-/* A value as text, by the output function of its type: a cast to text may be anybody's. */
-#define AS_TEXT "format('%s', "
+/* A value as a literal, by the output function of its type: a cast to text may be anybody's. NULL
+ * is another literal than an empty text, and than a row of NULLs, of which IS NULL is true, too. */
+#define AS_LITERAL "format('%L', "
 
 /* Append a condition. By some collations texts that differ are equal: an index finds a key by that,
  * but where the row must be as it was, the bytes are compared as well. */
@@ -130,11 +143,11 @@ static void append_condition(const LostRow *row, const RowText *values, size_t c
     const bool has_equality = row_reader_has_equality(row->reader, attribute->type);
     const bool is_null = values->values[column].state == ROW_VALUE_NULL;
 
-    buffer_append_string(text, has_equality || is_null ? "" : AS_TEXT);
+    buffer_append_string(text, has_equality ? "" : AS_LITERAL);
     buffer_append_shown_name(text, attribute->name);
     if (is_null)
     {
-        buffer_append_string(text, " IS NULL");
+        buffer_append_string(text, has_equality ? " IS NULL" : ") = 'NULL'");
         return;
     }
     if (attribute->nondeterministic && has_equality && is_in_key(row->table, column))
@@ -148,7 +161,7 @@ static void append_condition(const LostRow *row, const RowText *values, size_t c
     }
     buffer_append_string(text, has_equality ? "" : ")");
     buffer_append_string(text, attribute->nondeterministic ? " COLLATE \"C\" = " : " = ");
-    buffer_append_string(text, has_equality ? "" : AS_TEXT "CAST(");
+    buffer_append_string(text, has_equality ? "" : AS_LITERAL "CAST(");
     append_row_literal(values, column, text);
     if (!has_equality) /* the server writes the text itself: before 12 a float has more digits */
         buffer_printf(text, " AS %s))", row->table->type_names[column]);
@@ -243,7 +256,7 @@ static const char *choose_row(const LostRow *row)
     bool has_unknown = false;
 
     /* With deferrable constraints two rows may have the same key during a transaction. */
-    if (row->table->key_count > 0 && !row->table->refuses_on_conflict)
+    if (row_has_key(row) && !row->table->refuses_on_conflict)
         return " WHERE %o";
     for (size_t i = 0; i < row->table->attribute_count && row->change->kind == ROW_UPDATE; i++)
         has_unknown |= row->new.values[i].state == ROW_VALUE_UNCHANGED;
@@ -260,20 +273,19 @@ static const char *choose_insert(const LostRow *row)
         return "INSERT INTO %t DEFAULT VALUES";
     if (row->version->sql.on_conflict && !row->table->refuses_on_conflict)
         return INSERT_COLUMNS "VALUES (%v) ON CONFLICT DO NOTHING";
-    return row->table->key_count == 0 ? INSERT_COLUMNS "SELECT %v"
-                                      : INSERT_COLUMNS
-               "SELECT %v WHERE NOT EXISTS (SELECT 1 FROM ONLY %t WHERE %m)";
+    return row_has_key(row) ? INSERT_COLUMNS
+               "SELECT %v WHERE NOT EXISTS (SELECT 1 FROM ONLY %t WHERE %m)"
+                            : INSERT_COLUMNS "SELECT %v";
 }
 
 /* The line is printed if the change did nothing and the row is not as it should be either. Which
  * row that is only a key tells: another one may look alike. */
 static const char *choose_condition(const LostRow *row)
 {
-    if (row->change->kind == ROW_INSERT ||
-        (row->change->kind == ROW_UPDATE && row->table->key_count > 0))
+    if (row->change->kind == ROW_INSERT || (row->change->kind == ROW_UPDATE && row_has_key(row)))
         return NOT_DONE "NOT EXISTS (SELECT 1 FROM ONLY %t WHERE %n) END";
-    return row->table->key_count > 0 ? NOT_DONE "EXISTS (SELECT 1 FROM ONLY %t WHERE %k) END"
-                                     : " WHERE NOT EXISTS (TABLE done)";
+    return row_has_key(row) ? NOT_DONE "EXISTS (SELECT 1 FROM ONLY %t WHERE %k) END"
+                            : " WHERE NOT EXISTS (TABLE done)";
 }
 
 /* Columns that get another value. */
@@ -399,7 +411,7 @@ bool lost_sql_row(const LostRow *row, const char *lsn, Buffer *text, const char 
     else
         buffer_printf(text, "WITH done AS (%s RETURNING 1)", buffer_string(&change));
     buffer_printf(&line, "conflict: %s of ", lost_sql_verbs[kind]);
-    append_sql(row, row->table->key_count > 0 ? key : "%t", &line);
+    append_sql(row, row_has_key(row) ? key : "%t", &line);
     buffer_printf(&line, " (%s)", lsn);
     buffer_append_string(text, "\n  SELECT ");
     buffer_append_literal(text, buffer_string(&line), LITERAL_ANY);

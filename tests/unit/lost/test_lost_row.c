@@ -216,8 +216,8 @@ static void test_insert(void **state)
         "  SELECT 'conflict: INSERT of \"public\".\"t\" WHERE \"id\" = ''7'' (0/1001)' "
         "WHERE CASE WHEN EXISTS (TABLE done) THEN false\n"
         "  ELSE NOT EXISTS (SELECT 1 FROM ONLY \"public\".\"t\" WHERE \"id\" = '7' AND "
-        "\"a \"\"name\"\"\" = 'it''s' AND \"weight\" = '1' AND \"doc\" IS NULL AND "
-        "\"odd\" IS NULL) END;\n");
+        "\"a \"\"name\"\"\" = 'it''s' AND \"weight\" = '1' AND format('%L', \"doc\") = 'NULL' AND "
+        "format('%L', \"odd\") = 'NULL') END;\n");
 }
 
 static void test_update(void **state)
@@ -228,13 +228,14 @@ static void test_update(void **state)
         sql(0),
         "WITH done AS (UPDATE ONLY \"public\".\"t\" SET \"a \"\"name\"\"\" = 'b' WHERE "
         "\"id\" = '7' AND \"a \"\"name\"\"\" = 'a' AND \"weight\" = '1' AND "
-        "format('%s', \"doc\") = format('%s', CAST('{' AS json)) AND \"odd\" IS NULL RETURNING 1)\n"
+        "format('%L', \"doc\") = format('%L', CAST('{' AS json)) AND "
+        "format('%L', \"odd\") = 'NULL' RETURNING 1)\n"
         "  SELECT 'conflict: UPDATE of \"public\".\"t\" WHERE \"id\" = ''7'' (0/1001)' "
         "WHERE CASE WHEN EXISTS (TABLE done) THEN false\n"
         "  ELSE NOT EXISTS (SELECT 1 FROM ONLY \"public\".\"t\" WHERE \"id\" = '7' AND "
-        "\"a \"\"name\"\"\" = 'b' AND \"weight\" = '1' AND format('%s', \"doc\") = format('%s', "
+        "\"a \"\"name\"\"\" = 'b' AND \"weight\" = '1' AND format('%L', \"doc\") = format('%L', "
         "CAST('{' AS json)) AND "
-        "\"odd\" IS NULL) END;\n");
+        "format('%L', \"odd\") = 'NULL') END;\n");
     /* The same row again has nothing to do. */
     changes[0].row.new = changes[0].row.old;
     assert_string_equal(sql(0), "");
@@ -276,9 +277,9 @@ static void test_nondeterministic(void **state)
     table.key_count = 2;
     assert_non_null(strstr(sql(0), " AND \"a \"\"name\"\"\" = 'a' AND \"a \"\"name\"\"\" COLLATE "
                                    "\"C\" = 'a' AND \"weight\" = '1' AND "
-                                   "format('%s', \"doc\") = format('%s', CAST('{' AS json)) AND "));
-    assert_non_null(strstr(sql(0), "WHERE \"a \"\"name\"\"\" = 'a' AND format('%s', \"doc\") = "
-                                   "format('%s', CAST('{' AS json)))"));
+                                   "format('%L', \"doc\") = format('%L', CAST('{' AS json)) AND "));
+    assert_non_null(strstr(sql(0), "WHERE \"a \"\"name\"\"\" = 'a' AND format('%L', \"doc\") = "
+                                   "format('%L', CAST('{' AS json)))"));
     table.key = key;
     table.key_count = 1;
     table.attributes = columns;
@@ -352,10 +353,18 @@ static void test_without_key(void **state)
     assert_string_equal(
         sql(0), "WITH done AS (DELETE FROM ONLY \"public\".\"t\" WHERE ctid = (SELECT ctid FROM "
                 "ONLY \"public\".\"t\" WHERE \"id\" = '7' AND \"a \"\"name\"\"\" = 'a' AND "
-                "\"weight\" = '1' AND \"doc\" IS NULL AND \"odd\" IS NULL LIMIT 1 FOR UPDATE) "
+                "\"weight\" = '1' AND format('%L', \"doc\") = 'NULL' AND format('%L', \"odd\") = "
+                "'NULL' LIMIT 1 FOR UPDATE) "
                 "RETURNING 1)\n"
                 "  SELECT 'conflict: DELETE of \"public\".\"t\" (0/1001)' WHERE NOT EXISTS "
                 "(TABLE done);\n");
+    /* Of this row the table's key has a NULL. */
+    table.key = (uint16_t[]){1, 5};
+    table.key_count = 2;
+    assert_non_null(strstr(sql(0), "WHERE ctid = (SELECT ctid FROM ONLY "));
+    assert_non_null(strstr(sql(0), "of \"public\".\"t\" (0/1001)' WHERE NOT EXISTS (TABLE done)"));
+    table.key = key;
+    table.key_count = 1;
 }
 
 static void test_toast(void **state)
