@@ -154,10 +154,15 @@ each_version(sub {
     spew("$saved/$_", slurp("$saved/$_") =~ s/\A[^\n]*/-- another first line/r) for $jsonl, $sql;
     is(save($target, $source, $saved, '-n')->{status}, 0, 'the same again, also if the first lines are others');
     like(slurp("$saved/$jsonl"), qr/\A-- another first line\n/, 'does not replace the files');
+    spew("$saved/$sql", "another first line\nof another build\n");
+    is(save($target, $source, $saved, '-n')->{status}, 0, 'the same rows, with a script of another build');
+    is(slurp("$saved/$sql"), "another first line\nof another build\n", 'which is not replaced');
     spew("$saved/$jsonl", "other\ncontent\n");
     refused('another file is there', $source, $target, $saved, qr/exists with other content/);
     is(slurp("$saved/$jsonl"), "other\ncontent\n", 'and is not replaced');
     unlink "$saved/$jsonl";
+    refused('another script alone', $source, $target, "$saved", qr/$sql" exists with other content/);
+    unlink "$saved/$sql";
     like(save($target, $source, "$saved.no", '-n', '--compare')->{stderr}, qr/warning: no lost rows are saved/,
         '--compare does not know what is lost');
     my $unknown = save($target, $source, "$saved.no", qw(-n --compare --require-lost-rows));

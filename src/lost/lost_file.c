@@ -73,7 +73,7 @@ bool lost_file_flush(LostFile *file, Error *error)
     return file->text.size <= WRITE_SIZE || write_text(file, error);
 }
 
-bool lost_file_finish(LostFile *file, Error *error)
+bool lost_file_finish(LostFile *file, bool any_content, Error *error)
 {
     const char *path = file->made.path;
     FileRange to = {.path = path}, from = {file->made.fd, path, file->first_line_size};
@@ -87,6 +87,8 @@ bool lost_file_finish(LostFile *file, Error *error)
         return false;
     if (!exists)
         return saved_file_finish(&file->made, error);
+    if (any_content)
+        return file_sync(fd, path, error);
     /* The first line names the program and the clusters, which may have other names now: the same
      * target, rewound to another source of that history. */
     buffer_reserve(&line, FIRST_LINE_MAX);

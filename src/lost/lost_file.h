@@ -43,8 +43,8 @@ MUST_CHECK bool lost_file_open(LostFile *file, const char *path, Error *error);
 MUST_CHECK bool lost_file_flush(LostFile *file, Error *error);
 
 /* Write all buffered text, and give the file its final name. Never replaces a file: an existing one
- * must have the same content from the second line on. */
-MUST_CHECK bool lost_file_finish(LostFile *file, Error *error);
+ * must have the same content from the second line on, unless any_content is set. */
+MUST_CHECK bool lost_file_finish(LostFile *file, bool any_content, Error *error);
 
 /* Close the file. Call this last, even after a failure. */
 void lost_file_close(LostFile *file);

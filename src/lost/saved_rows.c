@@ -558,11 +558,14 @@ static bool write_files(Saver *saver, const LostCommit *commits, size_t count, E
                         error) ||
         !write_all(saver, commits, count, error))
         return false;
-    /* Invariant 3: both files are synced before the commit removes the rows from the target. */
-    if (!lost_file_finish(sql, error))
+    /* Invariant 3: both files are synced before the commit removes the rows from the target.
+     * Rule L2: beside the same .jsonl, a .sql is of the same rows. Its text may be that of another
+     * build of pg_rewind, or what a person left of it. */
+    if (!lost_file_finish(
+            sql, file_exists(room->directory, arena_printf(arena, "%s.jsonl", saver->name)), error))
         return false;
     saver->saved->sql = sql->made.path;
-    if (!lost_file_finish(json, error))
+    if (!lost_file_finish(json, false, error))
         return false;
     saver->saved->json = json->made.path;
     return file_sync_path(room->directory, error);
