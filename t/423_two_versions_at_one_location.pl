@@ -70,7 +70,7 @@ each_version(sub {
     mkdir $place or die;
     @pairs = map { make_pair($_) } 14, $version;
     my @kept_places = ($place, map { ($_->{target}->dir, $_->{source}->dir) } @pairs);
-    @kept = map { [ $_, work_dir() . '/kept.' . tr{/}{_}r ] } @kept_places;
+    @kept = map { [ $_, "$volume/kept." . tr{/}{_}r ] } @kept_places;
     keep();
     for my $order (\@pairs, [ reverse @pairs ])
     {
