@@ -3,6 +3,7 @@
 # at each lost change of a row they are those of that moment. What lost transactions did to the schema is told by the
 # objects' names. A killed server leaves catalogs behind on its disk that lack all since its last checkpoint: WAL has
 # it.
+# (Rule L29.)
 
 use strict;
 use warnings;
@@ -192,6 +193,24 @@ sub clustered_together
     return;
 }
 
+# Storage that a catalog without a map had before it was rewritten: no row of pg_class on the disk has its number any
+# more.
+sub rewritten_twice
+{
+    my ($version) = @_;
+    my $server = make_cluster('rewritten', $version)->start;
+    $server->sql('CREATE SCHEMA s; CREATE TABLE s.t (a int); VACUUM FULL pg_namespace; CHECKPOINT');
+    my ($redo, $divergence) = ($server->sql('SELECT redo_lsn FROM pg_control_checkpoint()'), $server->lsn);
+    $server->sql($_) for 'INSERT INTO s.t VALUES (1)', 'ALTER SCHEMA s RENAME TO r', 'INSERT INTO r.t VALUES (2)',
+        ('VACUUM FULL pg_namespace') x 2, 'VACUUM FULL pg_class', 'CHECKPOINT';
+    $server->stop;
+    my @told = grep { /row: |SCHEMA/ } split /\n/,
+        must_run([ $program, $server->data, $redo, $divergence ], stdin => '');
+    is(join("\n", @told), "row: s.t (a integer)\nevent: ALTER SCHEMA s\nrow: r.t (a integer)",
+        'changes of a catalog are known as such by the storage that it had before');
+    return;
+}
+
 each_version(sub {
     my ($version) = @_;
     my $server = make_cluster('server', $version)->start;
@@ -228,4 +247,5 @@ each_version(sub {
         'schema changes, and tables at the moments of row changes, are told');
     without_images($version);
     clustered_together($version);
+    rewritten_twice($version);
 }, sample => 1);

@@ -37,7 +37,7 @@ bool catalogs_add_map(Catalogs *catalogs, const Version *version, Oid database, 
  * harm, since its relfilenode is not used for another relation. An invalid page adds nothing. */
 void catalogs_add_page(Catalogs *catalogs, Oid database, const uint8_t *page, uint32_t size);
 
-/* Add one row of pg_class. A row that cannot be decoded adds nothing. */
+/* Add one row of pg_class. A row that cannot be decoded, or whose bytes are NULL, adds nothing. */
 void catalogs_add_row(Catalogs *catalogs, Oid database, Slice tuple);
 
 /* Sort the items: call this between the last add and the first catalogs_oid. */

@@ -140,10 +140,13 @@ static bool keep_change(RowChanges *changes, const RowChange *change, Error *err
     if (catalog == CATALOG_UNSURE)
         former_catalogs_add_change(&changes->former, &change->relation,
                                    change->new.bytes != NULL ? change->new : change->old);
-    /* A command that rewrites a catalog writes its row of pg_class: the target's file may not have
-     * that row, or no longer. */
-    if (change->new.bytes != NULL && catalog == CATALOGS_PG_CLASS)
+    /* Rule L29: a command that rewrites a catalog updates its row of pg_class. The target's file
+     * may not have the new row, and may no longer have the old one. */
+    if (catalog == CATALOGS_PG_CLASS)
+    {
+        catalogs_add_row(&changes->catalogs, change->relation.database, change->old);
         catalogs_add_row(&changes->catalogs, change->relation.database, change->new);
+    }
     if (changes->catalogs.count != known)
         catalogs_sort(&changes->catalogs);
     link = spool_allocate(changes->spool, sizeof(*link), error);
