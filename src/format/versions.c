@@ -166,8 +166,9 @@
         .hot_standby_by_default = (v) >= 1000,                                                     \
         .locks_by_default = (v) >= 1900 ? 128 : 64,                                                \
         .origins_setting = (v) >= 1800 ? "max_active_replication_origins"                          \
-                           : (v) >= 905 ? "max_replication_slots" : NULL,                          \
+                           : (v) >= 904 ? "max_replication_slots" : NULL,                          \
         .origins_by_default = (v) >= 1000 ? 10 : 0,                                                \
+        .holds_prepared = (v) >= 1000,       /* PrepareRedoAdd, access/transam/twophase.c */       \
         .has_jit = (v) >= 1100,                                                                    \
         .keeps_two_checkpoints = (v) < 1100, /* CreateCheckPoint, access/transam/xlog.c */         \
         .has_sha256 = (v) >= 1100,           /* catalog/pg_proc.dat */                             \

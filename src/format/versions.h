@@ -190,10 +190,13 @@ typedef struct Version
                                         twophase.c) */
     bool hot_standby_by_default;     /* default of hot_standby is on (10+) */
     uint16_t locks_by_default;       /* default of max_locks_per_transaction: 64, or 128 (19) */
-    const char *origins_setting;     /* setting that limits replication origins:
-                                        max_replication_slots, or max_active_replication_origins
-                                        (18+); NULL: the version has no origins (9.3, 9.4) */
-    uint16_t origins_by_default;     /* default of this setting: 10, or 0 (9.5, 9.6) */
+    const char *origins_setting;     /* setting that limits replication slots and origins:
+                                        max_replication_slots; origins only:
+                                        max_active_replication_origins (18+); NULL: the version has
+                                        neither (9.3) */
+    uint16_t origins_by_default;     /* default of this setting: 10, or 0 (9.4 to 9.6) */
+    bool holds_prepared;             /* recovery holds prepared transactions in an array of the size
+                                        max_prepared_transactions (10+) */
     bool has_jit;                    /* the setting jit exists (11+) */
     bool keeps_two_checkpoints;      /* a checkpoint keeps the WAL since the previous one (to 10) */
     bool has_sha256;                 /* sha256(bytea) (11+) */
@@ -233,7 +236,10 @@ ServerLimit version_limit(const Version *version, uint32_t index);
 typedef struct NeededLimits
 {
     uint32_t limits[LIMITS_MAX]; /* index: version_limit; needed with hot_standby on */
-    uint32_t origins;            /* replication origins (Version.origins_setting) */
+    uint32_t origins;            /* replication origins, or copied slots if these are more
+                                    (Version.origins_setting) */
+    bool prepared; /* there are prepared transactions: that limit is needed with hot_standby off,
+                      too */
 } NeededLimits;
 
 /*

@@ -312,6 +312,7 @@ static void find_former_limits(const Control *source, const Control *target,
     size_t prepared = 0;
 
     memcpy(hazard->needed.limits, source->limits, sizeof(hazard->needed.limits));
+    hazard->needed.prepared = chain->prepared_count > 0;
     for (size_t i = 0; i < chain->parameter_count; i++)
         for (uint32_t k = 0; k < count; k++)
         {

@@ -129,20 +129,30 @@ static bool read_rewound_file(void *context, const char *path, Buffer *content, 
     return read_source_file(rewound, path, SETTINGS_FILE_SIZE_MAX, content, found);
 }
 
+/* Returns the names in a directory of the source; none if they cannot be read. */
+static const char **list_source_directory(RewoundTarget *rewound, const char *directory,
+                                          Arena *arena)
+{
+    Source *source = rewound->input.clusters->source;
+    const char **names = arena_allocate(arena, sizeof(*names));
+    Error error = {0};
+
+    if (source != NULL && rewound->source_lost.kind != ERROR_RETRY &&
+        !source->operations->names(source, directory, arena, &names, &error))
+        (void) note_if_lost(rewound, &error);
+    return names;
+}
+
 /* SettingsReader.list for the rewound target. */
 static const char *const *list_rewound_directory(void *context, const char *directory, Arena *arena)
 {
     RewoundTarget *rewound = context;
-    Source *source = rewound->input.clusters->source;
-    const char **names = arena_allocate(arena, sizeof(*names));
+    const char **names;
     size_t count = 0;
-    Error error = {0};
 
     if (stays(rewound, directory))
         return rewound->present.list(rewound->present.context, directory, arena);
-    if (rewound->source_lost.kind != ERROR_RETRY &&
-        !source->operations->names(source, directory, arena, &names, &error))
-        (void) note_if_lost(rewound, &error);
+    names = list_source_directory(rewound, directory, arena);
     while (names[count] != NULL)
         count++;
     ARRAY_SORT(names, count, compare_strings);
@@ -482,6 +492,29 @@ static uint32_t count_origins(RewoundTarget *rewound, bool will_be_rewound)
     return origins_count(of_source > of_target ? of_source : of_target);
 }
 
+/* Returns the number of files below a directory of the source. */
+static uint32_t count_source_files(RewoundTarget *rewound, const char *directory)
+{
+    const Listing *files = rewound->input.source_files;
+    uint32_t count = 0;
+
+    if (rewound->input.plan == NULL)
+    {
+        const char *const *names = list_source_directory(rewound, directory, rewound->arena);
+
+        while (names[count] != NULL)
+            count++;
+        return count;
+    }
+    for (size_t i = 0; i < files->count; i++)
+    {
+        const char *name = relpath_below(files->files[i].path, directory);
+
+        count += name != NULL && strchr(name, '/') == NULL;
+    }
+    return count;
+}
+
 /* Find limits that are too low for a start as a standby, by `needed` and the files. None if a
  * cluster manager sets them. */
 static void find_low_limits(RewoundTarget *rewound, bool will_be_rewound, NeededLimits *needed,
@@ -490,13 +523,22 @@ static void find_low_limits(RewoundTarget *rewound, bool will_be_rewound, Needed
     const Target *target = &rewound->input.clusters->target;
     const Version *version = target->control.version;
     const Manager *manager = find_manager(target);
+    NeededLimits of_files = {0};
+    uint32_t slots = 0;
 
     low->count = 0;
     if (manager != NULL && manager->sets_limits)
         return;
     if (version->origins_setting != NULL)
-        (void) standby_limits_raise(
-            &(NeededLimits){.origins = count_origins(rewound, will_be_rewound)}, needed);
+        of_files.origins = count_origins(rewound, will_be_rewound);
+    /* Rule S23: slots are copied up to 10. */
+    if (version->sql.replication_slots && !version->exclusion_lists && will_be_rewound)
+        slots = count_source_files(rewound, "pg_replslot");
+    if (slots > of_files.origins)
+        of_files.origins = slots;
+    if (version->holds_prepared && !standby_is_hot(version, &rewound->now))
+        of_files.prepared = count_source_files(rewound, "pg_twophase") > 0;
+    (void) standby_limits_raise(&of_files, needed);
     standby_limits_find(version, &rewound->now, needed, low);
 }
 

@@ -23,6 +23,8 @@ bool standby_limits_raise(const NeededLimits *more, NeededLimits *needed)
 {
     bool raised = raise_number(more->origins, &needed->origins);
 
+    raised |= more->prepared && !needed->prepared;
+    needed->prepared |= more->prepared;
     for (uint32_t i = 0; i < LIMITS_MAX; i++)
         raised |= raise_number(more->limits[i], &needed->limits[i]);
     return raised;
@@ -39,14 +41,22 @@ static void add_if_low(const Settings *settings, ServerLimit limit, uint32_t nee
         low->items[low->count++] = (LowLimit){limit.name, (uint32_t) configured, needed};
 }
 
-void standby_limits_find(const Version *version, const Settings *settings,
-                         const NeededLimits *needed, LowLimits *low)
+bool standby_is_hot(const Version *version, const Settings *settings)
 {
     const char *hot_standby = settings_value(settings, "hot_standby");
 
+    return hot_standby != NULL ? setting_is_on(hot_standby) : version->hot_standby_by_default;
+}
+
+void standby_limits_find(const Version *version, const Settings *settings,
+                         const NeededLimits *needed, LowLimits *low)
+{
+    const bool hot = standby_is_hot(version, settings);
+    const uint32_t count = version_limit_count(version), of_prepared = count - 2;
+
     low->count = 0;
-    if (hot_standby != NULL ? setting_is_on(hot_standby) : version->hot_standby_by_default)
-        for (uint32_t i = 0; i < version_limit_count(version); i++)
+    for (uint32_t i = 0; i < count; i++)
+        if (hot || (i == of_prepared && needed->prepared && version->holds_prepared))
             add_if_low(settings, version_limit(version, i), needed->limits[i], low);
     if (version->origins_setting != NULL)
         add_if_low(settings, (ServerLimit){version->origins_setting, version->origins_by_default},

@@ -6,8 +6,10 @@
  * than the one in pg_control (CheckRequiredParameterValues, access/transam/xlog.c, from 15 on
  * xlogrecovery.c).
  *
- * Any standby: replication origins. The server loads those of its file before recovery, and stops
- * if there is no room for one (StartupReplicationOrigin, replication/logical/origin.c). (Rule S22.)
+ * Any standby: what the server loads from its files before recovery, for each of which it needs
+ * room or stops. Replication origins (StartupReplicationOrigin, replication/logical/origin.c; rule
+ * S22); prepared transactions from 10 on (restoreTwoPhaseData, access/transam/twophase.c), and
+ * slots, which are the source's up to 10 (StartupReplicationSlots, replication/slot.c; rule S23).
  */
 #ifndef STANDBY_STANDBY_LIMITS_H
 #define STANDBY_STANDBY_LIMITS_H
@@ -34,6 +36,9 @@ NeededLimits standby_limits_of(const Control *control);
 /* Raise each number of *needed to that in *more if the latter is higher. Returns true if it raised
  * any. */
 bool standby_limits_raise(const NeededLimits *more, NeededLimits *needed);
+
+/* True if these settings have hot_standby on. */
+bool standby_is_hot(const Version *version, const Settings *settings);
 
 /*
  * Find the limits in these settings that are too low for a standby. With hot_standby off only those

@@ -313,7 +313,8 @@ static void limits_have_the_names_of_their_version(void **state)
 static void replication_origins_have_a_setting_of_their_own_since_18(void **state)
 {
     (void) state;
-    assert_null(version_of_server_number(90400)->origins_setting);
+    assert_null(version_of_server_number(90300)->origins_setting);
+    assert_string_equal(version_of_server_number(90400)->origins_setting, "max_replication_slots");
     assert_string_equal(version_of_server_number(90600)->origins_setting, "max_replication_slots");
     assert_int_equal(version_of_server_number(90600)->origins_by_default, 0);
     assert_string_equal(version_of_server_number(170000)->origins_setting, "max_replication_slots");

@@ -103,7 +103,8 @@ static void any_standby_needs_room_for_replication_origins(void **state)
     {
         int number;
         const char *setting, *by_default;
-    } rows[] = {{90400, NULL, ""},
+    } rows[] = {{90300, NULL, ""},
+                {90400, "max_replication_slots", "max_replication_slots (0, needed: 11)"},
                 {90500, "max_replication_slots", "max_replication_slots (0, needed: 11)"},
                 {150000, "max_replication_slots", "max_replication_slots (10, needed: 11)"},
                 {180000, "max_active_replication_origins",
@@ -127,6 +128,34 @@ static void any_standby_needs_room_for_replication_origins(void **state)
     }
 }
 
+static void prepared_transactions_need_room_with_hot_standby_off(void **state)
+{
+    static const struct
+    {
+        int number;
+        bool prepared;
+        const char *low;
+    } rows[] = {{90600, true, ""}, /* replay writes them to files */
+                {100000, true, "max_prepared_transactions (0, needed: 3)"},
+                {100000, false, ""},
+                {180000, true, "max_prepared_transactions (0, needed: 3)"}};
+
+    (void) state;
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+    {
+        AUTO_BUFFER Buffer text = {0};
+        Fixture fixture;
+
+        begin(&fixture, rows[i].number);
+        fixture.needed = (NeededLimits){.prepared = rows[i].prepared};
+        for (uint32_t k = 0; k < LIMITS_MAX; k++)
+            fixture.needed.limits[k] = k + 2 == version_limit_count(fixture.version) ? 3 : 200;
+        settings_set(&fixture.settings, "hot_standby", "off");
+        assert_string_equal(find(&fixture, &text), rows[i].low);
+        arena_destroy(fixture.arena);
+    }
+}
+
 static void each_is_raised_alone(void **state)
 {
     NeededLimits needed = {.limits = {5, 5, 5, 5, 5}, .origins = 5};
@@ -143,6 +172,9 @@ static void each_is_raised_alone(void **state)
     assert_false(standby_limits_raise(&some, &needed));
     assert_true(standby_limits_raise(&origins, &needed));
     assert_int_equal(needed.origins, 6);
+    assert_true(standby_limits_raise(&(NeededLimits){.prepared = true}, &needed));
+    assert_false(standby_limits_raise(&origins, &needed));
+    assert_true(needed.prepared);
 }
 
 /* 10 has four: what its row does not name is no limit. */
@@ -164,6 +196,7 @@ int main(void)
         cmocka_unit_test(what_may_stand_in_a_file_that_was_not_read),
         cmocka_unit_test(hot_standby_is_off_by_default_before_10),
         cmocka_unit_test(any_standby_needs_room_for_replication_origins),
+        cmocka_unit_test(prepared_transactions_need_room_with_hot_standby_off),
         cmocka_unit_test(each_is_raised_alone),
         cmocka_unit_test(limits_of_a_control_file_are_those_of_its_version),
     };
