@@ -298,10 +298,10 @@ void node_look_at_files(Node *node)
 
 /* ---- Losses by a failover ---- */
 
-/* What becomes of a slot that a rewind removes. */
+/* The kinds of slots that a rewind removes; each needs its own advice. */
 typedef enum SlotLoss
 {
-    LOSS_PHYSICAL, /* or of an unknown type */
+    LOSS_PHYSICAL, /* a slot of an unknown type counts as physical */
     LOSS_LOGICAL,
     LOSS_FAILOVER,
     LOSS_COUNT

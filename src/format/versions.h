@@ -174,8 +174,8 @@ typedef struct Version
     RecoverySettings recovery_settings;
     bool synchronizes_slots; /* standbys can synchronize slots, which requires a dbname in
                                 primary_conninfo (17+) */
-    bool has_conflict_slot;  /* the name pg_conflict_detection is that of a slot which a server
-                                with subscriptions creates and drops by itself (19) */
+    bool has_conflict_slot;  /* a server with subscriptions creates and drops the slot
+                                pg_conflict_detection (19) */
     bool exclusion_lists; /* PostgreSQL's pg_rewind leaves out contents of pg_replslot etc. (11+);
                              before, it copies them */
     bool excludes_backup_manifest;   /* pg_rewind leaves out backup_manifest (13+) */
@@ -238,8 +238,8 @@ typedef struct NeededLimits
     uint32_t limits[LIMITS_MAX]; /* index: version_limit; needed with hot_standby on */
     uint32_t origins;            /* replication origins, or copied slots if these are more
                                     (Version.origins_setting) */
-    bool prepared; /* there are prepared transactions: that limit is needed with hot_standby off,
-                      too */
+    bool prepared; /* prepared transactions exist: max_prepared_transactions is needed with
+                      hot_standby off, too */
 } NeededLimits;
 
 /*

@@ -393,10 +393,10 @@ static bool is_at_socket(PGconn *pg, Arena *arena)
 }
 
 /*
- * Rule T17. Returns the value in force, be it of the connection string, a service or the
- * environment, that demands proof of who the server is and that this libpq takes for something
- * else; NULL if there is none. libpq 15 takes sslrootcert=system for the name of a file, finds
- * none, and goes on without proof.
+ * Rule T17. Returns the value in force, of the connection string, a service or the environment,
+ * that demands a proof of the server's identity and that this libpq takes for something else; NULL:
+ * no such value is in force. libpq 15 takes sslrootcert=system for a file's name, finds no such
+ * file, and goes on without the proof.
  */
 static const NewerOption *find_misread(const ConnectAttempt *attempt)
 {

@@ -20,7 +20,7 @@ typedef struct TargetSlot
                            primary until now; of a standby, a failover slot that was not
                            synchronized, or the slot for conflict detection */
     bool for_conflicts; /* slot for conflict detection (19+), "pg_conflict_detection": only a
-                           server that is no standby creates and drops it, by itself */
+                           server that is no standby creates and drops it */
 } TargetSlot;
 
 typedef struct TargetSlots

@@ -192,8 +192,8 @@ const char *configuration_path_in_target(const Configuration *configuration, con
     return value != NULL ? settings_path(configuration->arena, base, value) : NULL;
 }
 
-/* What the configuration names, while it is found. Both lists are arrays of ARRAY_ADD, with strings
- * in the arena. */
+/* The walk through the configuration collects in this struct which files it names. Both lists are
+ * arrays of ARRAY_ADD, with strings in the arena. */
 typedef struct NamedFiles
 {
     const Configuration *configuration;
