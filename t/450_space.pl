@@ -6,7 +6,7 @@
 #   all                      numbers, status 1         untouched; or waits, and finishes when there is room;
 #   a tablespace             numbers, status 1         or is killed while it waits, and the same command finishes it
 #   pg_wal                   numbers, status 1
-# (Rules C90, I29.)
+# (Rules C90, I29, I73.)
 
 use strict;
 use warnings;
@@ -288,9 +288,9 @@ sub lack_for_wal_is_said
 sub disk_is_full_after_commit
 {
     my ($small) = @_;
-    for my $point (qw(poison patch label))
+    for my $point (qw(commit poison patch label))
     {
-        my $waits = $point ne 'poison';
+        my $waits = $point =~ /^(?:patch|label)$/;
         reset_small($small);
         my $file = $small->{copy}->path($sparse);
         my $inode = (stat $file)[1];
@@ -306,6 +306,27 @@ sub disk_is_full_after_commit
         nothing_is_left($small->{copy});
         rejoins($small->{copy}, $source, no_promotion => 1) if $point eq 'patch';
         $small->{copy}->stop;
+    }
+    return;
+}
+
+# A run is killed at a known step, and then the disk is full: the same command needs no more than what the first has
+# reserved, or staged and moved into its place.
+sub disk_is_full_when_run_again
+{
+    my ($small) = @_;
+    for my $point (qw(poison cleanup))
+    {
+        reset_small($small);
+        end_by_kill(hold($small->{copy}, $source, $point));
+        my $filling = fill($small);
+        kill 'STOP', $filling;
+        my $result = rewind_small($small, kind => 'server', not_foretold => 'a full disk', until => qr/retries this/);
+        is($result->{signal} || $result->{status}, 0, "killed at '$point', then a full disk: the same command finishes")
+            or diag($result->{stderr});
+        unlike($result->{stderr}, qr/No space/, 'without waiting for space');
+        nothing_is_left($small->{copy});
+        make_room($small, $filling);
     }
     return;
 }
@@ -341,6 +362,7 @@ each_version(sub {
     subtest('no space for the WAL of a server', sub { lack_for_wal_is_said($small) });
     subtest("what is asked for @$_", sub { takes_what_is_asked($small, @$_) }) for [], ['--compare'];
     subtest('the disk is full after the commit', sub { disk_is_full_after_commit($small) });
+    subtest('the disk is full when it is run again', sub { disk_is_full_when_run_again($small) });
     discard_small($small);
 
     $source->stop;
@@ -352,4 +374,20 @@ each_version(sub {
             discard_small($small);
         });
     }
+    RewindTest::Cluster::discard_all();
+
+    ($source, $target) = split_brain($version,
+        cluster => { wal_segment_mb => 4, settings => "autovacuum = off\n" },
+        before => sub {
+            $_[0]->sql('CREATE TABLE t (i int, v text) WITH (fillfactor = 40);
+                INSERT INTO t SELECT i, 1 FROM generate_series(1, 5000) i');
+            $linked = $_[0]->query("SELECT pg_relation_filepath('t')");
+        },
+        source => sub { $_[0]->sql('UPDATE t SET v = 2') },
+        target => sub { $_[0]->sql('UPDATE t SET v = 3') });
+    subtest('no file grows', sub {
+        $small = make_small('all');
+        disk_is_full_when_run_again($small);
+        discard_small($small);
+    });
 }, only => [15]);

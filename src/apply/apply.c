@@ -50,6 +50,7 @@ typedef struct Apply
     PendingState state;
     bool is_resumed;  /* an earlier run has committed, and may have carried out entries */
     bool patient;     /* the warning that steps are retried was printed */
+    bool has_ballast; /* the ballast was not removed by this run */
     Written *written; /* files that were patched; only during carry_out */
 } Apply;
 
@@ -352,6 +353,16 @@ static bool install_poison(Apply *apply, Error *error)
                     : replace_control(apply, apply->head->poison, error);
 }
 
+/*
+ * Claim the pid file unless this run has it: the run that commits has claimed it already, a run
+ * that finishes an interrupted rewind has not.
+ */
+static bool claim_pid_file(Apply *apply, Error *error)
+{
+    return interlock_has_pid_file(apply->interlock) ||
+           interlock_claim_pid_file(apply->interlock, error);
+}
+
 static bool show_interrupted(Apply *apply, Error *error)
 {
     return interlock_show_interrupted(apply->interlock, error);
@@ -378,6 +389,7 @@ static bool remove_ballast(Apply *apply, Error *error)
                 return false;
         }
     }
+    apply->has_ballast = false;
     return true;
 }
 
@@ -447,27 +459,33 @@ static bool install_control(Apply *apply, Error *error)
     return replace_control(apply, apply->head->new_control, error);
 }
 
-/* Remove a work directory, and the journal last: as long as it exists, the next run sees that the
- * rewind is complete, and needs no source. */
-static bool remove_work_directory(const char *path, Error *error)
+/* Remove all files in the work directories, except the journal: as long as it exists, the next run
+ * sees that the rewind is complete, and needs no source. */
+static bool remove_staged(Apply *apply, Error *error)
 {
     AUTO_ARENA Arena *arena = arena_create();
-    const char **names;
-    bool found;
 
-    if (!dir_list(path, arena, &names, &found, error))
-        return false;
-    for (; *names != NULL; names++)
-        if (strcmp(*names, JOURNAL_NAME) != 0 &&
-            !dir_remove_tree(arena_printf(arena, "%s/%s", path, *names), error))
+    for (size_t i = 0; i < apply->work_count; i++)
+    {
+        const char **names;
+        bool found;
+
+        if (!dir_list(apply->work[i], arena, &names, &found, error))
             return false;
-    return dir_remove_tree(path, error);
+        for (; *names != NULL; names++)
+            if (strcmp(*names, JOURNAL_NAME) != 0 &&
+                !dir_remove_tree(arena_printf(arena, "%s/%s", apply->work[i], *names), error))
+                return false;
+    }
+    return true;
 }
 
 static bool remove_work_directories(Apply *apply, Error *error)
 {
+    if (!remove_staged(apply, error))
+        return false;
     for (size_t i = 0; i < apply->work_count; i++)
-        if (!remove_work_directory(apply->work[i], error))
+        if (!dir_remove_tree(apply->work[i], error))
             return false;
     return file_sync_path(apply->target_directory, error);
 }
@@ -488,6 +506,13 @@ static bool can_pass(int number)
     return false;
 }
 
+/* Rule I73: remove the ballast for a step that has found no space. True if this may help. */
+static bool make_room(Apply *apply, int number)
+{
+    return apply->has_ballast && (number == ENOSPC || number == EDQUOT) &&
+           remove_ballast(apply, NULL);
+}
+
 /* Repeat a step while it fails for a reason that can pass and patience is left. */
 static bool patiently(Apply *apply, bool (*step)(Apply *apply, Error *error), Error *error)
 {
@@ -499,6 +524,8 @@ static bool patiently(Apply *apply, bool (*step)(Apply *apply, Error *error), Er
         tell_of_signals();
         if (!can_pass(error->error_number) || clock_seconds() >= end)
             return false;
+        if (make_room(apply, error->error_number))
+            continue;
         if (!apply->patient)
         {
             log_warning("%s", error->message);
@@ -533,11 +560,13 @@ static bool finish_control(Apply *apply, Error *error)
 static bool finish_committed(Apply *apply, Error *error)
 {
     return
-        /* Before the poison: once pg_control is poisoned, only the blocker tells an administrator
-         * to run pg_rewind again. */
+        /* First: without it only the blocker keeps servers out until the poison. */
+        patiently(apply, claim_pid_file, error) &&
+        /* Before the poison: once pg_control is poisoned, only the blocker tells an
+         * administrator to run pg_rewind again. */
         patiently(apply, sync_blocker, error) &&
-        /* Before any file changes: anybody may delete the blocker at any time, and only the poison
-         * then keeps a server from starting. */
+        /* Before any file changes: anybody may delete the blocker at any time, and only the
+         * poison then keeps a server from starting. */
         patiently(apply, install_poison, error) &&
         /* After the poison: until then the owner may start the target, and the text would be
          * wrong. */
@@ -546,8 +575,8 @@ static bool finish_committed(Apply *apply, Error *error)
         patiently(apply, remove_ballast, error) &&
         /* After the poison: Invariant 5. */
         patiently(apply, carry_out, error) &&
-        /* After all entries: the blocker keeps a half changed target from starting. Before the new
-         * pg_control: callers take the blocker together with a new pg_control for a complete
+        /* After all entries: the blocker keeps a half changed target from starting. Before the
+         * new pg_control: callers take the blocker together with a new pg_control for a complete
          * rewind. */
         patiently(apply, install_label, error) &&
         /* Before the new pg_control: afterwards no run would remove a pid file that names no
@@ -555,6 +584,17 @@ static bool finish_committed(Apply *apply, Error *error)
         patiently(apply, restore_pid_file, error) &&
         /* Last: the poison keeps servers from starting during all steps above. */
         finish_control(apply, error);
+}
+
+/* What is left of a rewind whose new pg_control is in place, before the cleaning up. */
+static bool finish_complete(Apply *apply, Error *error)
+{
+    return
+        /* Before staged files go: otherwise the poison could return after a power cut, when what it
+         * needs is gone. */
+        patiently(apply, sync_control, error) &&
+        /* Rule I73: before the claim, which needs space. */
+        patiently(apply, remove_staged, error) && patiently(apply, claim_pid_file, error);
 }
 
 /* Remove the work directories; a failure is a warning, since the rewind is complete and the next
@@ -603,16 +643,6 @@ static bool open_journal(Apply *apply, Error *error)
            commit_state(apply->target_directory, apply->head, &apply->state, error);
 }
 
-/*
- * Claim the pid file unless this run has it: the run that commits has claimed it already, a run
- * that finishes an interrupted rewind has not.
- */
-static bool claim_pid_file(Apply *apply, Error *error)
-{
-    return interlock_has_pid_file(apply->interlock) ||
-           interlock_claim_pid_file(apply->interlock, error);
-}
-
 static bool finish_or_sync(Apply *apply, Error *error)
 {
     if (apply->state == PENDING_STALE)
@@ -620,10 +650,7 @@ static bool finish_or_sync(Apply *apply, Error *error)
                          apply->target_directory);
     signals_hold_off();
     file_set_modes(apply->head->group_access);
-    /* Sync pg_control even if only the cleaning up is left: otherwise the poison could return after
-     * a power cut, when the journal is gone. */
-    if (!patiently(apply, claim_pid_file, error) ||
-        !(apply->state == PENDING_CLEANUP ? patiently(apply, sync_control, error)
+    if (!(apply->state == PENDING_CLEANUP ? finish_complete(apply, error)
                                           : finish_committed(apply, error)))
         return false;
     clean_up_or_warn(apply);
@@ -639,6 +666,7 @@ bool apply_finish(const char *target_directory, Interlock *interlock, const Opti
                    .options = options,
                    .patience_seconds = patience_seconds,
                    .is_resumed = !interlock_has_pid_file(interlock),
+                   .has_ballast = true,
                    .arena = arena,
                    .head = arena_allocate(arena, sizeof(JournalHead))};
     const bool ok = patiently(&apply, open_journal, error) && finish_or_sync(&apply, error);

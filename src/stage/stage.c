@@ -14,6 +14,7 @@
 #define PLACES_SIZE_MAX (16u * 1024 * 1024)
 #define CONTENT_NAME_SIZE 32
 #define DIRECT_SIZE_MIN (8u * 1024 * 1024)
+#define MARKERS_MAX 4 /* files that are written after the commit for a moment each, and names */
 
 /* ---- State of an entry ---- */
 
@@ -360,9 +361,11 @@ static bool make_directories(const Stage *stage, Error *error)
     return watch_file_systems(stage, error);
 }
 
-/* Reserve the space that the apply will allocate, so that no disk can be full after the commit. */
+/* Reserve the space that the steps after the commit allocate, so that they need no other. */
 static bool make_ballast(Stage *stage, Error *error)
 {
+    const size_t of_control = roots_index(&stage->roots, CONTROL_PATH);
+
     if (!roots_reserve(&stage->roots, stage->plan, error))
         return false;
     for (size_t index = 0; index < stage->roots.count; index++)
@@ -370,10 +373,15 @@ static bool make_ballast(Stage *stage, Error *error)
         const Root *root = &stage->roots.roots[index];
         AUTO_BUFFER Buffer name = {0}, buffer = {0};
         const char *path = stage_local(stage, path_in(&name, root->work, BALLAST_NAME), &buffer);
+        /* Rule I73: pid file, label and pg_control need space as well. */
+        const uint64_t of_markers = index == 0 || index == of_control
+                                        ? MARKERS_MAX * (CONTROL_FILE_SIZE + root->space.unit)
+                                        : 0;
+        const uint64_t bytes = root->needed.reserved + of_markers;
         AUTO_FD int fd = -1;
 
-        if (root->needed.reserved > 0 && (!file_create(path, CREATE_EMPTY, &fd, error) ||
-                                          !file_reserve(fd, path, root->needed.reserved, error)))
+        if (bytes > 0 &&
+            (!file_create(path, CREATE_EMPTY, &fd, error) || !file_reserve(fd, path, bytes, error)))
             return false;
     }
     return true;
