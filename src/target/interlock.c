@@ -38,7 +38,8 @@ typedef enum PidFileState
  *
  * 1. The complete file is written beside postmaster.pid, and then linked there. A server never
  *    reads a part of it. A link does not replace a file: a server that made its own file first
- *    keeps it.
+ *    keeps it. Where the file system has no links the file is created in its place, as a server
+ *    does.
  * 2. If a file is there, it is judged (pid_file_find_server). A live server is an error. A stale
  *    file is moved away, then step 1 is repeated. A server that starts in between replaces the
  *    stale file by its own. We may move that one away; then the server stops when it next
@@ -165,15 +166,57 @@ static bool read_pid_file_owner(const Interlock *interlock, bool *found, bool *o
     return true;
 }
 
-/* Link the temporary file at postmaster.pid, in place of a stale one. */
-static bool link_pid_file(Interlock *interlock, Error *error)
+/* Remove an empty postmaster.pid of a run that was killed in create_pid_file: the temporary file is
+ * beside it. */
+static bool remove_half_made(const Interlock *interlock, Error *error)
+{
+    struct stat status;
+    bool was_claiming;
+
+    if (!file_lstat(interlock->temporary_path, &status, &was_claiming, error))
+        return false;
+    return !was_claiming || !pid_file_is_empty(interlock->directory) ||
+           file_remove(interlock->path, error);
+}
+
+/* Create postmaster.pid, unless it exists, without a link. */
+static bool create_pid_file(Interlock *interlock, bool *exists, Error *error)
+{
+    const Buffer *content = &interlock->content;
+    AUTO_FD int fd = -1;
+    const bool created = file_create(interlock->path, CREATE_NEW, &fd, error);
+
+    *exists = !created && error->error_number == EEXIST;
+    if (!created)
+        return *exists;
+    if (file_write_at(fd, interlock->path, content->bytes, content->size, 0, error) &&
+        file_set_mode(fd, interlock->path, file_mode(), error) &&
+        file_sync(fd, interlock->path, error) && note_own_file(interlock, interlock->path, error))
+        return true;
+    (void) !file_remove(interlock->path, NULL); /* keep the first error */
+    return false;
+}
+
+/* Give postmaster.pid its content, unless the file exists. */
+static bool make_pid_file(Interlock *interlock, bool *exists, Error *error)
+{
+    if (file_link(interlock->temporary_path, interlock->path, exists, error))
+        return true;
+    /* Rule I74: SMB, VirtualBox's shared folders and others have no links. */
+    return (error->error_number == EPERM || error->error_number == EOPNOTSUPP ||
+            error->error_number == ENOSYS || error->error_number == EMLINK) &&
+           create_pid_file(interlock, exists, error);
+}
+
+/* Make our postmaster.pid, in place of a stale one. */
+static bool place_pid_file(Interlock *interlock, Error *error)
 {
     for (int attempt = 1; attempt <= CLAIM_ATTEMPTS_MAX; attempt++)
     {
         bool exists, found, of_server;
         long pid;
 
-        if (!file_link(interlock->temporary_path, interlock->path, &exists, error))
+        if (!make_pid_file(interlock, &exists, error))
         {
             interlock->displaced =
                 interlock->displaced && !file_move(interlock->kept_path, interlock->path, NULL);
@@ -220,10 +263,11 @@ bool interlock_claim_pid_file(Interlock *interlock, Error *error)
     make_pid_file_text(interlock, &interlock->content);
     /* A file that a killed run left under the temporary name may be linked at postmaster.pid too:
      * it must not be written into. */
-    success = durable_write(interlock->temporary_path, interlock->content.bytes,
+    success = remove_half_made(interlock, error) &&
+              durable_write(interlock->temporary_path, interlock->content.bytes,
                             interlock->content.size, file_mode(), error) &&
               note_own_file(interlock, interlock->temporary_path, error) &&
-              link_pid_file(interlock, error);
+              place_pid_file(interlock, error);
     if (success)
         interlock->state = PID_FILE_CLAIMED;
     success = success && file_lstat(interlock->kept_path, &status, &interlock->gives_back, error);
@@ -241,6 +285,7 @@ bool interlock_remove_leftover(const Interlock *interlock, Error *error)
     bool was_claiming, kept, found = false, of_server = false;
 
     if (!file_lstat(interlock->temporary_path, &status, &was_claiming, error) ||
+        !remove_half_made(interlock, error) ||
         !file_lstat(interlock->kept_path, &status, &kept, error) ||
         (kept && !read_pid_file_owner(interlock, &found, &of_server, error)))
         return false;

@@ -20,6 +20,8 @@
  * PG_REWIND_FAULT_APART=PATTERN: each rename from one directory into another fails with EXDEV where
  * the new path matches, and each link: as if the directory had a project of its own.
  *
+ * PG_REWIND_FAULT_NO_LINKS=1: each link fails with EPERM, as on a file system without hard links.
+ *
  * PG_REWIND_FAULT_NFS=FILE: a file that the program removes, or renames another file over, while it
  * has the file open, keeps a name ".nfs...", which cannot be removed until the program closes the
  * file: as in a directory that is mounted by NFS. A line in FILE for each, with its path.
@@ -843,6 +845,11 @@ static int change_paths(const char *call, int (*real)(const char *, const char *
     if (!is_symlink && are_apart(from, to))
     {
         errno = EXDEV;
+        return -1;
+    }
+    if (strcmp(call, "link") == 0 && getenv("PG_REWIND_FAULT_NO_LINKS") != NULL)
+    {
+        errno = EPERM;
         return -1;
     }
     if (strcmp(call, "rename") == 0)
