@@ -61,7 +61,7 @@ sub it_stays
     my $same = sub { is_deeply([ -e $file ? (slurp($file), (stat _)[1, 9]) : () ], \@stale,
         "$_[0]: the file is as it was") };
 
-    for my $point ('open@*/pg_[wx]*/00000001*', 'create@*/pg_rewind.work/*')
+    for my $point ('link@*/postmaster.pid;open@*/pg_[wx]*/00000001*', 'create@*/pg_rewind.work/*')
     {
         my $held = hold($target, $source, $point);
         like(slurp($file), qr/\A-$held->{pid}\n/, 'while pg_rewind runs it has its own');

@@ -16,7 +16,7 @@ each_version(sub {
         target => sub { $_[0]->sql('INSERT INTO t VALUES (1)') });
 
     my $other = $target->copy('other');
-    my $other_held = hold($other, $source, 'open@*/pg_[wx]*/00000001*');
+    my $other_held = hold($other, $source, 'link@*/postmaster.pid;open@*/pg_[wx]*/00000001*');
     unlink $other->path('postmaster.pid') or die;
     is($other->try_start->{status}, 0, 'a server that finds no pid file starts') or diag($other->log);
     my $given_up = go_on($other_held);
@@ -27,7 +27,7 @@ each_version(sub {
     $other->discard;
 
     # Held when the first segment of the target's WAL is opened.
-    my $held = hold($target, $source, 'open@*/data/pg_[wx]*/00000001*');
+    my $held = hold($target, $source, 'link@*/postmaster.pid;open@*/data/pg_[wx]*/00000001*');
     my $start = $target->try_start;
     isnt($start->{status}, 0, 'no server starts while WAL is read');
     like($target->log, qr/lock file "postmaster\.pid" already exists/, 'its message names the pid file');

@@ -8,6 +8,7 @@
 #include <limits.h>
 #include <linux/fs.h>
 #include <linux/magic.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -627,6 +628,21 @@ bool file_lock(int fd, const char *path, bool *locked, bool *supported, Error *e
     if (errno == ENOLCK || errno == EOPNOTSUPP || errno == ENOSYS || errno == EINVAL)
         return true;
     return error_set_errno(error, "could not lock file \"%s\"", path);
+}
+
+bool file_has_writer(const char *path)
+{
+    AUTO_FD int fd = -1;
+    bool found;
+
+    if (!file_open_read(path, &fd, &found, NULL) || !found)
+        return false;
+    /* A writer that opens the file now ends the lease by a signal to us. SIGURG is ignored. */
+    (void) fcntl(fd, F_SETSIG, SIGURG);
+    if (fcntl(fd, F_SETLEASE, F_RDLCK) != 0)
+        return errno == EAGAIN;
+    (void) fcntl(fd, F_SETLEASE, F_UNLCK);
+    return false;
 }
 
 /* ---- Durable changes ---- */

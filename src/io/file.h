@@ -203,6 +203,15 @@ MUST_CHECK bool file_space(const char *path, FileSpace *space, Error *error);
  */
 MUST_CHECK bool file_lock(int fd, const char *path, bool *locked, bool *supported, Error *error);
 
+/*
+ * True if any process of this machine has the file open for writing, also one in another container,
+ * which /proc does not show: the kernel then refuses a lease (F_SETLEASE in fcntl(2)), which is
+ * held for an instant only. False where that cannot be found out, as for another user's file. To be
+ * called on file systems of this machine (FileSpace.syncs_whole): NFS and SMB refuse leases for
+ * other reasons, too.
+ */
+bool file_has_writer(const char *path);
+
 /* ---- Durable changes: what has returned true survives a power cut, unless --no-sync ---- */
 
 /* Write bytes to a new file and sync it; a file of that name is removed before. The name itself is

@@ -27,6 +27,16 @@ typedef struct Given
     bool may_run;             /* the target's server runs, and will be stopped */
 } Given;
 
+/* A process of the server runs, although postmaster.pid names none: *pid, or 0 for one that is not
+ * seen. */
+static bool server_is_left(const char *directory, long *pid)
+{
+    AUTO_BUFFER Buffer path = {0};
+
+    return (server_process_find(directory, pid, NULL) && *pid != 0) ||
+           server_file_find(directory, &path);
+}
+
 bool target_wait_for_stop(const Target *target, double *patience_seconds, Error *error)
 {
     Wait wait = wait_begin(INFINITY);
@@ -49,9 +59,8 @@ bool target_wait_for_stop(const Target *target, double *patience_seconds, Error 
         /* A server removes its pid file first: its other processes have STOP_SECONDS from then on,
          * however long the stop took. */
         else
-            over = !server_process_find(target->directory, &pid, NULL) || pid == 0 ||
-                   now - seen >= STOP_SECONDS;
-        if (!over && wait_reports(&wait, SILENT_SECONDS))
+            over = now - seen >= STOP_SECONDS || !server_is_left(target->directory, &pid);
+        if (!over && pid != 0 && wait_reports(&wait, SILENT_SECONDS))
         {
             /* The server may not have been asked to stop. */
             if (running && !stopping)
@@ -205,6 +214,22 @@ static bool error_hint_stop(const char *before, bool immediately, const char *di
     return error_hint(error, "%s: pg_ctl stop -D %s", before, buffer_string(&word));
 }
 
+/* Check that no server runs on the target in another container, where /proc does not show it. A
+ * clean stop shows in pg_control. (Rule I75.) */
+static bool check_no_unseen_server(const char *directory, ControlState state, Error *error)
+{
+    AUTO_BUFFER Buffer path = {0};
+
+    if (state == STATE_SHUTDOWNED || state == STATE_SHUTDOWNED_IN_RECOVERY ||
+        !server_file_find(directory, &path))
+        return true;
+    error_set(error, ERROR_FAILED, "target server must be shut down cleanly"); /* contract */
+    error_detail(error, "A process has file \"%s\" open for writing, and no server's is seen here.",
+                 buffer_string(&path));
+    return error_hint(error, "If a server runs on the directory in another container, stop it "
+                             "there. Otherwise end that process: root finds it by lsof.");
+}
+
 static bool check_target_stopped(const Given *given, Error *error)
 {
     const ControlState state = given->clusters->target.control.state;
@@ -248,7 +273,7 @@ static bool check_target_stopped(const Given *given, Error *error)
     if (!server_process_find(directory, &pid, error))
         return false;
     if (pid == 0)
-        return true;
+        return check_no_unseen_server(directory, state, error);
     error_set(error, ERROR_FAILED, "target server must be shut down cleanly"); /* contract */
     error_detail(error, "Process %ld of a crashed server is still running in \"%s\".", pid,
                  directory);

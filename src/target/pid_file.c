@@ -258,6 +258,29 @@ bool server_process_find(const char *directory, long *pid, Error *error)
     return true;
 }
 
+bool server_file_find(const char *directory, Buffer *path)
+{
+    static const char *const places[] = {"pg_wal", "pg_xlog", "global"};
+    AUTO_ARENA Arena *arena = arena_create();
+    AUTO_BUFFER Buffer place = {0};
+
+    for (size_t i = 0; i < sizeof(places) / sizeof(*places); i++)
+    {
+        const char *local = path_in(&place, directory, places[i]);
+        const char **names;
+        FileSpace space;
+        bool found;
+
+        if (!file_space(local, &space, NULL) || !space.syncs_whole ||
+            !dir_list(local, arena, &names, &found, NULL))
+            continue;
+        for (; *names != NULL; names++)
+            if (file_has_writer(path_in(path, local, *names)))
+                return true;
+    }
+    return false;
+}
+
 /* ---- the process that the file names ---- */
 
 /*

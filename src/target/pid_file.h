@@ -105,4 +105,12 @@ bool error_hint_process(long pid, const char *directory, Error *error);
  * continues to write. *pid is 0 if no process does. */
 MUST_CHECK bool server_process_find(const char *directory, long *pid, Error *error);
 
+/*
+ * Find a file of this directory that a process has open for writing, although server_process_find
+ * sees none: the server runs in another container. *path is its path. A primary has a
+ * segment of WAL or a shared catalog open, a standby the segment that it receives. False where
+ * nothing is found, and on file systems that other machines may use.
+ */
+bool server_file_find(const char *directory, Buffer *path);
+
 #endif

@@ -6,6 +6,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -317,6 +318,29 @@ static void test_a_lock_is_held_once(void **state)
     file_close(second);
 }
 
+/* Rule I75: a file that is open for writing, and none that is only read. */
+static void test_a_writer_is_seen(void **state)
+{
+    int fd;
+
+    (void) state;
+    make_file("written", "x");
+    assert_false(file_has_writer("written"));
+    fd = open("written", O_RDONLY);
+    assert_false(file_has_writer("written"));
+    close(fd);
+    fd = open("written", O_RDWR);
+    assert_true(file_has_writer("written"));
+    close(fd);
+    assert_false(file_has_writer("written"));
+    assert_false(file_has_writer("absent"));
+    assert_false(file_has_writer("."));
+    /* The lease is given back: a writer that does not want to wait is not refused. */
+    fd = open("written", O_WRONLY | O_NONBLOCK);
+    assert_true(fd >= 0);
+    close(fd);
+}
+
 static void test_free_space(void **state)
 {
     FileSpace space = {0};
@@ -446,6 +470,7 @@ int main(void)
         IN_DIRECTORY(test_nothing_is_created_through_a_link),
         IN_DIRECTORY(test_sync),
         IN_DIRECTORY(test_a_lock_is_held_once),
+        IN_DIRECTORY(test_a_writer_is_seen),
         IN_DIRECTORY(test_free_space),
         IN_DIRECTORY(test_closed_standard_streams_are_not_given_away),
         cmocka_unit_test(test_random_bytes),
