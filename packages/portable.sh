@@ -2,7 +2,7 @@
 # Make build/portable/pg_rewind-VERSION-MACHINE.tar.gz: the program with all libraries that it needs, the C library and its loader included, in lib/,
 # and a wrapper beside it that starts it by them. It needs nothing but Linux 3.10 or newer. sbom.spdx.json in it lists them with their versions. The same sources
 # and libraries make the same file, wherever and whenever: its times are SOURCE_DATE_EPOCH, or that of the commit; of a
-# release, which is built from a tarball as well, the date in debian/changelog. Needs what the build needs, and binutils; with ARCH=arm64 on another
+# release, which is built from a tarball as well, or where git does not answer, the date in debian/changelog. Needs what the build needs, and binutils; with ARCH=arm64 on another
 # machine also what packages/deb.sh installs for that, and qemu-user.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -24,12 +24,10 @@ if [ "${ARCH:-$(dpkg --print-architecture)}" != "$(dpkg --print-architecture)" ]
     emulator=("qemu-$machine")
 fi
 
-if [ -z "${SOURCE_DATE_EPOCH:-}" ]; then
-    case $(packages/version.sh "$(sed -n "s/^  version: '\(.*\)',$/\1/p" meson.build)") in
-        *~git*) SOURCE_DATE_EPOCH=$(git -c "safe.directory=$PWD" log -1 --format=%ct) ;;
-        *) SOURCE_DATE_EPOCH=$(date -d "$(sed -n 's/^ -- .*>  //p' debian/changelog | head -n 1)" +%s) ;;
-    esac
+if [ -z "${SOURCE_DATE_EPOCH:-}" ] && [[ $(packages/version.sh "$(sed -n "s/^  version: '\(.*\)',$/\1/p" meson.build)") == *~git* ]]; then
+    SOURCE_DATE_EPOCH=$(git -c "safe.directory=$PWD" log -1 --format=%ct 2>/dev/null || true)
 fi
+SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-$(date -d "$(sed -n 's/^ -- .*>  //p' debian/changelog | head -n 1)" +%s)}
 export SOURCE_DATE_EPOCH
 # RPATH, not RUNPATH: it holds for the libraries' libraries and what they load, and goes before all other places.
 # shellcheck disable=SC2016 # $ORIGIN is for the dynamic linker

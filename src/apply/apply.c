@@ -586,7 +586,8 @@ static bool finish_committed(Apply *apply, Error *error)
         finish_control(apply, error);
 }
 
-/* What is left of a rewind whose new pg_control is in place, before the cleaning up. */
+/* Finish a rewind whose new pg_control is in place already, up to the removal of its work
+ * directories. */
 static bool finish_complete(Apply *apply, Error *error)
 {
     return
