@@ -21,7 +21,8 @@
 
 /* The number of the mount that a path is on; 0: the kernel does not say. A link is followed with
  * AT_SYMLINK_FOLLOW in flags. statx tells it since Linux 5.8, and before that a file handle does
- * where the file system has some. (Rule N4.) */
+ * where the file system has some. qemu-user passes the mask of statx on, and leaves the number 0.
+ * (Rule N4.) */
 static uint64_t find_mount_number(const char *path, int flags)
 {
     struct file_handle handle = {.handle_bytes = 0};
@@ -30,7 +31,7 @@ static uint64_t find_mount_number(const char *path, int flags)
 
     if (statx(AT_FDCWD, path, (flags & AT_SYMLINK_FOLLOW) != 0 ? 0 : AT_SYMLINK_NOFOLLOW,
               STATX_MNT_ID, &status) == 0 &&
-        (status.stx_mask & STATX_MNT_ID) != 0)
+        (status.stx_mask & STATX_MNT_ID) != 0 && status.stx_mnt_id != 0)
         return status.stx_mnt_id;
     /* The call fails because there is no room for the handle, but it sets the number. */
     return name_to_handle_at(AT_FDCWD, path, &handle, &mount, flags) == 0 || errno == EOVERFLOW
