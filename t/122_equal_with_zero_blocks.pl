@@ -122,13 +122,15 @@ each_version(sub {
                     $target->sql('CREATE TABLE first (a int)') if @late;
                     $of_target{'an index of an unlogged table, whose build was cut off'}->($target);
                 });
-            my $held = hold($target, $source, 'create@*/source.*', @late);
+            # The end of its WAL is known then, and the list of its files is not.
+            my $held = hold($target, $source, 'link', '--debug', @late);
             $source->sql('CREATE TABLE with_zeros AS SELECT generate_series(1, 3000)');
             my $path = $source->query(q{SELECT pg_relation_filepath('with_zeros')});
             ok(-e $target->path($path), 'the target has a file under the same number');
             truncate($target->path($path), -s $source->path($path)) or die "$path: $!" if $size eq 'equal';
             my $result = go_on($held);
             is($result->{status}, 0, 'pg_rewind succeeds') or diag($result->{stderr});
+            unlike($result->{stderr}, qr/ \Q$path\E \(REMOVE\)/, 'the list of files was made after the table');
             $source->sql('CHECKPOINT');
             ok(scalar(zero_blocks($source, $path)), 'the table of the source has blocks that are all zero');
             rejoins($target, $source) if $result->{status} == 0;
