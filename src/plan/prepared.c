@@ -11,12 +11,6 @@ static bool has_prepared(const PlanPreparedList *list, uint32_t xid, Lsn from, b
     return false;
 }
 
-/* The WAL does not finish the transaction, and it is not in the list yet. */
-static bool is_new(const PlanPreparedList *list, const PlanPreparedList *in_wal, uint32_t xid)
-{
-    return !has_prepared(in_wal, xid, 0, true) && !has_prepared(list, xid, 0, false);
-}
-
 /* List the transactions that the WAL of one side prepares and does not finish, or that the side has
  * a file of. */
 static PlanPreparedList list_prepared(const Plan *plan, bool of_source,
@@ -34,7 +28,7 @@ static PlanPreparedList list_prepared(const Plan *plan, bool of_source,
     {
         const ScanPrepared *prepared = &in_wal->entries[i];
 
-        if (is_new(&list, in_wal, prepared->xid))
+        if (!prepared->finished && !has_prepared(&list, prepared->xid, 0, false))
             entries[list.count++] = (ScanPrepared){.xid = prepared->xid, .gid = prepared->gid};
     }
     for (size_t i = 0; i < plan->count; i++)
@@ -43,7 +37,8 @@ static PlanPreparedList list_prepared(const Plan *plan, bool of_source,
         const bool is_there = of_source ? entry->action != ACTION_REMOVE : entry->on_target;
         const uint32_t xid = entry->twophase ? (uint32_t) twophase_xid(entry->path) : 0;
 
-        if (entry->twophase && is_there && is_new(&list, in_wal, xid))
+        if (entry->twophase && is_there && !has_prepared(in_wal, xid, 0, true) &&
+            !has_prepared(&list, xid, 0, false))
             entries[list.count++] = (ScanPrepared){.xid = xid};
     }
     return list;

@@ -297,6 +297,7 @@ static void check_entries(Check *check)
         if (!can_carry_out(entry, target_path(&buffer, check->roots.target_directory, entry->path),
                            &copied, &problem))
             problems_add(&check->problems, &problem);
+        copied = copied && entry_changes_file(entry);
         if (entry->type == FILE_REGULAR && entry->action != ACTION_REMOVE)
             note_size(check, entry->source_size);
         if (entry->on_target && plan_stays_in_place(entry) && !copied)

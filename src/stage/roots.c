@@ -27,6 +27,11 @@ bool entry_has_effect(const PlanEntry *entry)
            strchr("/.", work[strlen(WORK_DIRECTORY)]) == NULL; /* finds the end as well */
 }
 
+bool entry_changes_file(const PlanEntry *entry)
+{
+    return entry->action != ACTION_NONE || entry->fetch_bytes > 0;
+}
+
 /* ---- Finding the roots ---- */
 
 /*

@@ -87,9 +87,14 @@ void roots_check_locations(const Roots *roots, const Plan *plan, Problems *probl
 /* Check that no other account has made the directory of the location, or a link at its path. */
 MUST_CHECK bool location_check_trust(const NewLocation *location, Error *error);
 
-/* True if the plan changes this file. False for pg_rewind's work directories, and for files that
- * only commit and apply write: pg_control, backup_label, postmaster.pid. */
+/* True if the plan or recovery changes this file. False for pg_rewind's work directories, and for
+ * files that only commit and apply write: pg_control, backup_label, postmaster.pid. */
 bool entry_has_effect(const PlanEntry *entry);
+
+/* Of an entry that has an effect: true if the rewind itself changes the file. False if the entry
+ * only stands for blocks that recovery rebuilds, or for blocks of another segment of its relation.
+ */
+bool entry_changes_file(const PlanEntry *entry);
 
 /* Add the bytes and files that are staged for an entry, other than WAL. copied: the file is not
  * patched in place; a whole copy of the file is staged and patched. unit: bytes of one allocation

@@ -26,7 +26,7 @@ StagingState *stage_state_of(const Stage *stage, const PlanEntry *entry)
 bool stage_is_laid_out(const Stage *stage, const PlanEntry *entry)
 {
     return !entry->wal && entry->type == FILE_REGULAR && entry->on_target &&
-           entry_has_effect(entry) && plan_stays_in_place(entry) &&
+           entry_has_effect(entry) && entry_changes_file(entry) && plan_stays_in_place(entry) &&
            !stage_state_of(stage, entry)->copied;
 }
 

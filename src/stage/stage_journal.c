@@ -111,11 +111,8 @@ static bool add_files(const Stage *stage, Error *error)
         const PlanEntry *entry = &stage->plan->entries[index];
         const JournalEntry patch = {
             .kind = JOURNAL_PATCH, .path = entry->path, .size = stage_final_size(stage, entry)};
-        const bool is_changed = entry->action != ACTION_NONE || entry->fetch_bytes > 0;
 
-        /* is_changed is false for an entry that only stands for blocks of another segment of its
-         * relation. */
-        if (stage_is_laid_out(stage, entry) && is_changed &&
+        if (stage_is_laid_out(stage, entry) &&
             ((!stage_state_of(stage, entry)->left_out &&
               !journal_add(stage->journal, &patch, error)) ||
              !add_ranges(stage, entry, error)))
