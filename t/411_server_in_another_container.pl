@@ -57,6 +57,9 @@ each_version(sub {
     $target->kill_all_processes;
     my ($segment) = sort glob($target->path('pg_wal/0000*'));
     open(my $backup, '<', $segment) or die "could not open $segment: $!";
+    # An archive's segment, which somebody writes, and a link to it.
+    open(my $elsewhere, '>', $target->dir . '/elsewhere') or die;
+    symlink($target->dir . '/elsewhere', $target->path('pg_wal/elsewhere')) or die;
     rewinds($target, $source, program => program_apart());
     rejoins($target, $source, no_promotion => 1, quick => 1);
 }, only => [ 10, 15, 18 ]);

@@ -23,6 +23,18 @@ sub killed_amid_the_claim
     return;
 }
 
+# What killed_amid_the_claim has left is nobody's, also for what only looks.
+sub is_seen_as_stale
+{
+    my ($copy, $source, $what, @looks) = @_;
+    for my $look (@looks)
+    {
+        my $result = rewind($copy, $source, not_foretold => 'it only looks', options => $look);
+        is($result->{status}, 0, "$what: @$look does not take it for a server's") or diag($result->{stderr});
+    }
+    return;
+}
+
 sub server_was_first
 {
     my ($copy, $source) = @_;
@@ -52,11 +64,14 @@ each_version(sub {
 
     $copy = $target->copy('killed');
     my $stale = slurp($copy->path('postmaster.pid'));
+    my @dry = (['--dry-run'], [ '--rejoin', '--dry-run', '-B', $copy->bindir ]);
     killed_amid_the_claim($copy, $source, 'before the commit');
+    is_seen_as_stale($copy, $source, 'before the commit', ['--check'], @dry);
     end_by_kill(hold($copy, $source, 'send@'));
     is(slurp($copy->path('postmaster.pid')), $stale, "the next run puts the crashed server's file back");
     end_by_kill(hold($copy, $source, 'poison'));
     killed_amid_the_claim($copy, $source, 'after the commit');
+    is_seen_as_stale($copy, $source, 'after the commit', @dry);
     rewinds($copy, $source, %no_links);
     nothing_is_left($copy);
     rejoins($copy, $source, no_promotion => 1);

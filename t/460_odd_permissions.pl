@@ -146,6 +146,29 @@ sub problems_may_come_late
     return;
 }
 
+# Its rewind is complete all the same, and so it is for each run after that.
+sub what_was_staged_may_stay
+{
+    with_copy(sub {
+        my ($copy) = @_;
+        with_source_started(sub {
+            my $work = $copy->path('pg_rewind.work');
+            my $held = hold($copy, $source, 'cleanup');
+            chmod 0500, $work or die;
+            my $result = go_on($held);
+            is($result->{status}, 0, 'what was staged cannot be removed: the rewind is complete');
+            like($result->{stderr}, qr/^pg_rewind: warning: could not remove .*"\Q$work\E\S*: Permission denied$/m, 'it says so');
+            $result = rewind($copy, $source);
+            is($result->{status}, 0, 'the same command again has nothing to do') or diag($result->{stderr});
+            chmod 0700, $work or die;
+            rewinds($copy, $source);
+            nothing_is_left($copy);
+            rejoins($copy, $source, no_promotion => 1);
+        });
+    });
+    return;
+}
+
 sub what_can_be_replaced_is
 {
     with_copy(sub {
@@ -291,4 +314,5 @@ each_version(sub {
     subtest('what is elsewhere is left alone', \&what_is_elsewhere_is_left_alone);
     subtest('modes are those of the directory', \&modes_are_those_of_the_directory);
     subtest('problems may come late', \&problems_may_come_late);
+    subtest('what was staged may stay', \&what_was_staged_may_stay);
 }, only => [15]);

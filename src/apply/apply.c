@@ -590,12 +590,17 @@ static bool finish_committed(Apply *apply, Error *error)
  * directories. */
 static bool finish_complete(Apply *apply, Error *error)
 {
-    return
-        /* Before staged files go: otherwise the poison could return after a power cut, when what it
-         * needs is gone. */
-        patiently(apply, sync_control, error) &&
-        /* Rule I73: before the claim, which needs space. */
-        patiently(apply, remove_staged, error) && patiently(apply, claim_pid_file, error);
+    Error failure;
+
+    /* Before staged files go: otherwise the poison could return after a power cut, when what it
+     * needs is gone. */
+    if (!patiently(apply, sync_control, error))
+        return false;
+    /* Rule I73: before the claim, which needs space. What stays is no obstacle: clean_up_or_warn
+     * tries again, and tells. */
+    if (!remove_staged(apply, &failure))
+        log_debug("%s", failure.message);
+    return patiently(apply, claim_pid_file, error);
 }
 
 /* Remove the work directories; a failure is a warning, since the rewind is complete and the next

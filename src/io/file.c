@@ -632,10 +632,9 @@ bool file_lock(int fd, const char *path, bool *locked, bool *supported, Error *e
 
 bool file_has_writer(const char *path)
 {
-    AUTO_FD int fd = -1;
-    bool found;
+    AUTO_FD int fd = open_retrying(path, O_RDONLY | O_NONBLOCK | O_NOFOLLOW, 0);
 
-    if (!file_open_read(path, &fd, &found, NULL) || !found)
+    if (fd < 0)
         return false;
     /* A writer that opens the file now ends the lease by a signal to us. SIGURG is ignored. */
     (void) fcntl(fd, F_SETSIG, SIGURG);

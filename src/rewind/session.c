@@ -141,6 +141,15 @@ static bool finish_pending(Session *session, const PendingRewind *pending, Error
     return acquire_lock(session, error) && stop_check(error);
 }
 
+/* Remove what an earlier run left. What cannot be removed of a rewind that was just finished is no
+ * obstacle, and apply_finish has told of it. */
+static bool remove_leftover(Session *session, Error *error)
+{
+    return interlock_remove_leftover(session->interlock, error) &&
+           (stage_remove_stale(target_directory(session), error) || session->resumed) &&
+           scratch_remove(session->scratch->path, error);
+}
+
 /* Finish or throw away what an earlier run left; a dry run only notes it. */
 static bool handle_pending(Session *session, Error *error)
 {
@@ -171,9 +180,7 @@ static bool handle_pending(Session *session, Error *error)
         return true;
     }
     return (!is_live || finish_pending(session, &pending, error)) &&
-           interlock_remove_leftover(session->interlock, error) &&
-           stage_remove_stale(target_directory(session), error) &&
-           scratch_remove(session->scratch->path, error);
+           remove_leftover(session, error);
 }
 
 /*

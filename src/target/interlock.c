@@ -12,7 +12,6 @@
 #include <time.h>
 #include <unistd.h>
 
-#define PID_FILE_TEMPORARY "postmaster.pid.pg_rewind"
 #define PID_FILE_KEPT "postmaster.pid.pg_rewind.server"
 #define CLAIM_ATTEMPTS_MAX 10 /* another program may make the file again and again */
 
@@ -166,17 +165,10 @@ static bool read_pid_file_owner(const Interlock *interlock, bool *found, bool *o
     return true;
 }
 
-/* Remove an empty postmaster.pid of a run that was killed in create_pid_file: the temporary file is
- * beside it. */
+/* Remove an empty postmaster.pid of a run that was killed in create_pid_file. */
 static bool remove_half_made(const Interlock *interlock, Error *error)
 {
-    struct stat status;
-    bool was_claiming;
-
-    if (!file_lstat(interlock->temporary_path, &status, &was_claiming, error))
-        return false;
-    return !was_claiming || !pid_file_is_empty(interlock->directory) ||
-           file_remove(interlock->path, error);
+    return !pid_file_is_half_made(interlock->directory) || file_remove(interlock->path, error);
 }
 
 /* Create postmaster.pid, unless it exists, without a link. */
@@ -225,6 +217,9 @@ static bool place_pid_file(Interlock *interlock, Error *error)
         interlock->displaced = false;
         if (!exists)
             return true;
+        /* It is no killed run's: those are removed before our own temporary file is made. */
+        if (pid_file_is_empty(interlock->directory))
+            return error_empty_pid_file(interlock->directory, error);
         if (!pid_file_find_server(interlock->directory, &found, &pid, error))
             return false;
         if (pid != 0)
@@ -391,6 +386,8 @@ static bool tidy_up_for(const Interlock *interlock, pid_t pid, Error *error)
     buffer_printf(&first_line, "-%ld\n", (long) pid);
     if (!file_read_all(interlock->path, PID_FILE_SIZE_MAX, &text, &found, error))
         return false;
+    if (pid_file_is_half_made(interlock->directory))
+        return interlock_remove_leftover(interlock, error);
     if (!found || strncmp(buffer_string(&text), buffer_string(&first_line), first_line.size) != 0)
         return true;
     return file_lstat(interlock->kept_path, &status, &kept, error) &&

@@ -40,8 +40,8 @@ void last_start_find(const char *directory, long pid, Arena *arena, LastStart *s
 /*
  * Append what the server that runs has now, and would not have if this process started it: a
  * control group other than a login session's, limits that are higher than this process may set
- * them, a lower oom_score_adj, another CPU affinity or NUMA policy. Words with commas between them; nothing is appended if a start would
- * change nothing.
+ * them, a lower oom_score_adj, another CPU affinity or NUMA policy. Words with commas between them;
+ * nothing is appended if a start would change nothing.
  */
 void last_start_append_changes(long pid, const LastStart *start, Buffer *text);
 
@@ -85,8 +85,8 @@ bool last_start_is_by_pg_ctl(const LastStart *start);
 /* The value of the last -D, otherwise of PGDATA; NULL: neither is known. */
 const char *last_start_directory(const LastStart *start);
 
-/* Make a path absolute that the arguments or the environment of the start have: a relative one leads
- * from the directory in PWD of that environment. In the arena; NULL: nothing is there. */
+/* Make a path absolute that the arguments or the environment of the start have: a relative one
+ * leads from the directory in PWD of that environment. In the arena; NULL: nothing is there. */
 const char *last_start_path(const LastStart *start, const char *path, Arena *arena);
 
 /* The directory of the configuration in which the server was started, in the arena; NULL: the data

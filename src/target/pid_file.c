@@ -86,6 +86,17 @@ bool pid_file_is_empty(const char *directory)
            status.st_size == 0;
 }
 
+bool pid_file_is_half_made(const char *directory)
+{
+    AUTO_BUFFER Buffer path = {0};
+    struct stat status;
+    bool found;
+
+    return pid_file_is_empty(directory) &&
+           file_lstat(path_in(&path, directory, PID_FILE_TEMPORARY), &status, &found, NULL) &&
+           found;
+}
+
 /* The positive number with which a line begins, or 0. */
 static int64_t number_of(const char *line)
 {
@@ -342,6 +353,21 @@ long pid_file_find_rewind(const char *directory)
                : 0;
 }
 
+bool error_empty_pid_file(const char *directory, Error *error)
+{
+    long pid;
+
+    error_set(error, ERROR_FAILED, "lock file \"%s/" PID_FILE "\" is empty", directory);
+    if (server_process_find(directory, &pid, NULL) && pid != 0)
+        return error_hint(error,
+                          "Process %ld is a server's and works in this directory. Wait until "
+                          "it has started, then stop it.",
+                          pid);
+    return error_hint(error, "Either a server is starting, or the file was left by one that "
+                             "crashed while starting. If no server is starting, remove the "
+                             "file.");
+}
+
 bool pid_file_find_server(const char *directory, bool *found, long *pid, Error *error)
 {
     AUTO_BUFFER Buffer path = {0}, text = {0};
@@ -360,17 +386,7 @@ bool pid_file_find_server(const char *directory, bool *found, long *pid, Error *
     if (!exists)
         return true;
     if (text.size == 0)
-    {
-        error_set(error, ERROR_FAILED, "lock file \"%s\" is empty", buffer_string(&path));
-        if (server_process_find(directory, &named, NULL) && named != 0)
-            return error_hint(error,
-                              "Process %ld is a server's and works in this directory. Wait until "
-                              "it has started, then stop it.",
-                              named);
-        return error_hint(error, "Either a server is starting, or the file was left by one that "
-                                 "crashed while starting. If no server is starting, remove the "
-                                 "file.");
-    }
+        return pid_file_is_half_made(directory) || error_empty_pid_file(directory, error);
     pid_file_parse(&text, &server);
     digits = text_cursor(server.pid);
     text_skip_blanks(&digits);

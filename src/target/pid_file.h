@@ -10,6 +10,8 @@
 #include <time.h>
 
 #define PID_FILE "postmaster.pid"
+/* The text of a pg_rewind's postmaster.pid, while that file is being made. */
+#define PID_FILE_TEMPORARY "postmaster.pid.pg_rewind"
 /*
  * Begins the file of an interrupted rewind: the pid of no process, with which every server refuses
  * to start (design/interruption.md, "A server, from the commit to the end").
@@ -53,8 +55,8 @@ bool pid_file_has_status(const char *directory, const char *status);
  * Not taken for a server: this process and its parent; a process of another user than the
  * directory's owner; a process that began after the file was written and works elsewhere; a process
  * that has ended and was not waited for. A negative pid counts only if the process may be a
- * single-user backend. Fails on an empty file and on a first line that is not a number: a server
- * may be starting.
+ * single-user backend; and a file that a pg_rewind was making (pid_file_is_half_made). Fails on
+ * another empty file and on a first line that is not a number: a server may be starting.
  */
 MUST_CHECK bool pid_file_find_server(const char *directory, bool *found, long *pid, Error *error);
 
@@ -71,6 +73,13 @@ long pid_file_find_rewind(const char *directory);
 
 /* True if postmaster.pid exists and is empty: a server that starts has not written its pid yet. */
 bool pid_file_is_empty(const char *directory);
+
+/* True if postmaster.pid exists and is empty, and PID_FILE_TEMPORARY is beside it: a pg_rewind that
+ * could not link its file was killed before it wrote into it, or is just about to (Rule I74). */
+bool pid_file_is_half_made(const char *directory);
+
+/* Make the error of an empty postmaster.pid. Returns false. */
+bool error_empty_pid_file(const char *directory, Error *error);
 
 /*
  * True if a server that ran in this very directory has left postmaster.pid: the file was created
