@@ -207,9 +207,8 @@ MUST_CHECK bool file_lock(int fd, const char *path, bool *locked, bool *supporte
  * True if any process of this machine has the file open for writing, also one in another container,
  * which /proc does not show: the kernel then refuses a lease (F_SETLEASE in fcntl(2)), which is
  * held for an instant only. False for a link, and where that cannot be found out, as for another
- * user's file. To be
- * called on file systems of this machine (FileSpace.syncs_whole): NFS and SMB refuse leases for
- * other reasons, too.
+ * user's file. To be called on file systems of this machine (FileSpace.syncs_whole): NFS and SMB
+ * refuse leases for other reasons, too.
  */
 bool file_has_writer(const char *path);
 
