@@ -14,7 +14,7 @@
 #   file with several names (a backup of links)       replaced: the other name keeps what it has
 #   file with holes                                   right
 #   group access, umask                               modes as the data directory's own
-# (Rules C87, C89.)
+# (Rules C87, C89, I73.)
 
 use strict;
 use warnings;

@@ -355,9 +355,11 @@ long pid_file_find_rewind(const char *directory)
 
 bool error_empty_pid_file(const char *directory, Error *error)
 {
+    AUTO_BUFFER Buffer path = {0};
     long pid;
 
-    error_set(error, ERROR_FAILED, "lock file \"%s/" PID_FILE "\" is empty", directory);
+    error_set(error, ERROR_FAILED, "lock file \"%s\" is empty",
+              path_in(&path, directory, PID_FILE));
     if (server_process_find(directory, &pid, NULL) && pid != 0)
         return error_hint(error,
                           "Process %ld is a server's and works in this directory. Wait until "
