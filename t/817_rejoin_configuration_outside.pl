@@ -5,7 +5,7 @@
 #
 #   source   1 ──┬── 2 ──────────▶
 #   target       └── 1 ──▶ running, with a configuration elsewhere
-# (Rules I49, I55, I61, I64, O5, S6, S7.)
+# (Rules I49, I55, I61, I64, O5, S6, S7, S27.)
 
 use strict;
 use warnings;
@@ -89,6 +89,39 @@ sub recovery_target_outside
         qr/^pg_rewind: error: with "recovery_target" the target's server would not follow the source$/m);
     spew($source->path('postgresql.conf'), $before);
     unlink $source->path('same.conf');
+    return;
+}
+
+# As two nodes may share the name of a file, which is made on the wrong host.
+sub trigger_file_exists
+{
+    fresh('trigger');
+    my $before = slurp($source->path('postgresql.conf'));
+    append($source->path('postgresql.conf'), "promote_trigger_file = '$outside/trigger'\n");
+    $target->start;
+    spew("$outside/trigger", '');
+    is_refused('a trigger file that exists',
+        qr/^pg_rewind: error: with the trigger file "\Q$outside\E\/trigger" the target's server would not follow the source$/m);
+    like(check(), qr/^warning  standby +with the trigger file\b/m, '--check tells of it');
+    unlink "$outside/trigger";
+    ends(rejoin(), 0, 'one that does not exist', qr/^pg_rewind: the target follows the source/m);
+    is($target->query('SELECT pg_is_in_recovery()'), 't', 'the server is a standby');
+    spew($source->path('postgresql.conf'), $before);
+    return;
+}
+
+# The server starts in the directory that the setting names.
+sub other_data_directory
+{
+    fresh('elsewhere')->start;
+    my $before = slurp($source->path('postgresql.conf'));
+    append($source->path('postgresql.conf'), "data_directory = '$outside'\n");
+    is_refused("another node's data_directory",
+        qr/^pg_rewind: error: the target's server would not start in the target\npg_rewind: detail: Its configuration has data_directory = "\Q$outside\E"/m);
+    like(check(), qr/^warning  standby +the target's server would not start in the target/m, '--check tells of it');
+    spew($source->path('postgresql.conf'), $before . "data_directory = '@{[ $target->data ]}'\n");
+    ends(rejoin(), 0, 'its own data_directory', qr/^pg_rewind: the target follows the source/m);
+    spew($source->path('postgresql.conf'), $before);
     return;
 }
 
@@ -181,6 +214,8 @@ each_version(sub {
         source => sub { $_[0]->sql("INSERT INTO t VALUES ('source'); CHECKPOINT") },
         target => sub { $_[0]->sql("INSERT INTO t VALUES ('target')") });
     subtest('a recovery target outside', \&recovery_target_outside);
+    subtest('a data directory of another node', \&other_data_directory);
+    subtest('a trigger file', \&trigger_file_exists) if $version <= 15;
     subtest('what cannot be read', \&cannot_be_read);
     subtest('the former primary_conninfo', \&former_conninfo);
     subtest('options of the command line', sub { command_line($version) });

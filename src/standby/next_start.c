@@ -599,6 +599,7 @@ static void advise_on_recovery(const RewoundTarget *rewound, const StartSettings
                    "writing, now or after a promotion.");
     if (next->standby && !(next->recovery_conf && written && rewound->input.plan != NULL))
         start_advise_on_stop_setting(start, list);
+    start_advise_on_data_directory(start, list);
     /* With hot_standby on, the server refuses to start if pg_control has wal_level = archive. */
     if (next->standby && control->version != NULL && control->version->wal_level_archive &&
         control->wal_level == WAL_LEVEL_ARCHIVE &&
@@ -676,6 +677,7 @@ bool next_start_find(const NextStartInput *input, Arena *arena, NextStart *next,
     advise_on_recovery(
         &rewound,
         &(StartSettings){.version = version,
+                         .directory = input->clusters->target.directory,
                          .now = now,
                          .recovery = &recovery,
                          .command_line = rewound.configuration.options,
@@ -776,9 +778,12 @@ static const char *advise_on_start(const Options *options, const Clusters *clust
     if (!limits_are_raised)
         start_advise_on_limits(start, &low, list);
     start_advise_on_unread(start, list);
-    /* --start-command may give the server other addresses. */
+    /* --start-command may give the server other addresses, and another view of directories. */
     if (options->start_command == NULL)
+    {
         start_advise_on_listening(start->now, clusters, list);
+        start_advise_on_data_directory(start, list);
+    }
     start_advise_on_command_line(start, options->slot, list);
     start_advise_on_stop_setting(start, list);
     misleading = standby_archive_look(&archive, list->arena);
@@ -802,6 +807,7 @@ bool next_start_check(const Options *options, const Clusters *clusters, Expected
     recovery = recovery_settings(version, &rewound.reader, &rewound.now,
                                  is_kept_by_options(options->keep, "recovery.conf"));
     const StartSettings start = {.version = version,
+                                 .directory = clusters->target.directory,
                                  .now = &rewound.now,
                                  .recovery = &recovery,
                                  .host_commands = configuration_host_commands(

@@ -1,11 +1,13 @@
 #include "standby/start_advice.h"
 
+#include "io/place.h"
 #include "standby/standby_files.h"
 #include "standby/target_slots.h"
 #include "target/configuration.h"
 
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 static const char keep_config[] = " Or keep the target's configuration: --keep-config.";
 
@@ -34,6 +36,22 @@ static const char *find_stop_setting(const Settings *recovery)
     return NULL;
 }
 
+/* Returns the path of a trigger file that exists, in the arena; NULL if none does. Up to 11 the
+ * setting is called trigger_file, and 16 and later have none (guc.c). */
+static const char *find_trigger_file(const StartSettings *start, Arena *arena)
+{
+    const char *name =
+        standby_uses_recovery_conf(start->version) ? "trigger_file" : "promote_trigger_file";
+    const char *value = settings_value(start->recovery, name);
+    const char *path = value;
+
+    if (value == NULL || value[0] == '\0' || start->directory == NULL)
+        return NULL;
+    if (value[0] != '/')
+        path = arena_printf(arena, "%s/%s", start->directory, value);
+    return access(path, F_OK) == 0 ? path : NULL;
+}
+
 static const char *command_line_value(const StartSettings *start, const char *name)
 {
     return start->command_line != NULL ? settings_value(start->command_line, name) : NULL;
@@ -43,8 +61,18 @@ static const char *command_line_value(const StartSettings *start, const char *na
 void start_advise_on_stop_setting(const StartSettings *start, AdviceList *list)
 {
     const char *name = find_stop_setting(start->recovery);
+    const char *trigger = find_trigger_file(start, list->arena);
     const bool on_command_line = name != NULL && command_line_value(start, name) != NULL;
     AUTO_BUFFER Buffer remedy = {0};
+
+    if (trigger != NULL)
+        advice_add(list,
+                   before_start(arena_printf(list->arena, "Remove \"%s\" before the server starts.",
+                                             trigger)),
+                   "with the trigger file \"%s\" the target's server would not follow the source\n"
+                   "The configuration that the target will have names this file, which exists: "
+                   "the server would open for writing and diverge again.",
+                   trigger);
 
     if (name == NULL ||
         (start->timeline != 0 && strcmp(name, "recovery_target_timeline") == 0 &&
@@ -129,6 +157,31 @@ void start_advise_on_no_file(const StartSettings *start, AdviceList *list)
     else
         (void) !error_no_configuration(&error);
     advice_add_error(list, before_start(NULL), &error);
+}
+
+void start_advise_on_data_directory(const StartSettings *start, AdviceList *list)
+{
+    const char *name = "data_directory";
+    const char *value = settings_value(start->now, name);
+    const bool on_command_line = command_line_value(start, name) != NULL;
+
+    /* A relative path is one from where the server is started, which is not known. */
+    if (value == NULL || value[0] != '/' || start->directory == NULL ||
+        place_is(value, start->directory))
+        return;
+    advice_add(
+        list,
+        before_start(on_command_line
+                         ? "Start the server without the option, or name a --start-command "
+                           "without it."
+                         : arena_printf(list->arena,
+                                        "Remove the setting from the configuration that the "
+                                        "target will have.%s",
+                                        start->of_source ? keep_config : "")),
+        "the target's server would not start in the target\n"
+        "Its configuration has data_directory = \"%s\", and the server starts there, whatever "
+        "directory it is given.",
+        value);
 }
 
 void start_advise_on_limits(const StartSettings *start, const LowLimits *low, AdviceList *list)

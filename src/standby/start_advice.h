@@ -16,6 +16,7 @@
 typedef struct StartSettings
 {
     const Version *version;
+    const char *directory;        /* the target's data directory; NULL: not looked at */
     const Settings *now;          /* all settings */
     const Settings *recovery;     /* settings of recovery; up to 11 those of recovery.conf alone */
     const Settings *command_line; /* settings on the command line of the server's last start;
@@ -27,7 +28,8 @@ typedef struct StartSettings
 } StartSettings;
 
 /* Advise on a recovery target: such a setting stops replay early, or keeps replay on another
- * timeline than the source's. */
+ * timeline than the source's. And on a trigger file that exists: it promotes the server as soon as
+ * that has replayed what it has. */
 void start_advise_on_stop_setting(const StartSettings *start, AdviceList *list);
 
 /* Advise on primary_conninfo on the server's command line, or on a primary_slot_name there other
@@ -42,6 +44,10 @@ void start_advise_on_unread(const StartSettings *start, AdviceList *list);
 /* Advise that the server needs a main configuration file in the data directory, and will not find
  * one. */
 void start_advise_on_no_file(const StartSettings *start, AdviceList *list);
+
+/* Advise on data_directory in the configuration, where it leads to another directory than the
+ * target: the server would start there. */
+void start_advise_on_data_directory(const StartSettings *start, AdviceList *list);
 
 /* Advise on limits that are too low for a standby; nothing if all are high enough. */
 void start_advise_on_limits(const StartSettings *start, const LowLimits *low, AdviceList *list);
