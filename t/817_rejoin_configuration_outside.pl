@@ -5,7 +5,7 @@
 #
 #   source   1 ──┬── 2 ──────────▶
 #   target       └── 1 ──▶ running, with a configuration elsewhere
-# (Rules I49, I55, I61, I64, O5, S6, S7, S27.)
+# (Rules I49, I55, I61, I64, O5, S6, S7, S28.)
 
 use strict;
 use warnings;
@@ -117,7 +117,8 @@ sub other_data_directory
     my $before = slurp($source->path('postgresql.conf'));
     append($source->path('postgresql.conf'), "data_directory = '$outside'\n");
     is_refused("another node's data_directory",
-        qr/^pg_rewind: error: the target's server would not start in the target\npg_rewind: detail: Its configuration has data_directory = "\Q$outside\E"/m);
+        qr/^pg_rewind: error: the target's server would not start in the target
+pg_rewind: detail: Its configuration has data_directory = "\Q$outside\E"/m);
     like(check(), qr/^warning  standby +the target's server would not start in the target/m, '--check tells of it');
     spew($source->path('postgresql.conf'), $before . "data_directory = '@{[ $target->data ]}'\n");
     ends(rejoin(), 0, 'its own data_directory', qr/^pg_rewind: the target follows the source/m);
