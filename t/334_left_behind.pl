@@ -3,7 +3,7 @@
 #
 #   primary   1 ─────────────────░░░░░░░─────▶   ░ segments that are gone, but for an archive
 #   standby   1 ────────┤
-# (Rule C19.)
+# (Rules C19, S29.)
 
 use strict;
 use warnings;
@@ -47,14 +47,17 @@ each_version(sub {
 
     # Its own server would ask that archive: so it can follow.
     my $restoring = $standby->copy('restoring');
-    append($restoring->path($version >= 12 ? 'postgresql.conf' : 'recovery.conf'),
-        "restore_command = 'cp $archive/%f %p'\n");
-    $result = rewinds($restoring, $primary, options => [ '-B', $restoring->bindir ]);
+    my $configuration = $restoring->path($version >= 12 ? 'postgresql.conf' : 'recovery.conf');
+    append($configuration, "restore_command = 'cp $archive/%f %p'\narchive_cleanup_command = 'true'\n");
+    append($configuration, "recovery_target_name = 'elsewhere'\n") if $version < 12;
+    $result = rewinds($restoring, $primary, options => [ '-R', '-B', $restoring->bindir ]);
     like($result->{stderr},
         qr/^pg_rewind: the source no longer has WAL that is needed: asking the target's own "restore_command"$/m,
         'it is asked');
     like($result->{stderr}, qr/^pg_rewind: no rewind required$/m, 'and shows that nothing has diverged');
     unlike($result->{stderr}, qr/cannot follow/, 'nor is anything missing');
+    like(slurp($configuration), qr/^$_ = /m, "-R keeps $_") for qw(restore_command archive_cleanup_command);
+    unlike(slurp($configuration), qr/^recovery_target_name/m, 'and no recovery target');
     rejoins($restoring, $primary, recovery_written => 1, quick => 1, no_promotion => 1);
     $restoring->discard;
 

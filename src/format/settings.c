@@ -95,7 +95,7 @@ bool setting_next(TextCursor *text, Buffer *name, Buffer *value)
     return false;
 }
 
-void setting_replace(Buffer *text, const char *name, const char *value)
+void setting_remove(Buffer *text, const char *name)
 {
     AUTO_BUFFER Buffer old = *text, found = {0};
     TextCursor left = text_cursor(buffer_string(&old));
@@ -106,6 +106,11 @@ void setting_replace(Buffer *text, const char *name, const char *value)
     for (const char *start = left.position; text_take_line(&left, &line); start = left.position)
         if (!take_name(&line, &found) || strcmp(buffer_string(&found), name) != 0)
             buffer_append(text, start, (size_t) (left.position - start));
+}
+
+void setting_replace(Buffer *text, const char *name, const char *value)
+{
+    setting_remove(text, name);
     if (text->size > 0 && text->bytes[text->size - 1] != '\n')
         buffer_append_u8(text, '\n');
     buffer_printf(text, "%s = ", name);

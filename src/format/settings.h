@@ -19,6 +19,9 @@ bool setting_next(TextCursor *text, Buffer *name, Buffer *value);
  * postgresql.auto.conf. A missing final newline of the text is added first. */
 void setting_replace(Buffer *text, const char *name, const char *value);
 
+/* Take each line with the setting out of the text of a configuration file. */
+void setting_remove(Buffer *text, const char *name);
+
 /* True if the value of a boolean setting means on, as the server reads it (parse_bool in
  * utils/adt/bool.c): any case, "true" and "yes" can be abbreviated. False for NULL. */
 bool setting_is_on(const char *value);

@@ -791,6 +791,22 @@ static const char *advise_on_start(const Options *options, const Clusters *clust
     return misleading.command_not_run;
 }
 
+/* The settings of recovery once -R has written: up to 11 those that recovery.conf keeps. */
+static Settings foretell_recovery(const Options *options, bool is_rewound, RewoundTarget *rewound)
+{
+    const Version *version = rewound->input.clusters->shape.version;
+    const bool kept = is_kept_by_options(options->keep, "recovery.conf");
+    Settings recovery =
+        recovery_settings(version, &rewound->reader, &rewound->now, kept || !is_rewound);
+
+    if (kept || !standby_uses_recovery_conf(version))
+        return recovery;
+    for (const char *const *name = standby_stop_settings(); *name != NULL; name++)
+        settings_set(&recovery, *name, "");
+    settings_set(&recovery, "recovery_target_timeline", "latest");
+    return recovery;
+}
+
 bool next_start_check(const Options *options, const Clusters *clusters, ExpectedStart expected,
                       AdviceList *list, Error *error)
 {
@@ -804,8 +820,7 @@ bool next_start_check(const Options *options, const Clusters *clusters, Expected
     bool found;
 
     foretell(options, clusters, expected, arena, &rewound);
-    recovery = recovery_settings(version, &rewound.reader, &rewound.now,
-                                 is_kept_by_options(options->keep, "recovery.conf"));
+    recovery = foretell_recovery(options, expected.rewound, &rewound);
     const StartSettings start = {.version = version,
                                  .directory = clusters->target.directory,
                                  .now = &rewound.now,

@@ -28,6 +28,15 @@ const char *standby_unwanted_file(const Version *version)
     return standby_uses_recovery_conf(version) ? NULL : RECOVERY_SIGNAL_PATH;
 }
 
+const char *const *standby_stop_settings(void)
+{
+    static const char *const names[] = {"recovery_target",      "recovery_target_lsn",
+                                        "recovery_target_name", "recovery_target_time",
+                                        "recovery_target_xid",  NULL};
+
+    return names;
+}
+
 /* Set in a file's text what makes the server a standby of the source. */
 static void put_settings(const Version *version, const StandbySettings *settings, Buffer *text)
 {
@@ -91,11 +100,14 @@ bool standby_files_write(const Clusters *clusters, const StandbySettings *settin
     const Version *version = clusters->shape.version;
     const char *directory = clusters->target.directory;
     const char *name = standby_written_files(version)[0], *kept_by;
+    const char *const *stop = standby_stop_settings();
     AUTO_BUFFER Buffer text = {0}, unwanted = {0};
 
-    if ((!standby_uses_recovery_conf(version) || keep_matches(keep, name, &kept_by)) &&
-        !read_targets_settings(clusters, &text, error))
+    if (!read_targets_settings(clusters, &text, error))
         return false;
+    if (standby_uses_recovery_conf(version) && !keep_matches(keep, name, &kept_by))
+        for (; *stop != NULL; stop++)
+            setting_remove(&text, *stop);
     put_settings(version, settings, &text);
     if (!write_file(directory, name, text.bytes, text.size, error))
         return false;

@@ -28,8 +28,15 @@ const char *standby_unwanted_file(const Version *version);
 MUST_CHECK bool standby_files_stage(Stage *stage, const Plan *plan, const Clusters *clusters,
                                     const StandbySettings *settings, Error *error);
 
-/* Write the files of -R directly into a target that needed no rewind: the settings first, each file
+/* Names of the settings that stop replay early, but for recovery_target_timeline; NULL after the
+ * last. */
+const char *const *standby_stop_settings(void);
+
+/*
+ * Write the files of -R directly into a target that needed no rewind: the settings first, each file
  * whole by rename; then remove standby_unwanted_file, unless `keep`, which may be NULL, keeps it.
+ * Other settings of the file stay; out of recovery.conf, unless `keep` keeps it, go those that stop
+ * replay early.
  */
 MUST_CHECK bool standby_files_write(const Clusters *clusters, const StandbySettings *settings,
                                     const Keep *keep, Error *error);

@@ -21,19 +21,17 @@ static Advice before_start(const char *remedy)
 /* Returns the name of a setting that stops replay early; NULL if none is set. */
 static const char *find_stop_setting(const Settings *recovery)
 {
-    static const char *const names[] = {"recovery_target",      "recovery_target_lsn",
-                                        "recovery_target_name", "recovery_target_time",
-                                        "recovery_target_xid",  "recovery_target_timeline"};
-    const size_t count = sizeof(names) / sizeof(names[0]);
+    static const char timeline[] = "recovery_target_timeline";
+    const char *value;
 
-    for (size_t i = 0; i < count; i++)
+    for (const char *const *name = standby_stop_settings(); *name != NULL; name++)
     {
-        const char *value = settings_value(recovery, names[i]);
-
-        if (value != NULL && value[0] != '\0' && (i + 1 < count || strcmp(value, "latest") != 0))
-            return names[i];
+        value = settings_value(recovery, *name);
+        if (value != NULL && value[0] != '\0')
+            return *name;
     }
-    return NULL;
+    value = settings_value(recovery, timeline);
+    return value != NULL && value[0] != '\0' && strcmp(value, "latest") != 0 ? timeline : NULL;
 }
 
 /* Returns the path of a trigger file that exists, in the arena; NULL if none does. Up to 11 the
