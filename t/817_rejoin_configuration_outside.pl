@@ -5,7 +5,7 @@
 #
 #   source   1 ──┬── 2 ──────────▶
 #   target       └── 1 ──▶ running, with a configuration elsewhere
-# (Rules I49, I55, I61, I64, O5, S6, S7, S28.)
+# (Rules I49, I55, I61, I64, O5, S6, S7, S28, S30.)
 
 use strict;
 use warnings;
@@ -72,6 +72,23 @@ sub recovery_target_outside
             '--keep-config');
         like(check('--keep-config'), qr/^warning  standby +with "recovery_target" the target's server/m,
             "a recovery target by $way: --check tells of it");
+    }
+    # A link stays, though the source has such a file, and so does what is mounted over one.
+    for my $way ('a link', is_privileged() ? 'a mounted file' : ())
+    {
+        my $path = fresh('stays')->path('postgresql.conf');
+        spew("$outside/x.conf", slurp($path) . $promotes);
+        if ($way eq 'a link')
+        {
+            unlink $path or die;
+            symlink("$outside/x.conf", $path) or die;
+        }
+        else { privileged('mount', "$outside/x.conf", $path) }
+        $target->start;
+        is_refused("a recovery target in $way",
+            qr/^pg_rewind: error: with "recovery_target" the target's server would not follow the source$/m);
+        $target->stop;
+        privileged('unmount', $path) if $way ne 'a link';
     }
     # The source's configuration includes what the target has at that path.
     fresh('of_source')->start;

@@ -4,6 +4,7 @@
 #include "format/origins.h"
 #include "format/settings.h"
 #include "io/file.h"
+#include "io/place.h"
 #include "standby/listening.h"
 #include "standby/start_advice.h"
 #include "standby/standby_files.h"
@@ -42,6 +43,19 @@ typedef enum FileOwner
     OWNER_SOURCE
 } FileOwner;
 
+/* Make *part the next directory above the path, at last the path itself; *part is empty at first.
+ * False after the last. */
+static bool path_take_part(const char *path, Buffer *part)
+{
+    const size_t length = part->size;
+
+    if (path[length] == '\0')
+        return false;
+    buffer_clear(part);
+    buffer_append(part, path, length + 1 + strcspn(path + length + 1, "/"));
+    return true;
+}
+
 /* True if --keep or --keep-config keeps the file or directory, or a directory above it. */
 static bool is_kept_by_options(const Keep *keep, const char *path)
 {
@@ -49,42 +63,9 @@ static bool is_kept_by_options(const Keep *keep, const char *path)
     const char *kept_by;
     bool kept = false;
 
-    for (size_t length = 0; !kept && path[length] != '\0';)
-    {
-        length += 1 + strcspn(path + length + 1, "/");
-        buffer_clear(&part);
-        buffer_append(&part, path, length);
+    while (!kept && path_take_part(path, &part))
         kept = keep_matches(keep, buffer_string(&part), &kept_by);
-    }
     return kept;
-}
-
-/* True if the rewound target keeps its own file or directory at this path. */
-static bool stays(const RewoundTarget *rewound, const char *path)
-{
-    if (path[0] == '/')
-        return true;
-    return rewound->input.plan != NULL
-               ? plan_keeps(rewound->input.plan, path)
-               : rewound->keep == NULL || is_kept_by_options(rewound->keep, path);
-}
-
-/* Returns which cluster's file the rewound target has at this path. */
-static FileOwner find_owner(const RewoundTarget *rewound, const char *path)
-{
-    const NextStartInput *input = &rewound->input;
-    const PlanEntry *entry;
-
-    if (stays(rewound, path))
-        return OWNER_TARGET;
-    if (input->plan == NULL)
-        return OWNER_SOURCE;
-    entry = plan_find(input->plan, path);
-    if (entry == NULL || (entry->action == ACTION_NONE && entry->reason != REASON_STANDBY))
-        return OWNER_TARGET;
-    return entry->action != ACTION_REMOVE && listing_find(input->source_files, path) != NULL
-               ? OWNER_SOURCE
-               : OWNER_NONE;
 }
 
 /* Remember the error if the source is lost. Returns false. */
@@ -115,6 +96,59 @@ static bool read_source_file(RewoundTarget *rewound, const char *path, size_t li
     return rewound->source_lost.kind != ERROR_RETRY &&
            (source->operations->read_file(source, path, limit, content, found, &error) ||
             note_if_lost(rewound, &error));
+}
+
+/* True if a plan would leave this file of the target alone: it is mounted there, or a link in the
+ * place of a file or directory that the source has. (decide_file in plan/decide.c; Rule S30.) */
+static bool is_left_alone(RewoundTarget *rewound, const char *path)
+{
+    AUTO_BUFFER Buffer own = {0}, content = {0};
+    struct stat status;
+    bool found;
+
+    path_in(&own, rewound->input.clusters->target.directory, path);
+    if (!file_lstat(buffer_string(&own), &status, &found, NULL) || !found)
+        return false;
+    if (!S_ISLNK(status.st_mode))
+        return S_ISREG(status.st_mode) && place_obstacle(buffer_string(&own)) == OBSTACLE_MOUNTED;
+    return !read_source_file(rewound, path, SETTINGS_FILE_SIZE_MAX, &content, &found) || found;
+}
+
+/* True if the rewound target keeps its own file or directory at this path. */
+static bool stays(RewoundTarget *rewound, const char *path)
+{
+    AUTO_BUFFER Buffer part = {0};
+    const char *kept_by;
+    bool kept = false;
+
+    if (path[0] == '/')
+        return true;
+    if (rewound->input.plan != NULL)
+        return plan_keeps(rewound->input.plan, path);
+    if (rewound->keep == NULL)
+        return true;
+    while (!kept && path_take_part(path, &part))
+        kept = keep_matches(rewound->keep, buffer_string(&part), &kept_by) ||
+               is_left_alone(rewound, buffer_string(&part));
+    return kept;
+}
+
+/* Returns which cluster's file the rewound target has at this path. */
+static FileOwner find_owner(RewoundTarget *rewound, const char *path)
+{
+    const NextStartInput *input = &rewound->input;
+    const PlanEntry *entry;
+
+    if (stays(rewound, path))
+        return OWNER_TARGET;
+    if (input->plan == NULL)
+        return OWNER_SOURCE;
+    entry = plan_find(input->plan, path);
+    if (entry == NULL || (entry->action == ACTION_NONE && entry->reason != REASON_STANDBY))
+        return OWNER_TARGET;
+    return entry->action != ACTION_REMOVE && listing_find(input->source_files, path) != NULL
+               ? OWNER_SOURCE
+               : OWNER_NONE;
 }
 
 /* SettingsReader.read for the rewound target. A file of the source is read without the changes that
@@ -170,7 +204,7 @@ static void read_rewound_settings(RewoundTarget *rewound)
 }
 
 /* True if the rewound target will have a file at this path. */
-static bool will_exist(const RewoundTarget *rewound, const char *path)
+static bool will_exist(RewoundTarget *rewound, const char *path)
 {
     const FileOwner owner = find_owner(rewound, path);
 
@@ -423,8 +457,7 @@ static Settings recovery_settings(const Version *version, const SettingsReader *
     return settings;
 }
 
-static void describe_recovery(const RewoundTarget *rewound, const Settings *recovery,
-                              NextStart *next)
+static void describe_recovery(RewoundTarget *rewound, const Settings *recovery, NextStart *next)
 {
     const NextStartInput *input = &rewound->input;
     const bool in_file = standby_uses_recovery_conf(input->clusters->target.control.version);
@@ -583,7 +616,7 @@ static void advise_on_sources_own(const NextStartInput *input, const Settings *f
 }
 
 /* Advise on files and settings that keep the server from starting, or from following the source. */
-static void advise_on_recovery(const RewoundTarget *rewound, const StartSettings *start,
+static void advise_on_recovery(RewoundTarget *rewound, const StartSettings *start,
                                const NextStart *next, AdviceList *list)
 {
     const Advice problem = {
