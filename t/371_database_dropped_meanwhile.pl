@@ -60,11 +60,11 @@ each_version(sub {
         cluster => { checksums => $version < 9.4 ? 1 : 0 },
         before => sub {
             my ($primary) = @_;
-            for my $database ('unrelated', map { @$_ } values %databases)
+            for my $database (qw(unrelated checkpointed), map { @$_ } values %databases)
             {
                 $primary->sql("CREATE DATABASE $database");
                 $primary->sql('CREATE TABLE v AS SELECT i FROM generate_series(1, 20000) i', $database)
-                    if $database ne 'unrelated';
+                    if $database !~ /unrelated|checkpointed/;
             }
         },
         source => sub {
@@ -90,6 +90,18 @@ each_version(sub {
     is($waits->{status}, 0, 'a session that waits for the lock has removed nothing: it is not waited for')
         or diag($waits->{stderr});
     $other->sql('COMMIT');
+    $session->sql('SELECT 1');
+
+    # A drop and a move begin with a checkpoint, which may take long.
+    my $checkpointer = $primary->checkpointer_pid;
+    RewindTest::Cluster::stop_in_system_call($checkpointer);
+    $session->send('DROP DATABASE checkpointed');
+    wait_until('a drop waits for a checkpoint', sub {
+        $primary->query("SELECT count(*) FROM pg_stat_activity WHERE wait_event LIKE 'Checkpoint%'") });
+    $waits = rewind($target->copy('checkpoint'), $primary, options => [ '--no-sync', '--wait-timeout=1' ]);
+    is($waits->{status}, 0, 'a session that waits for a checkpoint has removed nothing: it is not waited for')
+        or diag($waits->{stderr});
+    kill 'CONT', $checkpointer;
     $session->sql('SELECT 1');
 
     for my $kind (qw(primary standby))

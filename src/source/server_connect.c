@@ -205,7 +205,8 @@ static const char position_columns[] =
  * is the only one that can hold it in a prepared transaction (without a process) or an idle one. A
  * session that waits for a synchronous standby (SyncRep) has flushed its commit, so its removals
  * are in the WAL. One that waits for all processes to close their files (ProcSignalBarrier, 15 and
- * later) has removed nothing yet.
+ * later) or for a checkpoint (13 and later), or that copies the files to the new tablespace, has
+ * removed nothing yet: dropdb and movedb do these first (commands/dbcommands.c).
  *
  * The wait events are visible in 10 and later; before 9.6 there is no column wait_event. For a role
  * that may not see other sessions' activity every holder of the lock counts.
@@ -216,7 +217,8 @@ static const char removes_column[] =
     "AND mode = 'AccessExclusiveLock' AND granted AND pid IS NOT NULL "
     "AND NOT EXISTS (SELECT 1 FROM pg_catalog.pg_stat_activity AS session "
     "WHERE session.pid = held.pid AND (state LIKE 'idle in transaction%' "
-    "OR pg_catalog.row_to_json(session)->>'wait_event' IN ('SyncRep', 'ProcSignalBarrier'))))";
+    "OR pg_catalog.row_to_json(session)->>'wait_event' IN ('SyncRep', 'ProcSignalBarrier', "
+    "'CheckpointStart', 'CheckpointDone', 'CopyFileRead', 'CopyFileWrite', 'CopyFileCopy'))))";
 
 /* Order of the looks: the FROM clause is evaluated before the columns, and these from the left. */
 Query server_state_query(const Version *version, bool asks_removal, Arena *arena)
