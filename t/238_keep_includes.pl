@@ -53,7 +53,11 @@ each_version(sub {
     unlink $target->path('pg_ident.conf') or die;
     symlink($link{$_}, $target->path($_)) or die "$_: $!" for keys %link;
 
+    mkdir $source->path($_) for qw(more more/parts);
+    spew($source->path('more/parts/2.conf'), "work_mem = '4MB'\n");
+
     rewinds($target, $source, options => [ '--keep-config', '-R' ]);
+    ok(!-e $target->path('more/parts/2.conf'), 'a directory that is included gets no files of the source');
     ok(-e $target->path($_), "$_ is kept") for sort keys %kept;
     is(readlink($target->path($_)), $link{$_}, "the link $_ is kept") for sort keys %link;
     rejoins($target, $source, recovery_written => 1, no_promotion => 1, quick => 1);

@@ -5,7 +5,7 @@
 #
 #   source   1 ──┬── 2 ──────────▶
 #   target       └── 1 ──▶ running, with a configuration elsewhere
-# (Rules I49, I55, I61, I64, O5, S6, S7, S28, S30.)
+# (Rules I49, I55, I61, I64, O5, S6, S7, S28, S30, S31.)
 
 use strict;
 use warnings;
@@ -127,6 +127,57 @@ sub trigger_file_exists
     return;
 }
 
+# A directory that the target's configuration includes is kept, without more files of the source. In a directory that
+# is not kept, the server reads the source's files and those of the target's that are.
+sub of_both
+{
+    mkdir $source->path('own') or die;
+    spew($source->path('own/2.conf'), $promotes);
+    fresh('own');
+    mkdir $target->path('own') or die;
+    spew($target->path('own/1.conf'), "work_mem = '3MB'\n");
+    $target->configure("include_dir 'own'");
+    $target->start;
+    ends(rejoin('--keep-config'), 0, 'files of the source in a directory that the target includes',
+        qr/^pg_rewind: the target follows the source/m);
+    ok(!-e $target->path('own/2.conf'), 'are not copied');
+    is($target->query('SELECT pg_is_in_recovery()'), 't', 'the server is a standby');
+
+    my $before = slurp($source->path('postgresql.conf'));
+    unlink $source->path('own/2.conf') or die;
+    append($source->path('postgresql.conf'), "include_dir 'own'\n");
+    fresh('of_both');
+    mkdir $target->path('own') or die;
+    spew($target->path('own/1.conf'), $promotes);
+    $target->start;
+    is_refused('a recovery target in a file that stays beside those of the source',
+        qr/^pg_rewind: error: with "recovery_target" the target's server would not follow the source$/m,
+        '--keep=own/1.conf');
+    ends(rejoin('--keep=own/2.conf'), 0, 'a file that does not stay', qr/^pg_rewind: the target follows the source/m);
+    spew($source->path('postgresql.conf'), $before);
+    rmdir $source->path('own') or die;
+    return;
+}
+
+# Of a directory of the server nothing is kept, so that what it includes there comes with the rewind. Nobody foresaw it.
+sub found_after_the_rewind
+{
+    my $says = qr/^pg_rewind: error: with "recovery_target" the target's server would not follow the source$/m;
+    fresh('after');
+    $target->configure("include_if_exists 'global/x.conf'");
+    spew($source->path('global/x.conf'), $promotes);
+    $target->start;
+    ends(rejoin('--keep-config'), 2, 'a recovery target that came with the rewind', $says,
+        qr/^pg_rewind: hint: The target is rewound, and its server was not started\. Remove the cause/m);
+    ok(!$target->is_running, 'the server was not started');
+    ends(rejoin('--keep-config'), 1, 'the same command again', $says,
+        qr/^pg_rewind: hint: The target is unchanged, and its server is not running\. Remove the cause .* again\.$/m);
+    ok(!$target->is_running, 'nor did that start it');
+    unlink $source->path('global/x.conf'), $target->path('global/x.conf');
+    ends(rejoin('--keep-config'), 0, 'when it is removed', qr/^pg_rewind: the target follows the source/m);
+    return;
+}
+
 # The server starts in the directory that the setting names.
 sub other_data_directory
 {
@@ -232,6 +283,8 @@ each_version(sub {
         source => sub { $_[0]->sql("INSERT INTO t VALUES ('source'); CHECKPOINT") },
         target => sub { $_[0]->sql("INSERT INTO t VALUES ('target')") });
     subtest('a recovery target outside', \&recovery_target_outside);
+    subtest('files of both sides', \&of_both);
+    subtest('what comes with the rewind', \&found_after_the_rewind);
     subtest('a data directory of another node', \&other_data_directory);
     subtest('a trigger file', \&trigger_file_exists) if $version <= 15;
     subtest('what cannot be read', \&cannot_be_read);

@@ -266,6 +266,8 @@ static void include(Settings *settings, const SettingsReader *reader, const char
     names = reader->list(reader->context, included, settings->arena);
     if (names == NULL)
         note_unread(settings, included);
+    else if (settings->file_count < FILES_MAX)
+        settings->files[settings->file_count++] = included;
     for (; names != NULL && *names != NULL; names++)
     {
         const size_t length = strlen(*names);

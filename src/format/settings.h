@@ -41,7 +41,8 @@ typedef struct Settings
     Arena *arena;   /* owned by the caller; holds all strings and lists */
     Setting *items; /* ascending by name; of several lines the last one that was read counts */
     size_t count;
-    const char **files; /* paths of the files that were read, in this order */
+    const char **files; /* paths of the files that were read, in this order, and of directories
+                           of include_dir before the files in them; "": the data directory */
     size_t file_count;
     bool incomplete; /* not everything was read: a limit was reached, a file could not be read, or a
                         required file is missing */

@@ -476,6 +476,22 @@ static bool rewind_target(Rejoin *rejoin, Run *run, Error *error)
     return facts->rewound;
 }
 
+/*
+ * Check that nothing is known with which the server would not follow the source, such as a recovery
+ * target that came with the rewind: it might be promoted beside the source. A server that this run
+ * stopped and did not rewind is started as it was. (Rule S31.)
+ */
+static bool check_start(Rejoin *rejoin, const Run *run, Error *error)
+{
+    Problems problems = {0};
+
+    if (run->next_start == NULL || (!run->divergence.needed && rejoin->report.facts.stopped))
+        return true;
+    advice_add_to_problems(&run->next_start->advice, false, &problems);
+    rejoin->report.held_back = problems.count > 0;
+    return problems_check(&problems, error);
+}
+
 /* Start the server of the target, which is a standby of the source now. The position that it must
  * reach is found before the start. */
 static bool start_server(Rejoin *rejoin, Run *run, Error *error)
@@ -491,7 +507,7 @@ static bool start_server(Rejoin *rejoin, Run *run, Error *error)
     }
     session_set_outcome(&run->session, REWIND_NOT_JOINED);
     signals_heed_again();
-    if (!rejoin_ask_source(rejoin, error) ||
+    if (!check_start(rejoin, run, error) || !rejoin_ask_source(rejoin, error) ||
         !source_server_clock(rejoin->source, rejoin->arena, &rejoin->since, error))
         return false;
     if (rejoin->report.was_primary && rejoin->state.position.in_recovery)
@@ -629,6 +645,10 @@ bool rejoin_say_what_next(const Options *options, const RejoinResult *rejoin, Re
             "of the source: do not start its server. Remove the cause and run the same %s command "
             "again.",
             log_program_name());
+    else if (outcome == REWIND_NOT_JOINED && rejoin->held_back)
+        log_hint("The target is rewound, and its server was not started. Remove the cause and run "
+                 "the same %s command again, it starts the server.",
+                 log_program_name());
     else if (outcome == REWIND_NOT_JOINED && rejoin->running)
         log_hint("The target is a standby of the source and its server is running, but it has not "
                  "caught up yet: run the same %s command again, it continues to wait.",
@@ -646,13 +666,19 @@ bool rejoin_say_what_next(const Options *options, const RejoinResult *rejoin, Re
         log_hint("The target is unchanged, and its server is running.");
     else if (outcome == REWIND_UNTOUCHED && !options->dry_run && rejoin->start_command != NULL &&
              !rejoin->resumed)
-        log_hint("The target is unchanged, %s. Remove the cause and run the same %s command again. "
-                 "To start the server as it was instead%s: %s",
+    {
+        /* What keeps a standby that this run did not stop from following may promote it. */
+        const bool may_start = rejoin->facts.stopped || rejoin->was_primary;
+
+        log_hint("The target is unchanged, %s. Remove the cause and run the same %s command again."
+                 "%s%s%s%s",
                  rejoin->facts.stopped
                      ? "but its server was stopped by this command and is not running"
                      : "and its server is not running",
-                 log_program_name(), rejoin->was_primary ? ", a primary beside the source" : "",
-                 rejoin->start_command);
+                 log_program_name(), may_start ? " To start the server as it was instead" : "",
+                 rejoin->was_primary ? ", a primary beside the source" : "", may_start ? ": " : "",
+                 may_start ? rejoin->start_command : "");
+    }
     else
         return false;
     return true;

@@ -17,12 +17,13 @@
 typedef struct RejoinResult
 {
     RejoinFacts facts;
-    bool stopping;             /* the run has asked the server to stop, and has not seen it stop */
-    bool running;              /* the server runs when the command ends */
-    Lsn awaited;               /* source's end of WAL when the server was started, which it must
-                                  replay; or LSN_INVALID */
-    bool was_primary;          /* the target was a primary before the rewind */
-    bool resumed;              /* an interrupted rewind was finished first */
+    bool stopping;    /* the run has asked the server to stop, and has not seen it stop */
+    bool running;     /* the server runs when the command ends */
+    Lsn awaited;      /* source's end of WAL when the server was started, which it must
+                         replay; or LSN_INVALID */
+    bool was_primary; /* the target was a primary before the rewind */
+    bool resumed;     /* an interrupted rewind was finished first */
+    bool held_back;   /* the server was not started, since it would not follow the source */
     const char *start_command; /* command that starts the server, for advice; NULL if not known */
     const char *failure;       /* fatal message in the server's log if it stopped after this run
                                   started it; NULL: the server runs, was not started, or its log

@@ -55,7 +55,7 @@ static bool find_next_start(Run *run, Error *error)
                                   .standby_settings = run->standby_settings,
                                   .write_recovery_conf = session->options->write_recovery_conf,
                                   .slots = run->slots,
-
+                                  .start_command = session->options->start_command,
                                   .slots_dropped = session->options->drop_slots};
     NextStart *next = arena_allocate(session->arena, sizeof(*next));
 

@@ -177,25 +177,56 @@ static const char **list_source_directory(RewoundTarget *rewound, const char *di
     return names;
 }
 
-/* SettingsReader.list for the rewound target. */
+/* Take from a list of the files in a directory those that the rewound target will have from this
+ * owner. */
+static size_t take_owned(RewoundTarget *rewound, const char *directory, const char *const *listed,
+                         FileOwner owner, const char **names)
+{
+    AUTO_BUFFER Buffer path = {0};
+    size_t count = 0;
+
+    for (; listed != NULL && *listed != NULL; listed++)
+        if (find_owner(rewound, path_in(&path, directory, *listed)) == owner)
+            names[count++] = *listed;
+    return count;
+}
+
+static size_t count_names(const char *const *names)
+{
+    size_t count = 0;
+
+    while (names != NULL && names[count] != NULL)
+        count++;
+    return count;
+}
+
+/* SettingsReader.list for the rewound target. A directory that does not stay itself may have files
+ * that do, such as one that --keep names. */
 static const char *const *list_rewound_directory(void *context, const char *directory, Arena *arena)
 {
     RewoundTarget *rewound = context;
+    const char *const *own = rewound->present.list(rewound->present.context, directory, arena);
+    const char *const *of_source;
     const char **names;
-    size_t count = 0;
+    size_t count;
 
     if (stays(rewound, directory))
-        return rewound->present.list(rewound->present.context, directory, arena);
-    names = list_source_directory(rewound, directory, arena);
-    while (names[count] != NULL)
-        count++;
+        return own;
+    of_source = list_source_directory(rewound, directory, arena);
+    names = arena_allocate(arena, (count_names(own) + count_names(of_source) + 1) * sizeof(*names));
+    count = take_owned(rewound, directory, of_source, OWNER_SOURCE, names);
+    count += take_owned(rewound, directory, own, OWNER_TARGET, names + count);
     ARRAY_SORT(names, count, compare_strings);
     return names;
 }
 
-/* Set rewound->now. The readers point to *rewound, so it must not be copied afterwards. */
+/* Set configuration, readers and `now`. The options of the server's last start count unless there
+ * is a --start-command. The readers point to *rewound, so it must not be copied afterwards. */
 static void read_rewound_settings(RewoundTarget *rewound)
 {
+    rewound->configuration = target_configuration(&rewound->input.clusters->target, rewound->arena);
+    if (rewound->input.start_command != NULL)
+        rewound->configuration.options = NULL;
     rewound->present = configuration_reader(&rewound->configuration);
     rewound->reader =
         (SettingsReader){read_rewound_file, list_rewound_directory, rewound->present.below,
@@ -532,13 +563,7 @@ static uint32_t count_source_files(RewoundTarget *rewound, const char *directory
     uint32_t count = 0;
 
     if (rewound->input.plan == NULL)
-    {
-        const char *const *names = list_source_directory(rewound, directory, rewound->arena);
-
-        while (names[count] != NULL)
-            count++;
-        return count;
-    }
+        return (uint32_t) count_names(list_source_directory(rewound, directory, rewound->arena));
     for (size_t i = 0; i < files->count; i++)
     {
         const char *name = relpath_below(files->files[i].path, directory);
@@ -621,18 +646,22 @@ static void advise_on_recovery(RewoundTarget *rewound, const StartSettings *star
 {
     const Advice problem = {
         .id = "standby", .severity = ADVICE_PROBLEM, .when = ADVICE_BEFORE_START};
+    const Advice warning = {
+        .id = "standby", .severity = ADVICE_WARNING, .when = ADVICE_BEFORE_START};
     const Control *control = rewound->input.control;
     const bool written = next->standby_settings != NULL || rewound->input.write_recovery_conf;
 
     if (!next->recovery_conf && will_exist(rewound, "recovery.conf"))
         advice_add(list, problem, "Remove recovery.conf: the server does not start with it.");
+    /* A server that finds standby.signal does not look for it (xlogrecovery.c). */
     if (!next->recovery_conf && will_exist(rewound, "recovery.signal"))
-        advice_add(list, problem,
+        advice_add(list, next->standby ? warning : problem,
                    "Remove recovery.signal: with it the server ends recovery and opens for "
                    "writing, now or after a promotion.");
     if (next->standby && !(next->recovery_conf && written && rewound->input.plan != NULL))
         start_advise_on_stop_setting(start, list);
-    start_advise_on_data_directory(start, list);
+    if (rewound->input.start_command == NULL)
+        start_advise_on_data_directory(start, list);
     /* With hot_standby on, the server refuses to start if pg_control has wal_level = archive. */
     if (next->standby && control->version != NULL && control->version->wal_level_archive &&
         control->wal_level == WAL_LEVEL_ARCHIVE &&
@@ -675,10 +704,7 @@ static void set_written(const NextStartInput *input, NextStart *next, Settings *
 bool next_start_find(const NextStartInput *input, Arena *arena, NextStart *next, Error *error)
 {
     const Version *version = input->clusters->target.control.version;
-    RewoundTarget rewound = {.input = *input,
-                             .arena = arena,
-                             .configuration =
-                                 target_configuration(&input->clusters->target, arena)};
+    RewoundTarget rewound = {.input = *input, .arena = arena};
     const History *history = &input->clusters->source_history;
     Settings *now = &rewound.now;
     AdviceList sources_own = {.arena = arena};
@@ -725,22 +751,14 @@ bool next_start_find(const NextStartInput *input, Arena *arena, NextStart *next,
 
 /* ---- before anything is done ---- */
 
-/* Read the configuration of the next start before a plan exists. The options of the last start
- * count unless --start-command is given, whose options are not known. *rewound must not be copied.
- */
+/* Read the configuration of the next start before a plan exists. *rewound must not be copied. */
 static void foretell(const Options *options, const Clusters *clusters, ExpectedStart expected,
                      Arena *arena, RewoundTarget *rewound)
 {
-    const Target *target = &clusters->target;
-    const bool has_options = options->start_command == NULL && target->options != NULL;
-    const Settings *none = arena_allocate(arena, sizeof(*none));
-
     *rewound = (RewoundTarget){
-        .input = {.clusters = clusters},
+        .input = {.clusters = clusters, .start_command = options->start_command},
         .arena = arena,
-        .keep = expected.rewound && !options->keep->configuration ? options->keep : NULL,
-        .configuration = {target->directory, target->config_file,
-                          has_options ? target->options : none, arena}};
+        .keep = expected.rewound && !options->keep->configuration ? options->keep : NULL};
     read_rewound_settings(rewound);
 }
 
@@ -760,10 +778,10 @@ static void find_foretold_limits(RewoundTarget *rewound, const Clusters *cluster
 bool next_start_archives(const Options *options, const Clusters *clusters, Arena *arena,
                          bool *archives, Error *error)
 {
-    RewoundTarget rewound = {.input = {.clusters = clusters},
-                             .arena = arena,
-                             .keep = options->keep->configuration ? NULL : options->keep,
-                             .configuration = target_configuration(&clusters->target, arena)};
+    RewoundTarget rewound = {
+        .input = {.clusters = clusters, .start_command = options->start_command},
+        .arena = arena,
+        .keep = options->keep->configuration ? NULL : options->keep};
 
     read_rewound_settings(&rewound);
     *archives = archives_always(&rewound.now);

@@ -80,6 +80,8 @@ typedef struct NextStartInput
                                                 known */
     bool write_recovery_conf;                /* -R */
     TargetSlots slots;                       /* target's slots; used only without a plan */
+    const char *start_command;               /* --start-command, whose options are not known, and
+                                                do without those of the last start; or NULL */
     bool slots_dropped;                      /* --drop-slots drops the slots from the target's
                                                 time as a primary (in a dry run: would drop) */
 } NextStartInput;
