@@ -1,6 +1,7 @@
 # What is next is the last that is said: settings and files that are the source's now, slots that are gone or missing,
 # and how the server is to be started. The report has the same. (The versions differ in where recovery is configured,
 # and in slots.)
+# (Rule S29.)
 
 use strict;
 use warnings;
@@ -88,7 +89,16 @@ sub says_what_else_is_to_be_done
         'without -R the target must be made a standby');
     my $again = rewind($copy, $source, options => ['-R']);
     is(last_line($again), "pg_rewind: hint: $start", 'another run with -R makes it one');
-    return if $version < 12;
+    if ($version < 12)
+    {
+        $copy = $target->copy('kept_conf');
+        spew($copy->path('recovery.conf'), "recovery_target = 'immediate'\n");
+        $result = rewind($copy, $source, options => [ '-R', '--keep=recovery.conf' ]);
+        like($result->{stderr},
+            qr/^pg_rewind: hint: Before the server starts: with "recovery_target" the target's server would not follow/m,
+            'a recovery target in a recovery.conf that is kept is told');
+        return;
+    }
 
     spew($source->path('recovery.signal'), '');
     spew($target->path('recovery.conf'), '');

@@ -61,6 +61,21 @@ each_version(sub {
     rejoins($restoring, $primary, recovery_written => 1, quick => 1, no_promotion => 1);
     $restoring->discard;
 
+    # In a file that recovery.conf includes one stays.
+    if ($version < 12)
+    {
+        my $copy = $standby->copy('included');
+        append($copy->path('recovery.conf'),
+            "restore_command = 'cp $archive/%f %p'\ninclude 'more.conf'\nrecovery_target_name = 'elsewhere'\n");
+        spew($copy->path('more.conf'), "recovery_target = 'immediate'\n");
+        $result = run([ rewind_argv($copy->data, '--rejoin', '-B', $copy->bindir, '--source-server', $primary->conninfo) ]);
+        is($result->{status}, 1, '--rejoin refuses a recovery target that recovery.conf includes');
+        like($result->{stderr},
+            qr/^pg_rewind: error: with "recovery_target" the target's server would not follow the source$/m,
+            'and names it, not the one that goes');
+        $copy->discard;
+    }
+
     $result = rewinds($standby, $primary, options => [ '--wal-archive', $archive ]);
     like($result->{stderr}, qr/^pg_rewind: no rewind required$/m, 'an archive shows that nothing has diverged');
     like($result->{stderr},

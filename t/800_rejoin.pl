@@ -398,7 +398,8 @@ sub commands
     allow_replication();
     ends(rejoin($copy, '--keep-config', "--start-command=$pg_ctl -w start && $pg_ctl -w promote"), 2,
         'a server that is promoted',
-        qr/^pg_rewind: error: the target's server is not a standby$/m);
+        qr/^pg_rewind: error: the target's server is not a standby$/m,
+        qr/^pg_rewind: hint: The target's server is a second primary now: stop it /m);
     ends(rejoin($copy, '--keep-config', PROMOTED), 0, 'and with one that works');
     follows($copy, 'after all of that');
     $copy->discard;

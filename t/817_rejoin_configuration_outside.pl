@@ -121,6 +121,13 @@ sub trigger_file_exists
         qr/^pg_rewind: error: with the trigger file "\Q$outside\E\/trigger" the target's server would not follow the source$/m);
     like(check(), qr/^warning  standby +with the trigger file\b/m, '--check tells of it');
     unlink "$outside/trigger";
+    # By a relative path it is a file of the rewound target.
+    spew($source->path('postgresql.conf'), $before . "promote_trigger_file = 'trigger'\n");
+    spew($source->path('trigger'), '');
+    is_refused('a trigger file of the source',
+        qr/^pg_rewind: error: with the trigger file "\Q@{[ $target->path('trigger') ]}\E" the target's server would not follow the source$/m);
+    unlink $source->path('trigger');
+    spew($target->path('trigger'), '');
     ends(rejoin(), 0, 'one that does not exist', qr/^pg_rewind: the target follows the source/m);
     is($target->query('SELECT pg_is_in_recovery()'), 't', 'the server is a standby');
     spew($source->path('postgresql.conf'), $before);
@@ -154,8 +161,45 @@ sub of_both
         qr/^pg_rewind: error: with "recovery_target" the target's server would not follow the source$/m,
         '--keep=own/1.conf');
     ends(rejoin('--keep=own/2.conf'), 0, 'a file that does not stay', qr/^pg_rewind: the target follows the source/m);
+    # Files of a mounted directory stay as well.
+    if (is_privileged())
+    {
+        fresh('mounted_directory');
+        mkdir $target->path('own') or die;
+        spew("$outside/1.conf", $promotes);
+        privileged('mount', $outside, $target->path('own'));
+        $target->start;
+        is_refused('a recovery target in a mounted directory',
+            qr/^pg_rewind: error: with "recovery_target" the target's server would not follow the source$/m);
+        $target->stop;
+        privileged('unmount', $target->path('own'));
+    }
     spew($source->path('postgresql.conf'), $before);
     rmdir $source->path('own') or die;
+
+    # A file that the target does not have, and may have.
+    spew($source->path('may_be.conf'), $promotes);
+    fresh('may_be')->configure("include_if_exists 'may_be.conf'");
+    $target->start;
+    ends(rejoin('--keep-config'), 0, 'include_if_exists', qr/^pg_rewind: the target follows the source/m);
+    ok(!-e $target->path('may_be.conf'), 'the file of the source is not copied');
+    unlink $source->path('may_be.conf');
+
+    # -R writes postgresql.auto.conf, from the source's, in the place of a link.
+    my $auto = slurp($source->path('postgresql.auto.conf'));
+    fresh('auto');
+    rename $target->path('postgresql.auto.conf'), "$outside/auto.conf" or die;
+    symlink("$outside/auto.conf", $target->path('postgresql.auto.conf')) or die;
+    append($source->path('postgresql.auto.conf'), $promotes);
+    $target->start;
+    is_refused("a recovery target in the source's postgresql.auto.conf",
+        qr/^pg_rewind: error: with "recovery_target" the target's server would not follow the source$/m);
+    spew($source->path('postgresql.auto.conf'), $auto . "work_mem = '7MB'\n");
+    my $result = rejoin();
+    ends($result, 0, 'a link in the place of postgresql.auto.conf', qr/^pg_rewind: the target follows the source/m);
+    unlike($result->{stderr}, qr/left alone/, 'is not left alone');
+    is($target->query('SHOW work_mem'), '7MB', "it has the source's settings");
+    spew($source->path('postgresql.auto.conf'), $auto);
     return;
 }
 

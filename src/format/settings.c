@@ -293,14 +293,12 @@ static void read_settings_file(Settings *settings, const SettingsReader *reader,
         settings->incomplete = true;
         return;
     }
+    settings->files[settings->file_count++] = arena_strdup(settings->arena, path);
     if (!reader->read(reader->context, path, &content, &found) || (!found && must_be_there))
     {
         note_unread(settings, path);
         return;
     }
-    if (!found)
-        return;
-    settings->files[settings->file_count++] = arena_strdup(settings->arena, path);
     text = text_cursor(buffer_string(&content));
     text.end = text.position + content.size;
     while (setting_next(&text, &name, &value))

@@ -320,6 +320,16 @@ Obstacle place_obstacle(const char *path)
     return OBSTACLE_NONE;
 }
 
+bool place_is_mounted(const char *path, uint64_t device)
+{
+    Place place;
+    bool found;
+
+    return place_obstacle(path) == OBSTACLE_MOUNTED ||
+           (place_find(path, &place, &found, NULL) && found && place.is_directory &&
+            place.device != device);
+}
+
 const char *obstacle_text(Obstacle obstacle)
 {
     static const char *const texts[] = {

@@ -105,6 +105,10 @@ typedef enum Obstacle
  * followed. OBSTACLE_NONE if nothing exists there, or if the kernel does not tell. (Rule C87.) */
 Obstacle place_obstacle(const char *path);
 
+/* True if a file system, or a part of one, is mounted at path, which lies in a data directory on
+ * this device (Place.device). False if nothing exists there. */
+bool place_is_mounted(const char *path, uint64_t device);
+
 /* A clause for messages, such as "it is immutable". Static. */
 const char *obstacle_text(Obstacle obstacle);
 

@@ -275,6 +275,12 @@ static bool content_is_left(const PlanInput *input, const FilePair *pair)
     return inside.class == PATH_LEFT;
 }
 
+/* True for a file that -R writes. */
+static bool is_own_file(const PlanInput *input, const FilePair *pair)
+{
+    return input->own_files != NULL && is_among(pair->path, input->own_files);
+}
+
 /* Decide about a file that can be read and fetched, first by its class, then by the sides that have
  * the file. */
 static Decision decide_action(const PlanInput *input, const FilePair *pair)
@@ -316,6 +322,8 @@ static Decision decide_action(const PlanInput *input, const FilePair *pair)
         if (source->type == FILE_DIRECTORY && target->type == FILE_LINK &&
             path_is_recreated(pair->path) && strcmp(pair->path, "pg_replslot") != 0)
             return leave(OUTCOME_LEAVE_TREE, REASON_EXCLUDED);
+        if (target->type == FILE_LINK && is_own_file(input, pair))
+            return make_entry(pair, ACTION_NONE, REASON_STANDBY); /* the file replaces the link */
         if (path_server_reads(input->version, pair->path))
             return leave(OUTCOME_CONFLICT, REASON_TYPES_DIFFER);
         return leave(OUTCOME_LEAVE_TREE, source->type == FILE_OTHER || target->type == FILE_OTHER
@@ -357,7 +365,7 @@ static void restrict_action(const PlanInput *input, const FilePair *pair, PlanEn
 {
     const ListedFile *target = pair->target;
 
-    if (input->own_files != NULL && is_among(entry->path, input->own_files))
+    if (is_own_file(input, pair))
     {
         entry->action = ACTION_NONE;
         entry->reason = REASON_STANDBY;

@@ -356,18 +356,12 @@ bool listing_check_complete(const Listing *listing, const Version *version,
 /* A mount of a server's file is not looked for: the file cannot be left alone. */
 static void find_mount(const Target *target, const Place *root, ListedFile *file)
 {
-    AUTO_BUFFER Buffer buffer = {0};
-    const char *path;
-    Place place;
-    bool found;
+    AUTO_BUFFER Buffer path = {0};
 
-    if ((file->type != FILE_REGULAR && file->type != FILE_DIRECTORY) ||
-        path_server_reads(target->control.version, file->path))
-        return;
-    path = path_in(&buffer, target->directory, file->path);
-    file->mounted = place_obstacle(path) == OBSTACLE_MOUNTED ||
-                    (file->type == FILE_DIRECTORY && place_find(path, &place, &found, NULL) &&
-                     found && place.device != root->device);
+    if ((file->type == FILE_REGULAR || file->type == FILE_DIRECTORY) &&
+        !path_server_reads(target->control.version, file->path))
+        file->mounted =
+            place_is_mounted(path_in(&path, target->directory, file->path), root->device);
 }
 
 /* Set hash_index by the file's first page, since no name of a file shows an index's type. */

@@ -649,6 +649,10 @@ bool rejoin_say_what_next(const Options *options, const RejoinResult *rejoin, Re
         log_hint("The target is rewound, and its server was not started. Remove the cause and run "
                  "the same %s command again, it starts the server.",
                  log_program_name());
+    else if (outcome == REWIND_NOT_JOINED && rejoin->promoted)
+        log_hint("The target's server is a second primary now: stop it before a client writes to "
+                 "it. Then remove what promoted it, such as a recovery target, and run %s again.",
+                 log_program_name());
     else if (outcome == REWIND_NOT_JOINED && rejoin->running)
         log_hint("The target is a standby of the source and its server is running, but it has not "
                  "caught up yet: run the same %s command again, it continues to wait.",

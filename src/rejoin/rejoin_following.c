@@ -362,7 +362,7 @@ static bool error_not_following(const Rejoin *rejoin, const Standing *standing, 
 }
 
 /* Fail if it is pointless to wait longer. */
-static bool check_still_there(const Rejoin *rejoin, const Standing *standing, Error *error)
+static bool check_still_there(Rejoin *rejoin, const Standing *standing, Error *error)
 {
     long pid;
 
@@ -378,6 +378,7 @@ static bool check_still_there(const Rejoin *rejoin, const Standing *standing, Er
     }
     if (standing->target.state == TARGET_ANSWERS && !standing->target.in_recovery)
     {
+        rejoin->report.promoted = true;
         error_set(error, ERROR_FAILED, "the target's server is not a standby");
         return error_detail(error, "It has ended recovery and is open for writing: its history "
                                    "diverges from the source's again.");

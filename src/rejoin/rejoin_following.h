@@ -23,6 +23,7 @@ typedef struct RejoinResult
                          replay; or LSN_INVALID */
     bool was_primary; /* the target was a primary before the rewind */
     bool resumed;     /* an interrupted rewind was finished first */
+    bool promoted;    /* the server was started, and has ended recovery */
     bool held_back;   /* the server was not started, since it would not follow the source */
     const char *start_command; /* command that starts the server, for advice; NULL if not known */
     const char *failure;       /* fatal message in the server's log if it stopped after this run

@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <unistd.h>
 
 #define APPLY_DELAY "recovery_min_apply_delay"
 
@@ -98,19 +99,36 @@ static bool read_source_file(RewoundTarget *rewound, const char *path, size_t li
             note_if_lost(rewound, &error));
 }
 
-/* True if a plan would leave this file of the target alone: it is mounted there, or a link in the
- * place of a file or directory that the source has. (decide_file in plan/decide.c; Rule S30.) */
-static bool is_left_alone(RewoundTarget *rewound, const char *path)
+/* True if something is mounted at this path of the target. */
+static bool is_mounted(const RewoundTarget *rewound, const char *path)
 {
+    const char *directory = rewound->input.clusters->target.directory;
+    AUTO_BUFFER Buffer own = {0};
+    Place root;
+    bool found;
+
+    return place_find(directory, &root, &found, NULL) && found &&
+           place_is_mounted(path_in(&own, directory, path), root.device);
+}
+
+/* True if a plan would leave this file of the target alone: it is mounted there, or lies in a
+ * mounted directory; or it is a link in the place of a file or directory that the source has, but
+ * not one that -R replaces. (decide_file in plan/decide.c; Rule S30.) */
+static bool is_left_alone(RewoundTarget *rewound, const char *path, bool mounted)
+{
+    const Target *target = &rewound->input.clusters->target;
     AUTO_BUFFER Buffer own = {0}, content = {0};
     struct stat status;
     bool found;
 
-    path_in(&own, rewound->input.clusters->target.directory, path);
+    path_in(&own, target->directory, path);
     if (!file_lstat(buffer_string(&own), &status, &found, NULL) || !found)
         return false;
     if (!S_ISLNK(status.st_mode))
-        return S_ISREG(status.st_mode) && place_obstacle(buffer_string(&own)) == OBSTACLE_MOUNTED;
+        return S_ISREG(status.st_mode) && mounted;
+    if (rewound->input.write_recovery_conf &&
+        is_among(path, standby_written_files(target->control.version)))
+        return false;
     return !read_source_file(rewound, path, SETTINGS_FILE_SIZE_MAX, &content, &found) || found;
 }
 
@@ -119,7 +137,7 @@ static bool stays(RewoundTarget *rewound, const char *path)
 {
     AUTO_BUFFER Buffer part = {0};
     const char *kept_by;
-    bool kept = false;
+    bool kept = false, mounted = false;
 
     if (path[0] == '/')
         return true;
@@ -128,8 +146,11 @@ static bool stays(RewoundTarget *rewound, const char *path)
     if (rewound->keep == NULL)
         return true;
     while (!kept && path_take_part(path, &part))
+    {
+        mounted = mounted || is_mounted(rewound, buffer_string(&part));
         kept = keep_matches(rewound->keep, buffer_string(&part), &kept_by) ||
-               is_left_alone(rewound, buffer_string(&part));
+               is_left_alone(rewound, buffer_string(&part), mounted);
+    }
     return kept;
 }
 
@@ -234,13 +255,18 @@ static void read_rewound_settings(RewoundTarget *rewound)
     rewound->now = configuration_read(&rewound->configuration, &rewound->reader);
 }
 
-/* True if the rewound target will have a file at this path. */
+/* True if the rewound target will have a file at this path, or if the source cannot be asked. */
 static bool will_exist(RewoundTarget *rewound, const char *path)
 {
     const FileOwner owner = find_owner(rewound, path);
+    AUTO_BUFFER Buffer content = {0};
+    bool found;
 
-    return owner == OWNER_SOURCE ||
-           (owner == OWNER_TARGET && file_exists(rewound->input.clusters->target.directory, path));
+    if (owner != OWNER_SOURCE)
+        return owner == OWNER_TARGET &&
+               file_exists(rewound->input.clusters->target.directory, path);
+    return rewound->input.plan != NULL ||
+           !read_source_file(rewound, path, SETTINGS_FILE_SIZE_MAX, &content, &found) || found;
 }
 
 /* ---- settings and files that differ ---- */
@@ -488,6 +514,25 @@ static Settings recovery_settings(const Version *version, const SettingsReader *
     return settings;
 }
 
+/* Returns the path of a trigger file that the server will find; NULL if there is none. Up to 11 the
+ * setting is called trigger_file, and 16 and later have none (guc.c). (Rule S28.) */
+static const char *find_trigger_file(RewoundTarget *rewound, const Settings *recovery)
+{
+    const Target *target = &rewound->input.clusters->target;
+    const char *name = standby_uses_recovery_conf(target->control.version) ? "trigger_file"
+                                                                           : "promote_trigger_file";
+    const char *value = settings_value(recovery, name), *path;
+
+    if (value == NULL || value[0] == '\0')
+        return NULL;
+    path = configuration_path_in_target(&rewound->configuration, "", value);
+    if (path == NULL)
+        return value[0] == '/' && access(value, F_OK) == 0 ? value : NULL;
+    return will_exist(rewound, path)
+               ? arena_printf(rewound->arena, "%s/%s", target->directory, path)
+               : NULL;
+}
+
 static void describe_recovery(RewoundTarget *rewound, const Settings *recovery, NextStart *next)
 {
     const NextStartInput *input = &rewound->input;
@@ -658,7 +703,9 @@ static void advise_on_recovery(RewoundTarget *rewound, const StartSettings *star
         advice_add(list, next->standby ? warning : problem,
                    "Remove recovery.signal: with it the server ends recovery and opens for "
                    "writing, now or after a promotion.");
-    if (next->standby && !(next->recovery_conf && written && rewound->input.plan != NULL))
+    /* A rewind makes a new recovery.conf, unless that is kept. */
+    if (next->standby && !(next->recovery_conf && written && rewound->input.plan != NULL &&
+                           !stays(rewound, "recovery.conf")))
         start_advise_on_stop_setting(start, list);
     if (rewound->input.start_command == NULL)
         start_advise_on_data_directory(start, list);
@@ -739,6 +786,7 @@ bool next_start_find(const NextStartInput *input, Arena *arena, NextStart *next,
                          .directory = input->clusters->target.directory,
                          .now = now,
                          .recovery = &recovery,
+                         .trigger_file = find_trigger_file(&rewound, &recovery),
                          .command_line = rewound.configuration.options,
                          .timeline = history->count > 0 ? history_last_timeline(history) : 0,
                          .of_source = find_owner(&rewound, CONFIGURATION_PATH) == OWNER_SOURCE},
@@ -756,7 +804,9 @@ static void foretell(const Options *options, const Clusters *clusters, ExpectedS
                      Arena *arena, RewoundTarget *rewound)
 {
     *rewound = (RewoundTarget){
-        .input = {.clusters = clusters, .start_command = options->start_command},
+        .input = {.clusters = clusters,
+                  .write_recovery_conf = options->write_recovery_conf,
+                  .start_command = options->start_command},
         .arena = arena,
         .keep = expected.rewound && !options->keep->configuration ? options->keep : NULL};
     read_rewound_settings(rewound);
@@ -778,10 +828,11 @@ static void find_foretold_limits(RewoundTarget *rewound, const Clusters *cluster
 bool next_start_archives(const Options *options, const Clusters *clusters, Arena *arena,
                          bool *archives, Error *error)
 {
-    RewoundTarget rewound = {
-        .input = {.clusters = clusters, .start_command = options->start_command},
-        .arena = arena,
-        .keep = options->keep->configuration ? NULL : options->keep};
+    RewoundTarget rewound = {.input = {.clusters = clusters,
+                                       .write_recovery_conf = options->write_recovery_conf,
+                                       .start_command = options->start_command},
+                             .arena = arena,
+                             .keep = options->keep->configuration ? NULL : options->keep};
 
     read_rewound_settings(&rewound);
     *archives = archives_always(&rewound.now);
@@ -842,19 +893,31 @@ static const char *advise_on_start(const Options *options, const Clusters *clust
     return misleading.command_not_run;
 }
 
+/* SettingsReader.read for the rewound target, with recovery.conf as -R leaves one that stays:
+ * without its own recovery targets. (standby_files_write; Rule S29.) */
+static bool read_written_file(void *context, const char *path, Buffer *content, bool *found)
+{
+    if (!read_rewound_file(context, path, content, found))
+        return false;
+    if (strcmp(path, "recovery.conf") == 0)
+        for (const char *const *name = standby_stop_settings(); *name != NULL; name++)
+            setting_remove(content, *name);
+    return true;
+}
+
 /* The settings of recovery once -R has written: up to 11 those that recovery.conf keeps. */
 static Settings foretell_recovery(const Options *options, bool is_rewound, RewoundTarget *rewound)
 {
     const Version *version = rewound->input.clusters->shape.version;
     const bool kept = is_kept_by_options(options->keep, "recovery.conf");
-    Settings recovery =
-        recovery_settings(version, &rewound->reader, &rewound->now, kept || !is_rewound);
+    SettingsReader reader = rewound->reader;
+    Settings recovery;
 
-    if (kept || !standby_uses_recovery_conf(version))
-        return recovery;
-    for (const char *const *name = standby_stop_settings(); *name != NULL; name++)
-        settings_set(&recovery, *name, "");
-    settings_set(&recovery, "recovery_target_timeline", "latest");
+    if (!kept)
+        reader.read = read_written_file;
+    recovery = recovery_settings(version, &reader, &rewound->now, kept || !is_rewound);
+    if (!kept && standby_uses_recovery_conf(version))
+        settings_set(&recovery, "recovery_target_timeline", "latest");
     return recovery;
 }
 
@@ -876,6 +939,7 @@ bool next_start_check(const Options *options, const Clusters *clusters, Expected
                                  .directory = clusters->target.directory,
                                  .now = &rewound.now,
                                  .recovery = &recovery,
+                                 .trigger_file = find_trigger_file(&rewound, &recovery),
                                  .host_commands = configuration_host_commands(
                                      &rewound.configuration, &rewound.reader, &rewound.now),
                                  .command_line = rewound.configuration.options,

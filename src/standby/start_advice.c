@@ -7,7 +7,6 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 static const char keep_config[] = " Or keep the target's configuration: --keep-config.";
 
@@ -34,22 +33,6 @@ static const char *find_stop_setting(const Settings *recovery)
     return value != NULL && value[0] != '\0' && strcmp(value, "latest") != 0 ? timeline : NULL;
 }
 
-/* Returns the path of a trigger file that exists, in the arena; NULL if none does. Up to 11 the
- * setting is called trigger_file, and 16 and later have none (guc.c). */
-static const char *find_trigger_file(const StartSettings *start, Arena *arena)
-{
-    const char *name =
-        standby_uses_recovery_conf(start->version) ? "trigger_file" : "promote_trigger_file";
-    const char *value = settings_value(start->recovery, name);
-    const char *path = value;
-
-    if (value == NULL || value[0] == '\0' || start->directory == NULL)
-        return NULL;
-    if (value[0] != '/')
-        path = arena_printf(arena, "%s/%s", start->directory, value);
-    return access(path, F_OK) == 0 ? path : NULL;
-}
-
 static const char *command_line_value(const StartSettings *start, const char *name)
 {
     return start->command_line != NULL ? settings_value(start->command_line, name) : NULL;
@@ -59,7 +42,7 @@ static const char *command_line_value(const StartSettings *start, const char *na
 void start_advise_on_stop_setting(const StartSettings *start, AdviceList *list)
 {
     const char *name = find_stop_setting(start->recovery);
-    const char *trigger = find_trigger_file(start, list->arena);
+    const char *trigger = start->trigger_file;
     const bool on_command_line = name != NULL && command_line_value(start, name) != NULL;
     AUTO_BUFFER Buffer remedy = {0};
 

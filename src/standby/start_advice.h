@@ -19,6 +19,7 @@ typedef struct StartSettings
     const char *directory;        /* the target's data directory; NULL: not looked at */
     const Settings *now;          /* all settings */
     const Settings *recovery;     /* settings of recovery; up to 11 those of recovery.conf alone */
+    const char *trigger_file;     /* trigger file that the server will find; NULL: none */
     const Settings *command_line; /* settings on the command line of the server's last start;
                                      NULL if it has none */
     const char *const *host_commands; /* configuration_host_commands; only for

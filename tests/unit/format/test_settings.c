@@ -101,7 +101,7 @@ static void the_last_one_wins(void **state)
     check_value(&settings, "my.var", "yes");
     check_value(&settings, "z", NULL);
     check_value(&settings, "from_c", "1");
-    assert_int_equal(settings.file_count, 8);
+    assert_int_equal(settings.file_count, 9);
     assert_string_equal(settings.files[1], "sub/a.conf");
     assert_false(settings.incomplete);
     for (size_t i = 1; i < settings.count; i++)
