@@ -95,7 +95,7 @@ sub says_what_else_is_to_be_done
         spew($copy->path('recovery.conf'), "recovery_target = 'immediate'\n");
         $result = rewind($copy, $source, options => [ '-R', '--keep=recovery.conf' ]);
         like($result->{stderr},
-            qr/^pg_rewind: hint: Before the server starts: with "recovery_target" the target's server would not follow/m,
+            qr/^pg_rewind: hint: Before the server starts: with "recovery_target" the target's server would not/m,
             'a recovery target in a recovery.conf that is kept is told');
         return;
     }

@@ -68,7 +68,8 @@ each_version(sub {
         append($copy->path('recovery.conf'),
             "restore_command = 'cp $archive/%f %p'\ninclude 'more.conf'\nrecovery_target_name = 'elsewhere'\n");
         spew($copy->path('more.conf'), "recovery_target = 'immediate'\n");
-        $result = run([ rewind_argv($copy->data, '--rejoin', '-B', $copy->bindir, '--source-server', $primary->conninfo) ]);
+        $result = run([ rewind_argv($copy->data, '--rejoin', '-B', $copy->bindir, '--source-server',
+            $primary->conninfo) ]);
         is($result->{status}, 1, '--rejoin refuses a recovery target that recovery.conf includes');
         like($result->{stderr},
             qr/^pg_rewind: error: with "recovery_target" the target's server would not follow the source$/m,
