@@ -125,7 +125,7 @@ sub trigger_file_exists
     spew($source->path('postgresql.conf'), $before . "promote_trigger_file = 'trigger'\n");
     spew($source->path('trigger'), '');
     is_refused('a trigger file of the source',
-        qr/^pg_rewind: error: with the trigger file "\Q$target->{dir}\E\/data\/trigger" the target's server would not/m);
+        qr/^pg_rewind: error: with the trigger file "\Q$target->{dir}\E\/data\/trigger" the target.s server/m);
     unlink $source->path('trigger');
     spew($target->path('trigger'), '');
     ends(rejoin(), 0, 'one that does not exist', qr/^pg_rewind: the target follows the source/m);
