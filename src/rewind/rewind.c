@@ -202,6 +202,24 @@ static bool raise_limits(Run *run, Error *error)
 }
 
 /*
+ * With --create-slot, create the slot before the plan, and set *source to the source's state after
+ * that: the plan then ends no earlier than the slot begins, and the source keeps everything after
+ * the plan's end until it is staged. Does nothing if there are problems already, since nothing is
+ * staged then. (Rule S17.)
+ */
+static bool make_slot(Run *run, SourceState *source, Error *error)
+{
+    const Session *session = &run->session;
+    const Clusters *clusters = &session->clusters;
+    const Options *options = session->options;
+
+    if (!options->create_slot || session->problems.count > 0)
+        return true;
+    return streaming_make_slot(options, clusters, LSN_INVALID, &run->slot_made, error) &&
+           (options->dry_run || source_state_read_again(clusters->source, source, source, error));
+}
+
+/*
  * Set run->start, planned, next_start and staged. A dry run ends with the plan.
  *
  * If the source's WAL has a new hazard for replay in the meantime (replay_hazard_find), the plan is
@@ -216,6 +234,8 @@ static bool plan_and_stage(Run *run, Error *error)
     const Clusters *clusters = &session->clusters;
     SourceState source = run->source_state;
 
+    if (!make_slot(run, &source, error))
+        return false;
     for (int attempt = 1;; attempt++)
     {
         if (!plan(run, &source, attempt == 1, error))
@@ -225,11 +245,6 @@ static bool plan_and_stage(Run *run, Error *error)
         if (attempt == 1 && options->save_lost_rows != NULL &&
             !run->save_rows(options, clusters, &run->divergence, session->arena, &run->saved_rows,
                             error))
-            return false;
-        /* Create the slot before anything is fetched: from then on the source keeps the WAL that
-         * the standby needs. */
-        if (attempt == 1 &&
-            !streaming_make_slot(options, clusters, LSN_INVALID, &run->slot_made, error))
             return false;
         if (options->dry_run)
             return true;
