@@ -256,6 +256,7 @@ static bool plan_and_stage(Run *run, Error *error)
             break;
         log_info("the source has copied a database, created a tablespace, dropped a replication "
                  "origin or logged changes without page images in the meantime: starting again");
+        stage_return_wal(run->staged.stage);
         add_fetched(run);
         stage_abandon(run->staged.stage);
         stage_free(run->staged.stage);

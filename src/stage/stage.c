@@ -111,7 +111,7 @@ const ExtraFile *stage_find_extra(const Stage *stage, const char *path)
     return ARRAY_FIND(&path, stage->extras, stage->extra_count, compare_strings);
 }
 
-void stage_add_extra(Stage *stage, const char *path, const char *staged)
+ExtraFile *stage_add_extra(Stage *stage, const char *path, const char *staged)
 {
     AUTO_BUFFER Buffer local = {0};
     bool found;
@@ -119,10 +119,12 @@ void stage_add_extra(Stage *stage, const char *path, const char *staged)
                                       compare_strings, &found);
 
     if (!found)
-        ARRAY_INSERT(stage->extras, stage->extra_count, index,
-                     (ExtraFile){.path = arena_strdup(stage->arena, path)});
-    stage->extras[index].staged = arena_strdup(stage->arena, staged);
-    stage->extras[index].local = arena_strdup(stage->arena, stage_local(stage, staged, &local));
+        ARRAY_INSERT(stage->extras, stage->extra_count, index, (ExtraFile){0});
+    stage->extras[index] =
+        (ExtraFile){.path = found ? stage->extras[index].path : arena_strdup(stage->arena, path),
+                    .staged = arena_strdup(stage->arena, staged),
+                    .local = arena_strdup(stage->arena, stage_local(stage, staged, &local))};
+    return &stage->extras[index];
 }
 
 /* *found is set if a regular file exists at the path. */

@@ -61,6 +61,9 @@ typedef struct ExtraFile
     const char *path;
     const char *staged; /* staged file as the journal names it: relative to PGDATA, or absolute */
     const char *local;  /* path of the staged file for opening it */
+    const char *taken_from; /* path in the scratch directory that the file, a whole segment of WAL,
+                               was moved from; NULL: none */
+    uint32_t fetched_bytes; /* bytes of the segment that the statistics count as fetched */
 } ExtraFile;
 
 /* Only files of this folder use the fields; the statistics are for all. */
@@ -188,8 +191,9 @@ MUST_CHECK bool stage_data_open(Stage *stage, Root *root, uint64_t place, FileRa
 
 /* ---- stage.c: files that the plan does not name ---- */
 
-/* Add a staged file for path; a second one for the same path replaces the first. */
-void stage_add_extra(Stage *stage, const char *path, const char *staged);
+/* Add a staged file for path; a second one for the same path replaces the first. Returns it, valid
+ * until the next is added. */
+ExtraFile *stage_add_extra(Stage *stage, const char *path, const char *staged);
 /* The staged file that stage_add_extra has added for path; NULL if none was added. */
 const ExtraFile *stage_find_extra(const Stage *stage, const char *path);
 

@@ -69,6 +69,8 @@ bool stage_wal_segment(Stage *stage, const StagedSegment *segment, Error *error)
         stage_local(stage, stage_name(stage, path, segment->name, &staged), &local_buffer);
     const bool may_take = segment->take && can_take(segment);
     const bool taken = may_take && file_rename(segment->local_path, local, error);
+    StageStatistics *statistics = &stage->statistics;
+    ExtraFile *extra;
     int fd = -1;
     bool ok;
 
@@ -85,8 +87,34 @@ bool stage_wal_segment(Stage *stage, const StagedSegment *segment, Error *error)
         return false;
     if (taken)
         progress_add(segment->size);
-    stage_add_extra(stage, path, buffer_string(&staged));
+    extra = stage_add_extra(stage, path, buffer_string(&staged));
+    extra->fetched_bytes = segment->fetched_bytes;
+    if (segment->take && segment->size == segment->segment_size)
+        extra->taken_from = arena_strdup(stage->arena, segment->local_path);
+    statistics->fetched_bytes += segment->fetched_bytes;
+    statistics->fetched_bytes_by_kind[KIND_WAL] += segment->fetched_bytes;
     return taken || !segment->take || file_remove(segment->local_path, error);
+}
+
+void stage_return_wal(Stage *stage)
+{
+    Error why;
+
+    stage_close_files(stage);
+    for (size_t i = 0; i < stage->extra_count; i++)
+    {
+        const ExtraFile *extra = &stage->extras[i];
+
+        if (extra->taken_from == NULL)
+            continue;
+        if (file_move(extra->local, extra->taken_from, &why))
+        {
+            stage->statistics.fetched_bytes -= extra->fetched_bytes;
+            stage->statistics.fetched_bytes_by_kind[KIND_WAL] -= extra->fetched_bytes;
+        }
+        else
+            log_debug("%s", why.message);
+    }
 }
 
 const char *stage_wal_path(const Stage *stage, const char *name)
@@ -154,7 +182,6 @@ static bool stage_segment(const StagedWal *wal, uint64_t number, Lsn end, bool *
     const WalShape *shape = &wal->input->shape;
     const Lsn begin = wal_segment_start(shape, number);
     const Lsn segment_end = wal_segment_start(shape, number + 1);
-    StageStatistics *statistics = &wal->stage->statistics;
     StagedSegment segment = {.name = SEGMENT_NAME(&source_wal->store->stream, number),
                              .segment_size = shape->segment_size,
                              .size = (uint32_t) ((end < segment_end ? end : segment_end) - begin)};
@@ -171,18 +198,14 @@ static bool stage_segment(const StagedWal *wal, uint64_t number, Lsn end, bool *
     /* The rate limits only copies from a source directory: a fetched file was limited when it was
      * fetched, and an archive is not the source. */
     segment.rate = may_take || source->is_server ? NULL : source->rate;
-    if (!stage_wal_segment(wal->stage, &segment, error))
-        return false;
-    /* A file that was copied from an archive's directory was not fetched. */
+    /* A file that is copied from an archive's directory was not fetched. */
     if (may_take || !source->is_server)
     {
         const uint32_t own = source_wal_own_bytes(source_wal, number);
-        const uint32_t fetched = own < segment.size ? segment.size - own : segment.size;
 
-        statistics->fetched_bytes += fetched;
-        statistics->fetched_bytes_by_kind[KIND_WAL] += fetched;
+        segment.fetched_bytes = own < segment.size ? segment.size - own : segment.size;
     }
-    return true;
+    return stage_wal_segment(wal->stage, &segment, error);
 }
 
 static bool add_marker(const StagedWal *wal, const char *name, bool to_archive, Error *error)

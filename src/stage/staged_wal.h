@@ -17,10 +17,19 @@ typedef struct StagedSegment
     const char *local_path; /* an existing file with these bytes */
     bool take;  /* move the file at local_path; from another mount it is copied, then removed */
     Rate *rate; /* limit of the copying speed; NULL: unlimited */
+    uint32_t fetched_bytes; /* bytes of it that the statistics count as fetched */
 } StagedSegment;
 
 /* Stage a segment. Staging it again replaces it. */
 MUST_CHECK bool stage_wal_segment(Stage *stage, const StagedSegment *segment, Error *error);
+
+/*
+ * Before a stage is abandoned because its plan is out of date: move the whole segments of WAL that
+ * were taken from the scratch directory back there, for the next plan. The source may no longer
+ * have them. A segment that cannot be moved is fetched again. The statistics no longer count those
+ * that were moved. Nothing can be staged afterwards. (Rule C31.)
+ */
+void stage_return_wal(Stage *stage);
 
 /* Path for opening a staged WAL segment; NULL if the segment is not staged. */
 const char *stage_wal_path(const Stage *stage, const char *name);

@@ -389,8 +389,8 @@ static bool stage_all(Stage *stage, Error *error)
     const JournalHead head = make_head();
     const char *const wal = "source/pg_wal/000000010000000000000003";
     const StagedSegment part = {
-        "000000010000000000000003", SEGMENT, SEGMENT / 2 + 5, wal, false, NULL};
-    const StagedSegment whole = {"000000010000000000000004", SEGMENT, SEGMENT, wal, false, NULL};
+        "000000010000000000000003", SEGMENT, SEGMENT / 2 + 5, wal, false, NULL, 0};
+    const StagedSegment whole = {"000000010000000000000004", SEGMENT, SEGMENT, wal, false, NULL, 0};
 
     return stage_fetch(stage, &test_source, error) && stage_wal_segment(stage, &part, error) &&
            stage_wal_segment(stage, &whole, error) &&

@@ -457,7 +457,7 @@ static void test_part_of_segment(void **state)
     (void) state;
     assert_true(stage_create("target", &plan, 2, &stage, &error));
     assert_true(stage_wal_segment(
-        stage, &(StagedSegment){WAL_NAME, 4 * SEGMENT, SEGMENT / 2, from, false, NULL}, &error));
+        stage, &(StagedSegment){WAL_NAME, 4 * SEGMENT, SEGMENT / 2, from, false, NULL, 0}, &error));
     assert_int_equal(size_of(stage_wal_path(stage, WAL_NAME)), 4 * SEGMENT);
     assert_int_equal(block_letter(stage_wal_path(stage, WAL_NAME), half - 1),
                      'A' + (half - 1) % 20);
@@ -465,7 +465,7 @@ static void test_part_of_segment(void **state)
 
     /* A file that ends too early is an error: it was whole when it was read. */
     assert_false(stage_wal_segment(
-        stage, &(StagedSegment){WAL_NAME, 2 * SEGMENT, 2 * SEGMENT, from, false, NULL}, &error));
+        stage, &(StagedSegment){WAL_NAME, 2 * SEGMENT, 2 * SEGMENT, from, false, NULL, 0}, &error));
     assert_non_null(strstr(error.message, "is shorter than 2097152 bytes"));
     done(stage);
 }
@@ -484,8 +484,8 @@ static void test_segment_comes_slowly(void **state)
     child = fork();
     if (child == 0)
     {
-        const StagedSegment slow = {WAL_NAME, SEGMENT, SEGMENT,
-                                    from,     false,   rate_create(SEGMENT / 2)};
+        const StagedSegment slow = {
+            WAL_NAME, SEGMENT, SEGMENT, from, false, rate_create(SEGMENT / 2), 0};
 
         alarm(1);
         _exit(stage_wal_segment(stage, &slow, &error));
@@ -498,8 +498,8 @@ static void test_segment_comes_slowly(void **state)
 
 static void check_taken(Stage *stage, const char *name, const char *from)
 {
-    assert_true(stage_wal_segment(stage, &(StagedSegment){name, SEGMENT, SEGMENT, from, true, NULL},
-                                  &error));
+    assert_true(stage_wal_segment(
+        stage, &(StagedSegment){name, SEGMENT, SEGMENT, from, true, NULL, 0}, &error));
     assert_int_equal(size_of(from), -1);
     shell("cmp source/pg_wal/" WAL_NAME " %s", stage_wal_path(stage, name));
 }
@@ -520,7 +520,7 @@ static void test_take_part_of_segment(void **state)
         const char *name = i == 0 ? WAL_NAME : other, *from = i == 0 ? "brought" : "restored";
 
         assert_true(stage_wal_segment(
-            stage, &(StagedSegment){name, SEGMENT, SEGMENT / 2, from, true, NULL}, &error));
+            stage, &(StagedSegment){name, SEGMENT, SEGMENT / 2, from, true, NULL, 0}, &error));
         assert_int_equal(size_of(from), -1);
         assert_int_equal(size_of(stage_wal_path(stage, name)), SEGMENT);
         shell("cmp -n %d source/pg_wal/" WAL_NAME " %s", SEGMENT / 2, stage_wal_path(stage, name));
@@ -547,11 +547,42 @@ static void test_take_segment(void **state)
     assert_int_equal(source_now.requests, 0);
 
     assert_false(stage_wal_segment(
-        stage, &(StagedSegment){"000000010000000000000005", SEGMENT, SEGMENT, "none", true, NULL},
+        stage,
+        &(StagedSegment){"000000010000000000000005", SEGMENT, SEGMENT, "none", true, NULL, 0},
         &error));
     assert_int_equal(error.error_number, ENOENT);
     assert_null(stage_wal_path(stage, "000000010000000000000005"));
     done(stage);
+}
+
+/* Whole segments that were taken go back, also to another mount, and count as fetched no more. A
+ * part, of which the rest was cut off, does not. */
+static void test_return_wal(void **state)
+{
+    static const char other[] = "000000010000000000000004", part[] = "000000010000000000000005";
+    Plan plan = empty_plan();
+    char elsewhere[128];
+    Stage *stage;
+
+    (void) state;
+    snprintf(elsewhere, sizeof(elsewhere), "%s/brought", fixture.space_directory);
+    assert_true(stage_create("target", &plan, 1, &stage, &error));
+    shell("cp source/pg_wal/" WAL_NAME " brought && cp brought %s && cp brought in_part",
+          elsewhere);
+    assert_true(stage_wal_segment(
+        stage, &(StagedSegment){WAL_NAME, SEGMENT, SEGMENT, "brought", true, NULL, 10}, &error));
+    assert_true(stage_wal_segment(
+        stage, &(StagedSegment){other, SEGMENT, SEGMENT, elsewhere, true, NULL, 20}, &error));
+    assert_true(stage_wal_segment(
+        stage, &(StagedSegment){part, SEGMENT, SEGMENT / 2, "in_part", true, NULL, 40}, &error));
+    assert_int_equal(stage->statistics.fetched_bytes, 70);
+    stage_return_wal(stage);
+    shell("cmp source/pg_wal/" WAL_NAME " brought && cmp brought %s", elsewhere);
+    assert_int_equal(size_of("in_part"), -1);
+    assert_int_equal(stage->statistics.fetched_bytes, 40);
+    assert_int_equal(stage->statistics.fetched_bytes_by_kind[KIND_WAL], 40);
+    done(stage);
+    shell("rm brought %s", elsewhere);
 }
 
 static int fresh_target(void **state)
@@ -614,6 +645,7 @@ int main(void)
         FRESH(test_segment_comes_slowly),
         FRESH(test_take_part_of_segment),
         FRESH(test_take_segment),
+        FRESH(test_return_wal),
     };
 
     return cmocka_run_group_tests(tests, set_up, tear_down);
