@@ -300,16 +300,21 @@ void advise_on_awaited_slots(const char *names, AdviceList *list)
 
 /* Leave out options that the standby's libpq does not know, with a warning. An option that
  * restricts which servers are trusted is an error instead: without it the standby would trust
- * others too. */
-static bool leave_out_unknown(OptionList *list, StandbySettings *settings, Error *error)
+ * others too. The libpq counts as that of the server's version, but distributions give a server a
+ * newer one: what the former primary_conninfo has stays, since that libpq has accepted it. (Rule
+ * S5.) */
+static bool leave_out_unknown(Conninfos *conninfos, StandbySettings *settings, Error *error)
 {
     const int version = settings->version->number;
+    OptionList *list = &conninfos->result;
     size_t count = 0;
 
     for (size_t i = 0; i < list->count; i++)
     {
         const char *keyword = list->items[i].keyword, *value = list->items[i].value;
-        const OptionSupport support = connection_option_support(keyword, value, version);
+        const OptionSupport support = text_is_same(option_value(&conninfos->former, keyword), value)
+                                          ? OPTION_KNOWN
+                                          : connection_option_support(keyword, value, version);
         const bool knows_others = connection_option_support(keyword, "", version) == OPTION_KNOWN;
 
         if (support == OPTION_UNKNOWN_RESTRICTION)
@@ -322,7 +327,9 @@ static bool leave_out_unknown(OptionList *list, StandbySettings *settings, Error
                                 "does not trust.");
             return error_hint(error, "Connect to the source without the option: take it out of "
                                      "--source-server, or out of the environment. Or run pg_rewind "
-                                     "without -R, and set primary_conninfo yourself.");
+                                     "without -R, and set primary_conninfo yourself. If the "
+                                     "target's server runs with a newer libpq, set the option in "
+                                     "the target's primary_conninfo first: -R keeps it.");
         }
         if (support == OPTION_KNOWN)
             list->items[count++] = list->items[i];
@@ -429,8 +436,7 @@ bool standby_settings_make(const Options *options, const Clusters *clusters, Are
     else if (options->slot != NULL && (problem.kind == ERROR_RETRY || stop_requested()))
         return error_copy(error, &problem);
     merge(conninfos);
-    if (!leave_out_unknown(&conninfos->result, settings, error) ||
-        !check_line_breaks(result, error))
+    if (!leave_out_unknown(conninfos, settings, error) || !check_line_breaks(result, error))
         return false;
     list_differences(conninfos, arena, settings);
     list_files(result, &configuration, settings);

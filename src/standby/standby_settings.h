@@ -56,7 +56,7 @@ typedef struct StandbySettings
  * Two things are errors: a value with a line break, which no settings file can hold, and an option
  * without which the standby would trust more servers than the connection to the source does, if the
  * standby's libpq does not know it (connection_option_support). Other options that its libpq does
- * not know are left out.
+ * not know are left out. Its libpq knows what the target's former primary_conninfo has.
  */
 MUST_CHECK bool standby_settings_make(const Options *options, const Clusters *clusters,
                                       Arena *arena, StandbySettings *settings, Error *error);
