@@ -18,6 +18,7 @@ use RewindTest;
 use RewindTest::Background;
 use RewindTest::Dice;
 use RewindTest::Held;
+use RewindTest::Outcome;
 use RewindTest::Privileged;
 use RewindTest::Tree;
 
@@ -331,6 +332,25 @@ sub disk_is_full_when_run_again
     return;
 }
 
+# Killed before the poison, with the ballast in place, and then a full disk: --rejoin needs no space before the rewind
+# is finished, and starts the server in what that has made free.
+sub disk_is_full_when_rejoined
+{
+    my ($small) = @_;
+    reset_small($small);
+    end_by_kill(hold($small->{copy}, $source, 'poison', '-R'));
+    my $filling = fill($small);
+    kill 'STOP', $filling;
+    my $result = run([ rewind_argv($small->{copy}->data, qw(--rejoin --no-sync --keep-config -B),
+        $small->{copy}->bindir, '--source-server', $source->conninfo) ], until => qr/retries this/);
+    make_room($small, $filling);
+    ends($result, 0, 'killed, then a full disk: --rejoin', qr/^pg_rewind: the interrupted rewind is finished$/m,
+        qr/^pg_rewind: the target follows the source: standby /m);
+    is(join(' ', grep { -e } glob($small->{copy}->path('pg_rewind.work*'))), '', 'no file of the rewind is left');
+    $small->{copy}->stop;
+    return;
+}
+
 each_version(sub {
     my ($version) = @_;
     my $dice = RewindTest::Dice->new(test_seed());
@@ -363,6 +383,7 @@ each_version(sub {
     subtest("what is asked for @$_", sub { takes_what_is_asked($small, @$_) }) for [], ['--compare'];
     subtest('the disk is full after the commit', sub { disk_is_full_after_commit($small) });
     subtest('the disk is full when it is run again', sub { disk_is_full_when_run_again($small) });
+    subtest('the disk is full at --rejoin', sub { disk_is_full_when_rejoined($small) });
     discard_small($small);
 
     $source->stop;

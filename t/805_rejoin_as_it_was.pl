@@ -4,12 +4,13 @@
 #
 #   source   1 ──┬── 2 ──────────▶
 #   target       └── 1 ──╳ ── 2 ──▶   in each case anew
-# (Rules I50, I57, I59, I60, I63, T3.)
+# (Rules I50, I57, I59, I60, I63, I73, T3.)
 
 use strict;
 use warnings;
 use lib 't/lib';
 use RewindTest;
+use RewindTest::Held;
 use RewindTest::Outcome;
 use RewindTest::Session;
 
@@ -158,6 +159,23 @@ sub failed_after_its_options
     return;
 }
 
+# A rewind without --rejoin was killed on the way, and there is no space to keep how the server was started: the rewind,
+# which removes postmaster.opts, is finished all the same, and that is kept then, although this run fails afterwards.
+sub kept_after_the_interrupted_rewind
+{
+    fresh('kept_later');
+    $target->start(settings => { work_mem => '7MB' });
+    $target->stop;
+    end_by_kill(hold($target, $source, 'apply', '--keep-config'));
+    my $result = rejoin('--keep-config', '--slot=missing', ONCE, { env => { LD_PRELOAD => $ENV{PG_REWIND_FAULTS},
+        PG_REWIND_FAULT => 'fail:create@*/pg_rewind.work.start.new:ENOSPC' } });
+    ends($result, 2, 'no space to keep it', qr/^pg_rewind: the interrupted rewind is finished$/m,
+        qr/^pg_rewind: error: the source has no replication slot "missing"/m);
+    ends(rejoin('--keep-config'), 0, 'no space to keep it, and again', $follows);
+    is($target->query('SHOW work_mem'), '7MB', 'no space to keep it, and again: with the options that it had');
+    return;
+}
+
 # A copy of the directory has the file that was kept for the start of another server.
 sub copied_while_stopped
 {
@@ -285,6 +303,7 @@ each_version(sub {
     configuration_elsewhere();
     option_of_second_run();
     failed_after_its_options();
+    kept_after_the_interrupted_rewind();
     copied_while_stopped();
     other_programs();
     socket_in_data_directory() if $version >= 11;

@@ -465,13 +465,20 @@ static bool yield_to_others(Rejoin *rejoin, double *patience_seconds, Error *err
 static bool rewind_target(Rejoin *rejoin, Run *run, Error *error)
 {
     RejoinFacts *facts = &rejoin->report.facts;
+    bool saved;
+    Error why;
 
     rejoin_close_connections(rejoin);
-    if (!facts->dry_run && !server_control_save(&rejoin->control, error))
-        return false;
+    saved = facts->dry_run || server_control_save(&rejoin->control, &why);
+    /* Rule I73: an interrupted rewind is finished even if there is no space for this file. */
+    if (!saved && apply_look_for_pending(rejoin->control.directory, false) == PENDING_NOT_THERE)
+        return error_copy(error, &why);
     run->server_stopped = facts->stopped;
     run->needs_own_file = rejoin->control.needs_own_file;
     facts->rewound = rewind_run(rejoin->options, run, error);
+    /* That rewind has removed postmaster.opts: save even if this run fails now. */
+    if (!saved && !server_control_save(&rejoin->control, &why))
+        log_warning("%s", why.message);
     facts->is_standby = facts->rewound && (run->next_start == NULL || run->next_start->standby);
     return facts->rewound;
 }
