@@ -129,6 +129,38 @@ sub kept
     return;
 }
 
+# Patroni raises the limits itself, from pg_control, but here pg_rewind starts the server.
+sub of_a_manager
+{
+    my ($version) = @_;
+    my $numbers = pairs($version, '%s (%d, needed: %d)');
+
+    fresh('managed')->start;
+    spew($target->path('patroni.dynamic.json'), '{}');
+    my $result = rejoin('--keep-config', '-n', '--start-command=false');
+    ends($result, 0, 'under Patroni, with a command that may start it', qr/^pg_rewind: warning: Patroni may start/m);
+    unlike($result->{stderr}, qr/limits/, 'under Patroni, with a command that may start it: not a word of limits');
+    if ($version >= 12)
+    {
+        ends(rejoin('--keep-config'), 0, 'under Patroni, --rejoin', $follows,
+            qr/^pg_rewind: -R writes limits that .*: \Q$numbers\E$/m);
+        has_limits($version, 'under Patroni, --rejoin');
+    }
+    else
+    {
+        ends(rejoin('--keep-config'), 1, 'under Patroni, --rejoin', $low, qr/^pg_rewind: detail: \Q$numbers\E\.$/m);
+    }
+
+    # What Patroni has given the server is what pg_rewind gives it.
+    fresh('command_line_of_patroni')->start(settings => { max_connections => 90 });
+    spew($target->path('patroni.dynamic.json'), '{}');
+    my $pid = $target->postmaster_pid;
+    ends(rejoin('--keep-config'), 1, 'under Patroni, a limit of the command line', $low,
+        qr/^pg_rewind: detail: max_connections \(90, needed: 150\)/m);
+    is($target->postmaster_pid, $pid, 'under Patroni, a limit of the command line: the server goes on');
+    return;
+}
+
 # The source has a configuration that its server has not read.
 sub edited
 {
@@ -179,6 +211,7 @@ each_version(sub {
         },
         target => sub { $_[0]->sql("INSERT INTO t VALUES ('target')") });
     kept($version);
+    of_a_manager($version);
     edited($version);
     without_divergence($version);
     undef $target;

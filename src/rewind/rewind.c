@@ -47,16 +47,14 @@ static bool find_next_start(Run *run, Error *error)
     const Control *control = &session->clusters.target.control;
     const bool source_known = session->clusters.source_history.count > 0;
     const NeededLimits needed = source_known ? needed_limits(run) : (NeededLimits){0};
-    const NextStartInput input = {.clusters = &session->clusters,
+    const NextStartInput input = {.options = session->options,
+                                  .clusters = &session->clusters,
                                   .control = planned->known ? &run->source_state.control : control,
                                   .needed = source_known ? &needed : NULL,
                                   .plan = planned->known ? &planned->plan : NULL,
                                   .source_files = &planned->source_files,
                                   .standby_settings = run->standby_settings,
-                                  .write_recovery_conf = session->options->write_recovery_conf,
-                                  .slots = run->slots,
-                                  .start_command = session->options->start_command,
-                                  .slots_dropped = session->options->drop_slots};
+                                  .slots = run->slots};
     NextStart *next = arena_allocate(session->arena, sizeof(*next));
 
     if (!next_start_find(&input, session->arena, next, error))

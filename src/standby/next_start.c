@@ -126,7 +126,7 @@ static bool is_left_alone(RewoundTarget *rewound, const char *path, bool mounted
         return false;
     if (!S_ISLNK(status.st_mode))
         return S_ISREG(status.st_mode) && mounted;
-    if (rewound->input.write_recovery_conf &&
+    if (rewound->input.options->write_recovery_conf &&
         is_among(path, standby_written_files(target->control.version)))
         return false;
     return !read_source_file(rewound, path, SETTINGS_FILE_SIZE_MAX, &content, &found) || found;
@@ -246,7 +246,7 @@ static const char *const *list_rewound_directory(void *context, const char *dire
 static void read_rewound_settings(RewoundTarget *rewound)
 {
     rewound->configuration = target_configuration(&rewound->input.clusters->target, rewound->arena);
-    if (rewound->input.start_command != NULL)
+    if (rewound->input.options->start_command != NULL)
         rewound->configuration.options = NULL;
     rewound->present = configuration_reader(&rewound->configuration);
     rewound->reader =
@@ -382,7 +382,7 @@ static void collect_kept_files(const NextStartInput *input, Arena *arena, NextSt
     next->kept = arena_allocate(arena, (plan->kept_count + 1) * sizeof(*next->kept));
     for (size_t i = 0; i < plan->kept_count; i++)
         if (plan->kept[i].on_target &&
-            !(input->write_recovery_conf && is_among(plan->kept[i].path, written)))
+            !(input->options->write_recovery_conf && is_among(plan->kept[i].path, written)))
             next->kept[next->kept_count++] = arena_strdup(arena, plan->kept[i].path);
 }
 
@@ -410,7 +410,7 @@ static void collect_slots(const RewoundTarget *rewound, NextStart *next)
 {
     const NextStartInput *input = &rewound->input;
     const Listing *source = input->source_files;
-    const bool removed = input->plan != NULL || input->slots_dropped;
+    const bool removed = input->plan != NULL || input->options->drop_slots;
     TargetSlots slots = input->slots;
 
     if (input->plan != NULL)
@@ -492,6 +492,16 @@ static const Manager *find_manager(const Target *target)
     return NULL;
 }
 
+/* Returns the cluster manager that will start the server. What managers give their servers does not
+ * count where pg_rewind starts the server with a command of its own; a --start-command may be the
+ * manager's. (Rule S11.) */
+static const Manager *find_starter(const NextStartInput *input)
+{
+    return input->options->rejoin && input->options->start_command == NULL
+               ? NULL
+               : find_manager(&input->clusters->target);
+}
+
 const char *next_start_manager(const Target *target)
 {
     const Manager *manager = find_manager(target);
@@ -536,19 +546,21 @@ static const char *find_trigger_file(RewoundTarget *rewound, const Settings *rec
 static void describe_recovery(RewoundTarget *rewound, const Settings *recovery, NextStart *next)
 {
     const NextStartInput *input = &rewound->input;
+    const Manager *starter = find_starter(input);
     const bool in_file = standby_uses_recovery_conf(input->clusters->target.control.version);
     const StandbySettings *written = input->standby_settings;
-    const bool will_write = written != NULL || (input->write_recovery_conf && input->plan != NULL);
+    const bool will_write =
+        written != NULL || (input->options->write_recovery_conf && input->plan != NULL);
     const char *conninfo = settings_value(recovery, "primary_conninfo");
     const char *slot = settings_value(recovery, "primary_slot_name");
 
     next->restore_command = restore_command_of(recovery);
     next->standby = will_write || (in_file ? setting_is_on(settings_value(recovery, "standby_mode"))
                                            : will_exist(rewound, "standby.signal"));
-    next->manager = next_start_manager(&input->clusters->target);
+    next->manager = starter != NULL ? starter->name : NULL;
     /* Without a plan no rewind is required: then -R has already written its settings, so that the
      * target starts as a standby; in a dry run it has not. */
-    next->written = input->write_recovery_conf && next->standby;
+    next->written = input->options->write_recovery_conf && next->standby;
     next->standby_settings = next->written ? written : NULL;
     if (next->written && written != NULL && written->slot != NULL)
         slot = written->slot;
@@ -619,18 +631,17 @@ static uint32_t count_source_files(RewoundTarget *rewound, const char *directory
 }
 
 /* Find limits that are too low for a start as a standby, by `needed` and the files. None if a
- * cluster manager sets them. */
+ * cluster manager will start the server and sets them. */
 static void find_low_limits(RewoundTarget *rewound, bool will_be_rewound, NeededLimits *needed,
                             LowLimits *low)
 {
-    const Target *target = &rewound->input.clusters->target;
-    const Version *version = target->control.version;
-    const Manager *manager = find_manager(target);
+    const Version *version = rewound->input.clusters->target.control.version;
+    const Manager *starter = find_starter(&rewound->input);
     NeededLimits of_files = {0};
     uint32_t slots = 0;
 
     low->count = 0;
-    if (manager != NULL && manager->sets_limits)
+    if (starter != NULL && starter->sets_limits)
         return;
     if (version->origins_setting != NULL)
         of_files.origins = count_origins(rewound, will_be_rewound);
@@ -667,8 +678,7 @@ static void advise_on_sources_own(const NextStartInput *input, const Settings *f
                *before = delay_or_none(settings_value(former, APPLY_DELAY));
 
     /* Cluster managers give addresses on the command line, so the configuration does not count. */
-    if (next_start_manager(&input->clusters->target) == NULL &&
-        start_advise_on_listening(now, input->clusters, list))
+    if (find_starter(input) == NULL && start_advise_on_listening(now, input->clusters, list))
     {
         const char *foreign = listening_foreign(now, now->arena);
 
@@ -694,7 +704,8 @@ static void advise_on_recovery(RewoundTarget *rewound, const StartSettings *star
     const Advice warning = {
         .id = "standby", .severity = ADVICE_WARNING, .when = ADVICE_BEFORE_START};
     const Control *control = rewound->input.control;
-    const bool written = next->standby_settings != NULL || rewound->input.write_recovery_conf;
+    const bool written =
+        next->standby_settings != NULL || rewound->input.options->write_recovery_conf;
 
     if (!next->recovery_conf && will_exist(rewound, "recovery.conf"))
         advice_add(list, problem, "Remove recovery.conf: the server does not start with it.");
@@ -707,7 +718,7 @@ static void advise_on_recovery(RewoundTarget *rewound, const StartSettings *star
     if (next->standby && !(next->recovery_conf && written && rewound->input.plan != NULL &&
                            !stays(rewound, "recovery.conf")))
         start_advise_on_stop_setting(start, list);
-    if (rewound->input.start_command == NULL)
+    if (rewound->input.options->start_command == NULL)
         start_advise_on_data_directory(start, list);
     /* With hot_standby on, the server refuses to start if pg_control has wal_level = archive. */
     if (next->standby && control->version != NULL && control->version->wal_level_archive &&
@@ -777,8 +788,9 @@ bool next_start_find(const NextStartInput *input, Arena *arena, NextStart *next,
         collect_kept_files(input, arena, next);
     }
     collect_slots(&rewound, next);
-    recovery = recovery_settings(version, &rewound.reader, now,
-                                 !input->write_recovery_conf || stays(&rewound, "recovery.conf"));
+    recovery =
+        recovery_settings(version, &rewound.reader, now,
+                          !input->options->write_recovery_conf || stays(&rewound, "recovery.conf"));
     describe_recovery(&rewound, &recovery, next);
     advise_on_recovery(
         &rewound,
@@ -804,9 +816,7 @@ static void foretell(const Options *options, const Clusters *clusters, ExpectedS
                      Arena *arena, RewoundTarget *rewound)
 {
     *rewound = (RewoundTarget){
-        .input = {.clusters = clusters,
-                  .write_recovery_conf = options->write_recovery_conf,
-                  .start_command = options->start_command},
+        .input = {.clusters = clusters, .options = options},
         .arena = arena,
         .keep = expected.rewound && !options->keep->configuration ? options->keep : NULL};
     read_rewound_settings(rewound);
@@ -828,9 +838,7 @@ static void find_foretold_limits(RewoundTarget *rewound, const Clusters *cluster
 bool next_start_archives(const Options *options, const Clusters *clusters, Arena *arena,
                          bool *archives, Error *error)
 {
-    RewoundTarget rewound = {.input = {.clusters = clusters,
-                                       .write_recovery_conf = options->write_recovery_conf,
-                                       .start_command = options->start_command},
+    RewoundTarget rewound = {.input = {.clusters = clusters, .options = options},
                              .arena = arena,
                              .keep = options->keep->configuration ? NULL : options->keep};
 

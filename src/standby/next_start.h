@@ -46,7 +46,8 @@ typedef struct NextStart
     bool written;                            /* -R has written the recovery settings */
     const StandbySettings *standby_settings; /* settings that -R has written, or NULL */
     const char *manager;  /* name of the cluster manager that has files in the target and will
-                             start the server, such as Patroni; or NULL */
+                             start the server, such as Patroni; or NULL, also if pg_rewind
+                             starts it */
     bool standby;         /* the server will start as a standby */
     bool has_source;      /* primary_conninfo or restore_command is set, so the server can get
                              WAL */
@@ -68,6 +69,7 @@ typedef struct NextStart
 /* Input of next_start_find. */
 typedef struct NextStartInput
 {
+    const Options *options;
     const Clusters *clusters;   /* both clusters; the source may not have been reached */
     const Control *control;     /* without a plan the target's pg_control; with a plan the source's,
                                    from which the rewind makes the target's new one */
@@ -78,12 +80,7 @@ typedef struct NextStartInput
     const Listing *source_files; /* files from which the plan was made; NULL without a plan */
     const StandbySettings *standby_settings; /* settings that -R writes; NULL: no -R, or not
                                                 known */
-    bool write_recovery_conf;                /* -R */
     TargetSlots slots;                       /* target's slots; used only without a plan */
-    const char *start_command;               /* --start-command, whose options are not known, and
-                                                do without those of the last start; or NULL */
-    bool slots_dropped;                      /* --drop-slots drops the slots from the target's
-                                                time as a primary (in a dry run: would drop) */
 } NextStartInput;
 
 /*
@@ -129,8 +126,8 @@ MUST_CHECK bool next_start_check(const Options *options, const Clusters *cluster
                                  ExpectedStart expected, AdviceList *list, Error *error);
 
 /* Find the limits that are too low for a standby in the configuration of the expected start,
- * including limits that -R will raise. A target of a cluster manager that sets the limits has none.
- * Fails only if the source is lost. */
+ * including limits that -R will raise. None if a cluster manager that sets the limits will start
+ * the server. Fails only if the source is lost. */
 MUST_CHECK bool next_start_limits(const Options *options, const Clusters *clusters,
                                   ExpectedStart expected, Arena *arena, LowLimits *low,
                                   Error *error);
