@@ -17,6 +17,7 @@ typedef struct Case
     ListedFile of_source[FILES_MAX];
     PlanEntry entries[FILES_MAX];
     Plan plan;
+    Options options;
     NextStartInput input;
 } Case;
 
@@ -30,7 +31,8 @@ static void begin(Case *c, int major)
     assert_true(source_directory_open("source", 0, &c->clusters.source, &error));
     c->source_files.files = c->of_source;
     c->plan.entries = c->entries;
-    c->input = (NextStartInput){.clusters = &c->clusters,
+    c->input = (NextStartInput){.options = &c->options,
+                                .clusters = &c->clusters,
                                 .control = &c->clusters.target.control,
                                 .plan = &c->plan,
                                 .source_files = &c->source_files};
@@ -207,7 +209,7 @@ static void test_signal_files(void **state)
     add(&c, "standby.signal", NULL, "");
     assert_false(find(&c).standby);
     begin(&c, 15);
-    c.input.write_recovery_conf = true;
+    c.options.write_recovery_conf = true;
     next = find(&c);
     assert_true(next.standby && next.written && next.has_source);
 }
@@ -260,7 +262,7 @@ static void test_wal_for_archive_only(void **state)
         control.version = version_of_server_number(cases[i].number);
         c.clusters.target.control.version = control.version;
         c.input.control = &control;
-        c.input.write_recovery_conf = cases[i].standby;
+        c.options.write_recovery_conf = cases[i].standby;
         add(&c, "postgresql.conf", cases[i].settings, "");
         next = find(&c);
         assert_int_equal(advises(&next, "Set hot_standby = off before"), cases[i].expected);
