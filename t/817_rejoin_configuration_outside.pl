@@ -11,6 +11,7 @@ use strict;
 use warnings;
 use lib 't/lib';
 use RewindTest;
+use RewindTest::Held;
 use RewindTest::Outcome;
 use RewindTest::Privileged;
 
@@ -127,6 +128,11 @@ sub trigger_file_exists
     is_refused('a trigger file of the source',
         qr/^pg_rewind: error: with the trigger file "\Q$target->{dir}\E\/data\/trigger" the target.s server/m);
     unlink $source->path('trigger');
+    spew($source->path('postgresql.conf'), $before . "promote_trigger_file = '../trigger'\n");
+    spew("$target->{dir}/trigger", '');
+    is_refused('a trigger file beside the directory', qr/^pg_rewind: error: with the trigger file "/m);
+    unlink "$target->{dir}/trigger";
+    spew($source->path('postgresql.conf'), $before . "promote_trigger_file = 'trigger'\n");
     spew($target->path('trigger'), '');
     ends(rejoin(), 0, 'one that does not exist', qr/^pg_rewind: the target follows the source/m);
     is($target->query('SELECT pg_is_in_recovery()'), 't', 'the server is a standby');
@@ -212,13 +218,54 @@ sub found_after_the_rewind
     spew($source->path('global/x.conf'), $promotes);
     $target->start;
     ends(rejoin('--keep-config'), 2, 'a recovery target that came with the rewind', $says,
-        qr/^pg_rewind: hint: The target is rewound, and its server was not started\. Remove the cause/m);
+        qr/^pg_rewind: hint: The target.s server was not started, since it would not follow/m);
     ok(!$target->is_running, 'the server was not started');
     ends(rejoin('--keep-config'), 1, 'the same command again', $says,
         qr/^pg_rewind: hint: The target is unchanged, and its server is not running\. Remove the cause .* again\.$/m);
     ok(!$target->is_running, 'nor did that start it');
     unlink $source->path('global/x.conf'), $target->path('global/x.conf');
     ends(rejoin('--keep-config'), 0, 'when it is removed', qr/^pg_rewind: the target follows the source/m);
+
+    # Set while the rewind ran: the files of the finished rewind count.
+    my $before = slurp($source->path('postgresql.conf'));
+    fresh('meanwhile')->start;
+    my $held = hold($target, $source, 'write@*/pg_rewind.work/*', qw(--rejoin --no-sync --rejoin-timeout=60 -B),
+        $target->bindir);
+    append($source->path('postgresql.conf'), $promotes);
+    ends(go_on($held), 2, 'a recovery target that was set meanwhile', $says);
+    ok(!$target->is_running, 'the server was not started');
+    spew($source->path('postgresql.conf'), $before);
+
+    # Set since the start of a standby, which is stopped only to be given a slot.
+    $target->discard;
+    $target = $source->standby('standby');
+    append($target->path('postgresql.auto.conf'), $promotes);
+    is_refused('a recovery target set since the last start', $says, '--slot=s', '--create-slot');
+    ends(rejoin(), 0, 'a standby that follows goes on', qr/^pg_rewind: the target follows the source/m);
+    $target->discard;
+    undef $target;
+    return;
+}
+
+# What a server starts with, and what it does not start with.
+sub server_accepts
+{
+    my $before = slurp($source->path('postgresql.conf'));
+    fresh('accepts');
+    mkdir $target->path($_) or die for 'own', 'own/old.conf';
+    spew($target->path('own/1.conf'), "work_mem = '3MB'\n");
+    $target->configure("include_dir 'own'");
+    unlink $target->path('postgresql.auto.conf') or die;
+    symlink('/dev/null', $target->path('postgresql.auto.conf')) or die;
+    $target->start;
+    ends(rejoin('--keep-config', '--keep=postgresql.auto.conf', '-n'), 0, 'a directory among the files, and /dev/null',
+        qr/^pg_rewind: would stop/m);
+    $target->stop;
+    fresh('lacks')->start;
+    append($source->path('postgresql.conf'), "include_dir 'gone'\n");
+    is_refused('a directory that the source lacks',
+        qr/^pg_rewind: error: could not read "gone", which the configuration of the target's server names$/m);
+    spew($source->path('postgresql.conf'), $before);
     return;
 }
 
@@ -232,6 +279,8 @@ sub other_data_directory
         qr/^pg_rewind: error: the target's server would not start in the target
 pg_rewind: detail: Its configuration has data_directory = "\Q$outside\E"/m);
     like(check(), qr/^warning  standby +the target's server would not start in the target/m, '--check tells of it');
+    is_refused('the same with a command that names no other',
+        qr/^pg_rewind: error: the target's server would not start in the target$/m, '--start-command=true');
     spew($source->path('postgresql.conf'), $before . "data_directory = '@{[ $target->data ]}'\n");
     ends(rejoin(), 0, 'its own data_directory', qr/^pg_rewind: the target follows the source/m);
     spew($source->path('postgresql.conf'), $before);
@@ -329,6 +378,7 @@ each_version(sub {
     subtest('a recovery target outside', \&recovery_target_outside);
     subtest('files of both sides', \&of_both);
     subtest('what comes with the rewind', \&found_after_the_rewind);
+    subtest('what a server accepts', \&server_accepts);
     subtest('a data directory of another node', \&other_data_directory);
     subtest('a trigger file', \&trigger_file_exists) if $version <= 15;
     subtest('what cannot be read', \&cannot_be_read);

@@ -9,7 +9,7 @@
 #include <strings.h>
 
 #define DEPTH_MAX 10 /* CONF_FILE_MAX_DEPTH of the server */
-#define FILES_MAX 1000
+#define FILES_MAX 10000
 #define SETTINGS_MAX 10000
 
 /* ---- One line of a file, without its newline: utils/misc/guc-file.l ---- */
@@ -290,7 +290,7 @@ static void read_settings_file(Settings *settings, const SettingsReader *reader,
         settings->files = arena_allocate(settings->arena, FILES_MAX * sizeof(*settings->files));
     if (depth > DEPTH_MAX || settings->file_count == FILES_MAX)
     {
-        settings->incomplete = true;
+        note_unread(settings, path);
         return;
     }
     settings->files[settings->file_count++] = arena_strdup(settings->arena, path);

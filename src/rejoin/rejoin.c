@@ -271,6 +271,7 @@ static bool examine(Rejoin *rejoin, Error *error)
     /* Keep the connection to the source for further questions before the stop. */
     rejoin->source = clusters->source;
     rejoin->clusters = *clusters;
+    rejoin->diverged = look.divergence.needed;
     rejoin->state = look.source;
     result =
         result &&
@@ -392,11 +393,29 @@ static bool find_server_change(const Rejoin *rejoin, bool *changed, Error *error
     return true;
 }
 
+/*
+ * Check that the target's files have nothing with which its server would not follow the source,
+ * such as a recovery target that came with the rewind, or was set since the server's last start: it
+ * might be promoted beside the source. written: -R has written its settings. (Rule S31.)
+ */
+static bool check_start(Rejoin *rejoin, const Clusters *clusters, bool written, Error *error)
+{
+    AdviceList advice = {.arena = rejoin->arena};
+    Problems problems = {0};
+
+    next_start_judge(rejoin->options, clusters, written, &advice);
+    advice_add_to_problems(&advice, false, &problems);
+    rejoin->report.held_back = written && problems.count > 0;
+    return problems_check(&problems, error);
+}
+
 static bool stop_server(Rejoin *rejoin, Run *run, Error *error)
 {
     RejoinFacts *facts = &rejoin->report.facts;
     bool changed;
 
+    if (!rejoin->diverged && !check_start(rejoin, &rejoin->clusters, false, error))
+        return false;
     warn_of_manager(rejoin);
     server_control_warn(&rejoin->control, rejoin->pid);
     if (facts->dry_run)
@@ -483,22 +502,6 @@ static bool rewind_target(Rejoin *rejoin, Run *run, Error *error)
     return facts->rewound;
 }
 
-/*
- * Check that nothing is known with which the server would not follow the source, such as a recovery
- * target that came with the rewind: it might be promoted beside the source. A server that this run
- * stopped and did not rewind is started as it was. (Rule S31.)
- */
-static bool check_start(Rejoin *rejoin, const Run *run, Error *error)
-{
-    Problems problems = {0};
-
-    if (run->next_start == NULL || (!run->divergence.needed && rejoin->report.facts.stopped))
-        return true;
-    advice_add_to_problems(&run->next_start->advice, false, &problems);
-    rejoin->report.held_back = problems.count > 0;
-    return problems_check(&problems, error);
-}
-
 /* Start the server of the target, which is a standby of the source now. The position that it must
  * reach is found before the start. */
 static bool start_server(Rejoin *rejoin, Run *run, Error *error)
@@ -514,7 +517,8 @@ static bool start_server(Rejoin *rejoin, Run *run, Error *error)
     }
     session_set_outcome(&run->session, REWIND_NOT_JOINED);
     signals_heed_again();
-    if (!check_start(rejoin, run, error) || !rejoin_ask_source(rejoin, error) ||
+    if (!check_start(rejoin, &run->session.clusters, true, error) ||
+        !rejoin_ask_source(rejoin, error) ||
         !source_server_clock(rejoin->source, rejoin->arena, &rejoin->since, error))
         return false;
     if (rejoin->report.was_primary && rejoin->state.position.in_recovery)
@@ -653,8 +657,8 @@ bool rejoin_say_what_next(const Options *options, const RejoinResult *rejoin, Re
             "again.",
             log_program_name());
     else if (outcome == REWIND_NOT_JOINED && rejoin->held_back)
-        log_hint("The target is rewound, and its server was not started. Remove the cause and run "
-                 "the same %s command again, it starts the server.",
+        log_hint("The target's server was not started, since it would not follow the source. "
+                 "Remove the cause and run the same %s command again, it starts the server.",
                  log_program_name());
     else if (outcome == REWIND_NOT_JOINED && rejoin->promoted)
         log_hint("The target's server is a second primary now: stop it before a client writes to "

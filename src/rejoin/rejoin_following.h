@@ -46,6 +46,7 @@ typedef struct Rejoin
     RejoinResult report;
     Source *source;    /* connection to the source; NULL: not connected */
     Clusters clusters; /* both clusters as examined before the stop; their source may be closed */
+    bool diverged;     /* the target needs a rewind, as examined before the stop */
     SourceState state; /* state of the source when it was asked last */
     TargetServer *server; /* access to the target's server; NULL until rejoin_server */
     const char *since;    /* start of the target's server by the source's clock, in microseconds

@@ -221,6 +221,16 @@ static size_t count_names(const char *const *names)
     return count;
 }
 
+/* True if the source has a file or directory at this path, or cannot be asked. */
+static bool source_has(RewoundTarget *rewound, const char *path, Arena *arena)
+{
+    AUTO_BUFFER Buffer parent = {0};
+    const char *const *names = list_source_directory(rewound, path_parent(&parent, path), arena);
+    const char *name = strrchr(path, '/');
+
+    return names[0] == NULL || is_among(name != NULL ? name + 1 : path, names);
+}
+
 /* SettingsReader.list for the rewound target. A directory that does not stay itself may have files
  * that do, such as one that --keep names. */
 static const char *const *list_rewound_directory(void *context, const char *directory, Arena *arena)
@@ -234,6 +244,8 @@ static const char *const *list_rewound_directory(void *context, const char *dire
     if (stays(rewound, directory))
         return own;
     of_source = list_source_directory(rewound, directory, arena);
+    if (own == NULL && of_source[0] == NULL && !source_has(rewound, directory, arena))
+        return NULL;
     names = arena_allocate(arena, (count_names(own) + count_names(of_source) + 1) * sizeof(*names));
     count = take_owned(rewound, directory, of_source, OWNER_SOURCE, names);
     count += take_owned(rewound, directory, own, OWNER_TARGET, names + count);
@@ -537,7 +549,12 @@ static const char *find_trigger_file(RewoundTarget *rewound, const Settings *rec
         return NULL;
     path = configuration_path_in_target(&rewound->configuration, "", value);
     if (path == NULL)
-        return value[0] == '/' && access(value, F_OK) == 0 ? value : NULL;
+    {
+        /* It lies outside of the data directory. */
+        path = value[0] == '/' ? value
+                               : arena_printf(rewound->arena, "%s/%s", target->directory, value);
+        return access(path, F_OK) == 0 ? path : NULL;
+    }
     return will_exist(rewound, path)
                ? arena_printf(rewound->arena, "%s/%s", target->directory, path)
                : NULL;
@@ -718,8 +735,7 @@ static void advise_on_recovery(RewoundTarget *rewound, const StartSettings *star
     if (next->standby && !(next->recovery_conf && written && rewound->input.plan != NULL &&
                            !stays(rewound, "recovery.conf")))
         start_advise_on_stop_setting(start, list);
-    if (rewound->input.options->start_command == NULL)
-        start_advise_on_data_directory(start, list);
+    start_advise_on_data_directory(start, list);
     /* With hot_standby on, the server refuses to start if pg_control has wal_level = archive. */
     if (next->standby && control->version != NULL && control->version->wal_level_archive &&
         control->wal_level == WAL_LEVEL_ARCHIVE &&
@@ -796,6 +812,7 @@ bool next_start_find(const NextStartInput *input, Arena *arena, NextStart *next,
         &rewound,
         &(StartSettings){.version = version,
                          .directory = input->clusters->target.directory,
+                         .start_command = input->options->start_command,
                          .now = now,
                          .recovery = &recovery,
                          .trigger_file = find_trigger_file(&rewound, &recovery),
@@ -888,12 +905,10 @@ static const char *advise_on_start(const Options *options, const Clusters *clust
     if (!limits_are_raised)
         start_advise_on_limits(start, &low, list);
     start_advise_on_unread(start, list);
-    /* --start-command may give the server other addresses, and another view of directories. */
+    /* --start-command may give the server other addresses. */
     if (options->start_command == NULL)
-    {
         start_advise_on_listening(start->now, clusters, list);
-        start_advise_on_data_directory(start, list);
-    }
+    start_advise_on_data_directory(start, list);
     start_advise_on_command_line(start, options->slot, list);
     start_advise_on_stop_setting(start, list);
     misleading = standby_archive_look(&archive, list->arena);
@@ -916,7 +931,7 @@ static bool read_written_file(void *context, const char *path, Buffer *content, 
 /* The settings of recovery once -R has written: up to 11 those that recovery.conf keeps. */
 static Settings foretell_recovery(const Options *options, bool is_rewound, RewoundTarget *rewound)
 {
-    const Version *version = rewound->input.clusters->shape.version;
+    const Version *version = rewound->input.clusters->target.control.version;
     const bool kept = is_kept_by_options(options->keep, "recovery.conf");
     SettingsReader reader = rewound->reader;
     Settings recovery;
@@ -927,6 +942,31 @@ static Settings foretell_recovery(const Options *options, bool is_rewound, Rewou
     if (!kept && standby_uses_recovery_conf(version))
         settings_set(&recovery, "recovery_target_timeline", "latest");
     return recovery;
+}
+
+void next_start_judge(const Options *options, const Clusters *clusters, bool written,
+                      AdviceList *list)
+{
+    const History *history = &clusters->source_history;
+    RewoundTarget rewound;
+    Settings recovery;
+
+    foretell(options, clusters, (ExpectedStart){0}, list->arena, &rewound);
+    recovery = written ? recovery_settings(clusters->target.control.version, &rewound.reader,
+                                           &rewound.now, true)
+                       : foretell_recovery(options, false, &rewound);
+    const StartSettings start = {.version = clusters->target.control.version,
+                                 .directory = clusters->target.directory,
+                                 .start_command = options->start_command,
+                                 .now = &rewound.now,
+                                 .recovery = &recovery,
+                                 .trigger_file = find_trigger_file(&rewound, &recovery),
+                                 .command_line = rewound.configuration.options,
+                                 .timeline =
+                                     history->count > 0 ? history_last_timeline(history) : 0};
+
+    start_advise_on_stop_setting(&start, list);
+    start_advise_on_data_directory(&start, list);
 }
 
 bool next_start_check(const Options *options, const Clusters *clusters, ExpectedStart expected,
@@ -945,6 +985,7 @@ bool next_start_check(const Options *options, const Clusters *clusters, Expected
     recovery = foretell_recovery(options, expected.rewound, &rewound);
     const StartSettings start = {.version = version,
                                  .directory = clusters->target.directory,
+                                 .start_command = options->start_command,
                                  .now = &rewound.now,
                                  .recovery = &recovery,
                                  .trigger_file = find_trigger_file(&rewound, &recovery),

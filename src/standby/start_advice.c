@@ -150,6 +150,9 @@ void start_advise_on_data_directory(const StartSettings *start, AdviceList *list
     if (value == NULL || value[0] != '/' || start->directory == NULL ||
         place_is(value, start->directory))
         return;
+    if (start->start_command != NULL && (strstr(start->start_command, name) != NULL ||
+                                         strstr(start->start_command, "config_file") != NULL))
+        return;
     advice_add(
         list,
         before_start(on_command_line

@@ -17,6 +17,7 @@ typedef struct StartSettings
 {
     const Version *version;
     const char *directory;        /* the target's data directory; NULL: not looked at */
+    const char *start_command;    /* --start-command; NULL: none */
     const Settings *now;          /* all settings */
     const Settings *recovery;     /* settings of recovery; up to 11 those of recovery.conf alone */
     const char *trigger_file;     /* trigger file that the server will find; NULL: none */

@@ -63,9 +63,8 @@ static void *run_trial(void *argument)
 {
     StreamingTrial *trial = argument;
 
-    trial->connected =
-        connection_try_replication(buffer_string(&trial->conninfo), TRIAL_SECONDS,
-                                   &trial->system_identifier, NULL, &trial->error);
+    trial->connected = connection_try_replication(buffer_string(&trial->conninfo), TRIAL_SECONDS,
+                                                  &trial->system_identifier, NULL, &trial->error);
     return NULL;
 }
 

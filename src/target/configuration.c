@@ -33,22 +33,46 @@ static bool read_configuration_file(void *context, const char *name, Buffer *con
 
     if (!file_stat(path, &status, found, NULL))
         return false;
-    return !*found || (S_ISREG(status.st_mode) &&
-                       file_read_all(path, SETTINGS_FILE_SIZE_MAX, content, found, NULL));
+    /* Some managers link postgresql.auto.conf to /dev/null. */
+    return !*found || S_ISCHR(status.st_mode) ||
+           (S_ISREG(status.st_mode) &&
+            file_read_all(path, SETTINGS_FILE_SIZE_MAX, content, found, NULL));
 }
 
-static const char *const *list_directory(void *context, const char *directory, Arena *arena)
+/* The names in a directory; NULL if it cannot be read. */
+static const char **list_directory(const Configuration *configuration, const char *directory,
+                                   Arena *arena)
 {
     const char **names;
     bool found;
 
-    return dir_list(full_path(context, directory), arena, &names, &found, NULL) && found ? names
-                                                                                         : NULL;
+    return dir_list(full_path(configuration, directory), arena, &names, &found, NULL) && found
+               ? names
+               : NULL;
+}
+
+/* SettingsReader.list. Directories are left out: the server passes over them. */
+static const char *const *list_readable(void *context, const char *directory, Arena *arena)
+{
+    const char *path = full_path(context, directory);
+    const char **names = list_directory(context, directory, arena);
+    AUTO_BUFFER Buffer file = {0};
+    size_t count = 0;
+    struct stat status;
+    bool found;
+
+    for (size_t i = 0; names != NULL && names[i] != NULL; i++)
+        if (!file_stat(path_in(&file, path, names[i]), &status, &found, NULL) || !found ||
+            !S_ISDIR(status.st_mode))
+            names[count++] = names[i];
+    if (names != NULL)
+        names[count] = NULL;
+    return names;
 }
 
 SettingsReader configuration_reader(const Configuration *configuration)
 {
-    return (SettingsReader){read_configuration_file, list_directory, place_below,
+    return (SettingsReader){read_configuration_file, list_readable, place_below,
                             configuration->directory, (void *) configuration};
 }
 
@@ -100,7 +124,7 @@ const char *configuration_find_debian(const Configuration *configuration, const 
     Arena *arena = configuration->arena;
     const char *of_version = arena_printf(
         arena, "%s/%s", root != NULL && root[0] == '/' ? root : DEBIAN_ROOT, version->name);
-    const char *const *name = list_directory((void *) configuration, of_version, arena);
+    const char *const *name = list_directory(configuration, of_version, arena);
     const SettingsReader reader = configuration_reader(configuration);
     const char *found = NULL;
     size_t count = 0;
