@@ -320,7 +320,7 @@ sub checks_without_hints
     my $standby = $source->standby('standby')->stop;
     my $off = checks('hints off', $target, 1, source_of($source, 'postgres'));
     is("$off->{verdict}{state} " . in_state($off, 'problem'), 'not possible hints_logged', 'a rewind is not possible');
-    like($off->{finding}{hints_logged}{remedy}, qr/^ALTER SYSTEM SET wal_log_hints = on;/,
+    like($off->{finding}{hints_logged}{remedy}, qr/^Add --compare\. For the next time set wal_log_hints = on,/,
         'what to do for the next time');
     is_folded('hints off', $off, $target, source_of($source, 'postgres'));
     is(checks('hints off, --compare', $target, 0, source_of($source, 'postgres'), '--compare')->{verdict}{state},

@@ -36,7 +36,7 @@ each_version(sub {
     like($refused->{stderr},
         qr/^pg_rewind: hint: Make this a directory, owned by the user who runs the target server, or let recovery start after CREATE TABLESPACE\.$/m,
         'and the hint what to do');
-    like($refused->{stderr}, qr/^pg_rewind: hint: .*Run CHECKPOINT on the source, then run pg_rewind again\.$/m,
+    like($refused->{stderr}, qr/^pg_rewind: hint: .*Add --checkpoint: pg_rewind then runs CHECKPOINT on the source\.$/m,
         'in two ways');
     is_same_tree(tree($copy), $before, 'the target is as it was');
     mkdir $place or die "could not make $place: $!";

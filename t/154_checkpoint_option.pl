@@ -16,7 +16,8 @@ my $slow =
     "checkpoint_timeout = 1h\ncheckpoint_completion_target = 0.99\nmax_wal_size = 10GB\nbgwriter_lru_maxpages = 0";
 my $ran = qr/^pg_rewind: running CHECKPOINT on the source$/m;
 my $advice =
-    "Run CHECKPOINT on the source, then run pg_rewind again\\.\npg_rewind: hint: With --checkpoint pg_rewind runs it itself\\.";
+    "Add --checkpoint: pg_rewind then runs CHECKPOINT on the source\\.\n"
+    . 'pg_rewind: hint: One that is run before may remove WAL that the target needs\.';
 my @quick = ('--no-sync', '--wait-timeout=2');
 
 my $role = rewinding_role('rewinder');

@@ -101,7 +101,7 @@ each_version(sub {
         like($said,
             qr/^pg_rewind: hint: Put the files into the source's pg_\w+, or let pg_rewind fetch them: --wal-archive or --restore-command\.$/m,
             'that may be fetched');
-        like($said, qr/^pg_rewind: hint: With --checkpoint pg_rewind runs it itself\.$/m, 'or be needed no more');
+        like($said, qr/^pg_rewind: hint: Add --checkpoint: pg_rewind then runs CHECKPOINT on/m, 'or be needed no more');
         is_rewound($copy, $source, 'server', 'late, no wal, compares', '--checkpoint');
     });
 

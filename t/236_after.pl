@@ -100,6 +100,15 @@ sub says_what_else_is_to_be_done
         return;
     }
 
+    my $configuration = slurp($source->path('postgresql.conf'));
+    append($source->path('postgresql.conf'), "recovery_target = 'immediate'\n");
+    $copy = $target->copy('of_source');
+    $result = rewind($copy, $source);
+    like($result->{stderr},
+        qr/^pg_rewind: hint: Before the server starts: with "recovery_target" the target's server would not/m,
+        'a recovery target of the source is told without -R, too');
+    spew($source->path('postgresql.conf'), $configuration);
+
     spew($source->path('recovery.signal'), '');
     spew($target->path('recovery.conf'), '');
     $copy = $target->copy('leftover');

@@ -178,7 +178,7 @@ sub tablespaces
         $source->sql(qq{CREATE TABLESPACE "$name" LOCATION '$location'; });
         $source->sql(qq{CREATE TABLE "in $name" TABLESPACE "$name" AS SELECT 1 AS a});
     }
-    my $said = hints('tablespaces', $target->data, $source->conninfo, 'Run CHECKPOINT on the source');
+    my $said = hints('tablespaces', $target->data, $source->conninfo, 'Add --checkpoint');
     my $options = pasted($said);
     is(scalar(() = $options =~ /-T /g), 2, 'all mappings are named at once') or diag($said);
     $source->sql('CHECKPOINT');

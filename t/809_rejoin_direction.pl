@@ -116,6 +116,12 @@ sub wrong_way
     like($finding{in_use}{text}, qr/has 1 client connection(?: \(psql\))? now\.$/, 'and of the client');
     $session->end;
     refused('the wrong way, without clients', $promoted, $primary, $direction);
+    $promoted->stop;
+    ends("the wrong way, stopped, @$_", rejoin($promoted, $primary, @$_), 1, $direction,
+        qr/^pg_rewind: hint: To discard what this primary has written, add --demote=2: the number is its timeline\.$/m,
+        qr/^pg_rewind: hint: The target is unchanged, and its server is not running\. Remove the cause .* again\.$/m)
+        for [];
+    $promoted->start;
     return;
 }
 

@@ -130,6 +130,8 @@ void node_look_at_settings(Node *node)
     const char *configured = settings_value(&node->settings, "wal_log_hints");
     /* From there on it is known that hints are logged. */
     const Lsn since = last.log_hints ? last.logged_from : last.from;
+    const bool too_late =
+        !node->look.session.running || (node->look.found && node->look.divergence.needed);
 
     if (control->data_checksum_version != 0)
         node_ok(node, "hints_logged", "Data checksums are on: so hints are WAL-logged.");
@@ -155,7 +157,9 @@ void node_look_at_settings(Node *node)
                  control->version->name);
     else
         node_add(node, "hints_logged", node_wal_problem(node),
-                 setting_is_on(configured)
+                 too_late ? "Add --compare. For the next time set wal_log_hints = on, and restart "
+                            "the server."
+                 : setting_is_on(configured)
                      ? "Restart the server: wal_log_hints = on is configured, but not in effect."
                      : remedy_setting(node, "wal_log_hints = on", "then restart the server"),
                  "Data checksums and wal_log_hints are both off: hint bits are not WAL-logged, and "

@@ -252,6 +252,7 @@ static bool check_target_stopped(const Given *given, Error *error)
                                      "Use --wait-timeout to wait longer.");
         }
         error_detail(error, "A server (PID %ld) is running in \"%s\".", pid, directory);
+        error_hint(error, "If clients use this server, -D may be wrong: do not stop it.");
         error_hint_stop("It is running. Stop it, by the manager or service that started it, or",
                         true, directory, error);
         return error_hint(error, "A clean stop may remove WAL that the rewind needs, --check tells "
@@ -457,9 +458,11 @@ typedef struct Prerequisite
     bool of_wal;  /* checks that the target's WAL tells what changed; skipped with --compare */
 } Prerequisite;
 
-/* In the order of PostgreSQL's pg_rewind, except prerequisites_check_hints, which is called
- * later. */
+/* In the order of PostgreSQL's pg_rewind, except that a wrong -D comes first, and that
+ * prerequisites_check_hints is called later. */
 static const Prerequisite prerequisites[] = {
+    {check_not_same_directory, "source_system", .needs_source = true, .decides = true,
+     .of_pair = true},
     {check_not_own_server, "source_system", .needs_source = true, .decides = true, .of_pair = true},
     {check_same_system, "source_system", .needs_source = true, .decides = true, .of_pair = true},
     {check_same_version, "source_system", .needs_source = true, .decides = true, .of_pair = true},
@@ -467,8 +470,6 @@ static const Prerequisite prerequisites[] = {
     {check_target_stopped, "target", .decides = true},
     {check_not_half_rewound, "target", .decides = true, .of_wal = true},
     {check_source_stopped, "source", .needs_source = true, .decides = true},
-    {check_not_same_directory, "source_system", .needs_source = true, .decides = true,
-     .of_pair = true},
     {check_not_nested, "source_system", .needs_source = true, .decides = true, .of_pair = true},
     {check_own_directories, NULL, .decides = true, .of_pair = true},
     {check_same_checksums, "source_checksums", .needs_source = true, .of_wal = true},

@@ -576,8 +576,8 @@ static bool error_hint_checkpoint(const Chooser *chooser, Error *error)
     if (!chooser->in.clusters->source->is_server)
         return error_hint(error, "Start the source, run CHECKPOINT there, and stop it; then run "
                                  "pg_rewind again.");
-    return error_hint(error, "Run CHECKPOINT on the source, then run pg_rewind again.\n"
-                             "With --checkpoint pg_rewind runs it itself.");
+    return error_hint(error, "Add --checkpoint: pg_rewind then runs CHECKPOINT on the source.\n"
+                             "One that is run before may remove WAL that the target needs.");
 }
 
 static bool error_refused(const Chooser *chooser, const StartDecision *decision, Error *error)

@@ -682,17 +682,17 @@ bool rejoin_say_what_next(const Options *options, const RejoinResult *rejoin, Re
     else if (outcome == REWIND_UNTOUCHED && !options->dry_run && rejoin->start_command != NULL &&
              !rejoin->resumed)
     {
-        /* What keeps a standby that this run did not stop from following may promote it. */
-        const bool may_start = rejoin->facts.stopped || rejoin->was_primary;
-
-        log_hint("The target is unchanged, %s. Remove the cause and run the same %s command again."
-                 "%s%s%s%s",
-                 rejoin->facts.stopped
-                     ? "but its server was stopped by this command and is not running"
-                     : "and its server is not running",
-                 log_program_name(), may_start ? " To start the server as it was instead" : "",
-                 rejoin->was_primary ? ", a primary beside the source" : "", may_start ? ": " : "",
-                 may_start ? rejoin->start_command : "");
+        /* A server that this run did not stop need not start: a primary would be a second one, and
+         * what keeps a standby from following may promote it. */
+        log_hint(
+            "The target is unchanged, %s. Remove the cause and run the same %s command again."
+            "%s%s%s%s",
+            rejoin->facts.stopped ? "but its server was stopped by this command and is not running"
+                                  : "and its server is not running",
+            log_program_name(),
+            rejoin->facts.stopped ? " To start the server as it was instead" : "",
+            rejoin->facts.stopped && rejoin->was_primary ? ", a primary beside the source" : "",
+            rejoin->facts.stopped ? ": " : "", rejoin->facts.stopped ? rejoin->start_command : "");
     }
     else
         return false;

@@ -476,6 +476,15 @@ static bool judge_losses(Run *run, Error *error)
     if (direction_is_doubtful(clusters) && (Timeline) options->demote != clusters->target.timeline)
     {
         error_direction(clusters, &warning);
+        /* --rejoin starts a standby where a primary was: it asks for the number as if that ran. */
+        if (options->rejoin && target_was_primary(&clusters->target))
+        {
+            error_copy(error, &warning);
+            return error_hint(error,
+                              "To discard what this primary has written, add --demote=%u: the "
+                              "number is its timeline.",
+                              clusters->target.timeline);
+        }
         log_as_warning(&warning);
     }
     return lost_count_check(&run->lost_count, options, error);

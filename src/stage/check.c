@@ -104,7 +104,7 @@ static bool is_unchangeable(Obstacle obstacle)
  * exist yet is created later. */
 static void check_directory(Check *check, const char *path, size_t length)
 {
-    AUTO_BUFFER Buffer directory = {0}, buffer = {0}, place = {0}, word = {0};
+    AUTO_BUFFER Buffer directory = {0}, buffer = {0}, place = {0}, hint = {0};
     const char *local;
     Obstacle obstacle;
     Error problem;
@@ -133,18 +133,16 @@ static void check_directory(Check *check, const char *path, size_t length)
                   obstacle_text(obstacle));
     else
         error_set_errno(&problem, "cannot write to directory \"%s\"", local);
-    if (problem.error_number == EROFS && directory.size > 0)
+    buffer_append_string(&hint, problem.error_number == EROFS
+                                    ? "Mount its file system for writing."
+                                    : "The user that runs pg_rewind, the owner of the target's "
+                                      "files, must be able to write to it.");
+    if (directory.size > 0)
     {
-        buffer_append_shown_word(&word, buffer_string(&directory));
-        error_hint(
-            &problem,
-            "Mount its file system for writing. If it is no part of the cluster, leave it as "
-            "it is: --keep=%s",
-            buffer_string(&word));
+        buffer_append_string(&hint, " If it is no part of the cluster, leave it as it is: --keep=");
+        buffer_append_shown_word(&hint, buffer_string(&directory));
     }
-    else
-        error_hint(&problem, "The user that runs pg_rewind, the owner of the target's files, must "
-                             "be able to write to it.");
+    error_hint(&problem, "%s", buffer_string(&hint));
     problems_add(&check->problems, &problem);
 }
 
@@ -399,6 +397,9 @@ static bool check_space(Check *check, const char *directory, const NeededSpace *
                      megabytes(bytes), (unsigned long long) space->free_bytes / (1024 * 1024),
                      megabytes(needed->bytes - needed->wal_bytes), megabytes(needed->wal_bytes),
                      megabytes(needed->reserved));
+        error_hint(&problem,
+                   "Free space there, but remove nothing in the data directory, above all "
+                   "not in pg_wal.");
         problems_add(&check->problems, &problem);
     }
     if (files > space->free_files)

@@ -731,9 +731,12 @@ static void advise_on_recovery(RewoundTarget *rewound, const StartSettings *star
         advice_add(list, next->standby ? warning : problem,
                    "Remove recovery.signal: with it the server ends recovery and opens for "
                    "writing, now or after a promotion.");
-    /* A rewind makes a new recovery.conf, unless that is kept. */
-    if (next->standby && !(next->recovery_conf && written && rewound->input.plan != NULL &&
-                           !stays(rewound, "recovery.conf")))
+    /* A rewind with -R makes a new recovery.conf, unless that is kept. From 12 on the settings
+     * count also where the operator makes it a standby after the rewind. */
+    if (next->recovery_conf
+            ? next->standby &&
+                  !(written && rewound->input.plan != NULL && !stays(rewound, "recovery.conf"))
+            : next->standby || (rewound->input.plan != NULL && next->manager == NULL))
         start_advise_on_stop_setting(start, list);
     start_advise_on_data_directory(start, list);
     /* With hot_standby on, the server refuses to start if pg_control has wal_level = archive. */
