@@ -1,7 +1,7 @@
 # What is next is the last that is said: settings and files that are the source's now, slots that are gone or missing,
 # and how the server is to be started. The report has the same. (The versions differ in where recovery is configured,
 # and in slots.)
-# (Rule S29.)
+# (Rules S29, S31.)
 
 use strict;
 use warnings;
