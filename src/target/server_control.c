@@ -68,18 +68,7 @@ static void use_systemctl(long pid, Arena *arena, ServerControl *control)
 
 /* ---- Options of the last start ---- */
 
-/* True for a setting that pg_ctlcluster itself gives. */
-static bool is_debians(const ServerOption *option, Arena *arena)
-{
-    static const char *const names[] = {
-        "unix_socket_directories", "config_file", "hba_file", "ident_file",
-        "external_pid_file",       NULL};
-
-    return option->letter == 'c' && option->value != NULL &&
-           is_among(arena_strndup(arena, option->value, strcspn(option->value, "=")), names);
-}
-
-char *server_control_options(Arena *arena, const char *const *arguments, bool for_debian,
+char *server_control_options(Arena *arena, const char *const *arguments, const char *without,
                              bool *hides)
 {
     AUTO_BUFFER Buffer text = {0}, flag_text = {0};
@@ -91,7 +80,8 @@ char *server_control_options(Arena *arena, const char *const *arguments, bool fo
     {
         const char *value = option.value;
 
-        if (option.letter == 'D' || (for_debian && is_debians(&option, arena)))
+        if (option.letter == 'D' || (option.letter == 'c' && without != NULL && value != NULL &&
+                                     strcmp(value, without) == 0))
             continue;
         if (hides != NULL)
             option.value = server_option_shown(&option, arena);
@@ -115,8 +105,40 @@ char *server_control_options(Arena *arena, const char *const *arguments, bool fo
 
 /* ---- Debian's layout ---- */
 
+/* True if pg_ctlcluster refuses to start a cluster (get_cluster_start_conf in its PgCommon.pm). */
+static bool is_disabled(const char *directory, Arena *arena)
+{
+    const char *text = read_small_file(arena, arena_printf(arena, "%s/start.conf", directory));
+    TextCursor left = text_cursor(text != NULL ? text : ""), line;
+
+    while (text_take_line(&left, &line))
+    {
+        text_skip_blanks(&line);
+        if (!text_at_end(&line) && *line.position != '#')
+            return text_take(&line, "disabled");
+    }
+    return false;
+}
+
 /*
- * The command with which pg_ctlcluster starts the server, as it was started last. The options are
+ * True if pg_ctlcluster starts the server as it was: it always takes the cluster's own main file,
+ * and of the options the first line only. What it starts is then what is checked. (Rule I59.)
+ */
+static bool starts_by_pg_ctlcluster(const char *directory, const ServerControl *control)
+{
+    const char *own = arena_printf(control->arena, "%s/" CONFIGURATION_PATH, directory);
+    const char *last = last_start_config_file(&control->last, control->arena);
+
+    for (const char *const *argument = control->last.arguments; *argument != NULL; argument++)
+        if (strchr(*argument, '\n') != NULL)
+            return false;
+    return last != NULL && strcmp(last, own) == 0 && strcmp(control->config_file, own) == 0 &&
+           !is_disabled(directory, control->arena);
+}
+
+/*
+ * The command with which pg_ctlcluster starts the server, as it was started last: but for the main
+ * file, which pg_ctlcluster gives first, so that the options override what else it gives. They are
  * pg_ctlcluster's own -o: with those after "--" pg_ctl gets a second -o, and up to 9.4 it takes the
  * last -o only, which is Debian's (case 'o' in bin/pg_ctl/pg_ctl.c). hides: as for make_start.
  * (Rule I58.)
@@ -124,9 +146,9 @@ char *server_control_options(Arena *arena, const char *const *arguments, bool fo
 static const char *make_debian_start(const ServerControl *control, const Version *version,
                                      const char *name, bool *hides)
 {
-    const char *const *arguments = control->last.arguments;
+    const char *main_file = arena_printf(control->arena, "config_file=%s", control->config_file);
     const char *options =
-        arguments != NULL ? server_control_options(control->arena, arguments, true, hides) : "";
+        server_control_options(control->arena, control->last.arguments, main_file, hides);
     AUTO_BUFFER Buffer start = {0};
 
     buffer_append_string(&start, "pg_ctlcluster ");
@@ -156,8 +178,7 @@ static void use_pg_ctlcluster(const char *directory, const Version *version, Are
     control->start = make_debian_start(control, version, buffer_string(&name), NULL);
     shown = make_debian_start(control, version, buffer_string(&name), &hides);
     control->masked_start = hides ? shown : NULL;
-    if (control->config_file == NULL)
-        control->config_file = arena_printf(arena, "%s/" CONFIGURATION_PATH, directory);
+    control->starts_as_last = true;
     /* If the log is in another place than usual, "log" beside the configuration is a link to it. */
     control->cluster_log = arena_printf(arena, "%s/log", directory);
     if (!file_stat(control->cluster_log, &log, &found, NULL) || !found)
@@ -274,7 +295,7 @@ static const char *make_start(const ServerControl *control, const char *program,
     if (control->last.arguments != NULL)
     {
         buffer_append_string(&options,
-                             server_control_options(arena, control->last.arguments, false, hides));
+                             server_control_options(arena, control->last.arguments, NULL, hides));
         append_paths(control, &options);
     }
     if (config_file != NULL)
@@ -289,23 +310,19 @@ static bool use_pg_ctl(const Target *target, const Options *options, Arena *aren
                        ServerControl *control, Error *error)
 {
     const LastStart *last = &control->last;
-    const char *former_file = NULL, *others = "", *shown;
+    const char *others = "", *shown;
     AUTO_BUFFER Buffer stop = {0};
     bool hides = false;
     char *program;
 
     if (last->others != NULL)
-        others = server_control_options(arena, last->others, false, &hides);
+        others = server_control_options(arena, last->others, NULL, &hides);
     if (others[0] != '\0')
         log_warning("the options of the last start in \"%s/postmaster.opts\" are not used, since "
                     "it names no absolute data directory: %s",
                     target->directory, others);
-    if (last->arguments != NULL)
-        former_file = last_start_config_file(last, arena);
     if (!find_pg_ctl(target->control.version, options, last, arena, &program, error))
         return false;
-    if (control->config_file == NULL)
-        control->config_file = former_file;
     append_pg_ctl(program, target->directory, &stop);
     buffer_printf(&stop, " -m fast -w -t %d stop",
                   options->wait_timeout_seconds > 0 ? options->wait_timeout_seconds : 1);
@@ -315,6 +332,7 @@ static bool use_pg_ctl(const Target *target, const Options *options, Arena *aren
         return true;
     control->needs_own_file = control->config_file == NULL;
     control->starts_as_last = true;
+    control->environment = last->environment;
     control->start = make_start(control, program, options->config_file, NULL);
     hides = false;
     shown = make_start(control, program, options->config_file, &hides);
@@ -589,7 +607,16 @@ bool server_control_find(const Target *target, const Options *options, Arena *ar
     last_start_find(target->directory, pid, arena, &control->last);
     control->server_log = control->last.log != NULL ? control->last.log : control->log;
     debian = configuration_find_debian(&configuration, target->control.version);
-    if (debian != NULL)
+    /* If the last start is not known, it may have been any: take the cluster's configuration. */
+    if (debian != NULL && control->last.arguments == NULL)
+    {
+        const char *const arguments[] = {"postgres", "-D", debian, NULL};
+
+        control->last.arguments = arena_copy(arena, arguments, sizeof(arguments));
+    }
+    if (control->config_file == NULL)
+        control->config_file = last_start_config_file(&control->last, arena);
+    if (debian != NULL && starts_by_pg_ctlcluster(debian, control))
         use_pg_ctlcluster(debian, target->control.version, arena, control);
     debians_start = control->start;
     kept = pid == 0 ? last_start_kept_command(target->directory, arena) : NULL;
@@ -604,7 +631,10 @@ bool server_control_find(const Target *target, const Options *options, Arena *ar
     if (control->start_is_given)
         control->start = options->start_command;
     if (control->start != debians_start)
+    {
         control->masked_start = NULL;
+        control->starts_as_last = false;
+    }
     if ((control->start == NULL || (control->stop == NULL && pid != 0)) &&
         !use_pg_ctl(target, options, arena, control, error))
         return false;
@@ -634,7 +664,7 @@ static bool run_command(ServerControl *control, const char *text, char what[256]
                         Error *error)
 {
     const ServerSurroundings surroundings = {
-        .environment = control->starts_as_last ? control->last.environment : NULL,
+        .environment = control->environment,
         .limits = control->starts_as_last ? control->last.limits : NULL,
         .oom_score_adj = control->starts_as_last ? control->last.oom_score_adj : NULL,
         .at_terminal = control->start_is_given};

@@ -29,16 +29,18 @@ typedef struct ServerControl
                                  For printing: server_control_start_shown */
     LastStart last;
     bool start_is_given; /* `start` is --start-command's: server_control_save does not keep it */
-    bool starts_as_last; /* `start` is run with the environment and the limits of the last start */
-    const char *log;     /* path of SERVER_CONTROL_LOG, which gets what the commands print */
-    const char *server_log;      /* path of the file that gets the server's stderr after a start by
-                                    pg_ctl: that of its last start, or `log` */
-    const char *cluster_log;     /* path of the log of a cluster in Debian's layout; NULL: it has
-                                    another layout */
-    const char *config_file;     /* --config-file, or that of Debian's layout, or of the server's
-                                    last start; NULL: the default */
-    bool needs_own_file;         /* `start` needs postgresql.conf of the data directory */
-    bool was_started;            /* `start` was run */
+    bool starts_as_last; /* `start` is run with the limits of the last start */
+    const char *const *environment; /* that `start` is run with; NULL: our own. pg_ctlcluster needs
+                                       ours, and gives the server none */
+    const char *log;         /* path of SERVER_CONTROL_LOG, which gets what the commands print */
+    const char *server_log;  /* path of the file that gets the server's stderr after a start by
+                                pg_ctl: that of its last start, or `log` */
+    const char *cluster_log; /* path of the log of a cluster in Debian's layout; NULL: it has
+                                another layout */
+    const char *config_file; /* --config-file, or that of the server's last start, or of
+                                Debian's layout; NULL: the default */
+    bool needs_own_file;     /* `start` needs postgresql.conf of the data directory */
+    bool was_started;        /* `start` was run */
     ServerLog logs[SERVER_LOGS]; /* log files that a server may write to, with their ends before the
                                     last command */
 } ServerControl;
@@ -46,11 +48,11 @@ typedef struct ServerControl
 /*
  * Find the commands; all strings are in the arena. The options' commands come first. Otherwise: a
  * server that runs as the systemd unit postgresql* is stopped and started by systemctl, a cluster
- * in Debian's layout by pg_ctlcluster, with the options of its last start, all others by the pg_ctl
- * of the program that was started last, with the options, environment, limits and file for stderr
- * of that start (LastStart). For a server that is stopped, the last start that server_control_save
- * kept is used, and the start command if that is systemctl's, unless the server was started since
- * then. Fails if pg_ctl is needed and not found.
+ * in Debian's layout by pg_ctlcluster, with the options and limits of its last start, if that can
+ * start it as it was, all others by the pg_ctl of the program that was started last, with the
+ * options, environment, limits and file for stderr of that start (LastStart). For a server that is
+ * stopped, the last start that server_control_save kept is used, and the start command if that is
+ * systemctl's, unless the server was started since then. Fails if pg_ctl is needed and not found.
  */
 MUST_CHECK bool server_control_find(const Target *target, const Options *options, Arena *arena,
                                     ServerControl *control, Error *error);
@@ -96,9 +98,9 @@ const char *server_control_failure(const ServerControl *control, Arena *arena);
 void server_control_unit(const char *cgroup, char *unit, size_t size);
 
 /* For tests: the options of a postmaster's arguments, as words for a shell, without the data
- * directory. In the arena. for_debian: leave out what pg_ctlcluster itself gives. hides: NULL, or
+ * directory. In the arena. without: NULL, or the value of a -c that is left out. hides: NULL, or
  * the options are to be printed: set to true if values of settings are hidden in them. */
-char *server_control_options(Arena *arena, const char *const *arguments, bool for_debian,
+char *server_control_options(Arena *arena, const char *const *arguments, const char *without,
                              bool *hides);
 
 #endif

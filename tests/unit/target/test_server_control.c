@@ -73,7 +73,7 @@ static void test_options_of_the_last_start(void **state)
         for (size_t j = 0; arguments[j] != NULL; j++)
             buffer_printf(&joined, "%s|", arguments[j]);
         assert_string_equal(buffer_string(&joined), cases[i].arguments);
-        assert_string_equal(server_control_options(arena, arguments, false, NULL), cases[i].options);
+        assert_string_equal(server_control_options(arena, arguments, NULL, NULL), cases[i].options);
         buffer_free(&joined);
     }
     arena_destroy(arena);
@@ -88,11 +88,11 @@ static void test_secrets_of_the_last_start(void **state)
     bool hides = false;
 
     (void) state;
-    assert_string_equal(server_control_options(arena, plain, false, &hides), server_control_options(arena, plain, false, NULL));
+    assert_string_equal(server_control_options(arena, plain, NULL, &hides), server_control_options(arena, plain, NULL, NULL));
     assert_false(hides);
-    assert_string_equal(server_control_options(arena, secret, false, &hides), "-c 'Primary-Conninfo=host=h password=********' '--My.Password=********' -i -p archive -c 'ssl-passphrase-command=********' -o '********' -c work_mem=5MB");
+    assert_string_equal(server_control_options(arena, secret, NULL, &hides), "-c 'Primary-Conninfo=host=h password=********' '--My.Password=********' -i -p archive -c 'ssl-passphrase-command=********' -o '********' -c work_mem=5MB");
     assert_true(hides);
-    assert_non_null(strstr(server_control_options(arena, secret, false, NULL), "SECRET"));
+    assert_non_null(strstr(server_control_options(arena, secret, NULL, NULL), "SECRET"));
     arena_destroy(arena);
 }
 
