@@ -100,8 +100,8 @@ sub files_and_sockets
     my $sockets = "$target->{dir}, $target->{dir}/sockets";
     spew($hba, "local all postgres trust\n");
     mkdir "$target->{dir}/sockets";
-    start_by_pg_ctlcluster('', '-o',
-        "-c hba_file=$hba -c unix_socket_directories='$sockets' -c external_pid_file=$target->{dir}/other.pid -c work_mem=5MB");
+    start_by_pg_ctlcluster('', '-o', join ' ', map { "-c $_" } "hba_file=$hba", "unix_socket_directories='$sockets'",
+        "external_pid_file=$target->{dir}/other.pid", 'work_mem=5MB');
     ends(rejoin(), 0, 'files and sockets of the last start', $by_pg_ctlcluster, $follows);
     is(setting('hba_file'), $hba, 'its rules for clients are those that it had');
     is(setting('unix_socket_directories'), $sockets, 'and its sockets');
