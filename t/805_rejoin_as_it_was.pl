@@ -135,6 +135,76 @@ sub configuration_elsewhere
     return;
 }
 
+# As a program does that changes its directory before it starts the server: PWD is missing, or leads elsewhere.
+sub start_by_program
+{
+    my ($pwd, @options) = @_;
+    my $call = 'my ($directory, $pwd, @call) = @ARGV; chdir $directory or die; delete $ENV{PWD};
+        $ENV{PWD} = $pwd if $pwd; exit if fork; open STDIN, "<", "/dev/null"; open STDOUT, ">>", "log.1";
+        open STDERR, ">&", STDOUT; exec @call';
+    must_run([ $^X, '-e', $call, $target->{dir}, $pwd, "$target->{bindir}/postgres", @options, '-c',
+        "unix_socket_directories=$target->{dir}" ]);
+    wait_until('it takes connections', sub { $target->try_sql('SELECT 1')->{status} == 0 });
+    return;
+}
+
+# Where a relative -D leads only the server knows. The data directory still has initdb's files.
+sub relative_without_working_directory
+{
+    my $shown = "SELECT current_setting('work_mem') || current_setting('hba_file')";
+    my $fresh = sub {
+        my ($name) = @_;
+        my $conf = fresh($name)->{dir} . '/conf';
+        mkdir $conf;
+        must_run([ 'cp', (map { $target->path($_) } qw(postgresql.conf pg_hba.conf pg_ident.conf)), $conf ]);
+        append("$conf/postgresql.conf", "data_directory = '@{[ $target->data ]}'\nwork_mem = 9MB\n");
+        return $conf;
+    };
+    my $is_unknown = qr/^pg_rewind: error: it is not known with which configuration the target's server was started$/m;
+    for my $pwd ('', '/usr')
+    {
+        my $conf = $fresh->("program$pwd" =~ s{/}{_}gr);
+        start_by_program($pwd, '-D', 'conf');
+        my $killed = rejoin('--keep-config', ONCE,
+            { env => { LD_PRELOAD => $ENV{PG_REWIND_FAULTS}, PG_REWIND_FAULT => 'kill:unlink@*/ballast;write@*' } });
+        is($killed->{signal}, 9, "a relative -D, PWD '$pwd': killed on the way") or diag($killed->{stderr});
+        ends(rejoin('--keep-config'), 0, "a relative -D, PWD '$pwd', and again", $follows);
+        is($target->query($shown), "9MB$conf/pg_hba.conf", "a relative -D, PWD '$pwd': its configuration");
+    }
+    # The data directory itself, with a main configuration file elsewhere as well.
+    $fresh->('itself');
+    start_by_program('', '-D', 'data');
+    rejoins_and_stays('a relative -D of the data directory', '--keep-config');
+    is($target->query('SHOW hba_file'), $target->path('pg_hba.conf'), '-D of the data directory: as it was');
+    my $own = $fresh->('file') =~ s/conf$/own.conf/r;
+    spew($own, slurp($target->path('postgresql.conf')) . "work_mem = 9MB\n");
+    start_by_program('', '-D', 'data', '-c', "config_file=$own");
+    ends(rejoin('--keep-config'), 0, 'a relative -D and a main configuration file', $follows);
+    is($target->query($shown), '9MB' . $target->path('pg_hba.conf'), 'and a main configuration file: as it was');
+
+    # It does not answer.
+    my $conf = $fresh->('silent');
+    start_by_program('', '-D', 'conf');
+    my $hba = slurp("$conf/pg_hba.conf");
+    spew("$conf/pg_hba.conf", "local all,replication all reject\n");
+    kill 'HUP', $target->postmaster_pid;
+    wait_until('it refuses', sub { $target->try_sql('SELECT 1')->{status} != 0 });
+    my $pid = $target->postmaster_pid;
+    my @silent = ('--keep-config', '--demote=1');
+    ends(rejoin(@silent, @$_), 1, "a relative -D, and no answer @$_", $is_unknown,
+        qr/^pg_rewind: hint: Name its main configuration file with --config-file, or .* --start-command\.$/m,
+        qr/^pg_rewind: hint: The target is unchanged, and its server is running\.$/m) for [], ['-n'];
+    is($target->postmaster_pid, $pid, 'a relative -D, and no answer: the server goes on');
+    # What is named does not say whose configuration it is.
+    spew("$target->{dir}/own.conf", slurp($target->path('postgresql.conf')));
+    ends(rejoin(@silent, "--config-file=$target->{dir}/own.conf"), 1, 'and a file of another directory', $is_unknown);
+    ends(rejoin(@silent, '-n', '--start-command=false'), 0, 'and --start-command');
+    spew("$conf/pg_hba.conf", $hba);
+    ends(rejoin(@silent, "--config-file=$conf/postgresql.conf"), 0, 'and --config-file', $follows);
+    is($target->query($shown), "9MB$conf/pg_hba.conf", "and --config-file: with what lies beside it");
+    return;
+}
+
 # The server's start wrote postmaster.opts before it failed. The same command again starts it as it was before the first
 # one.
 sub failed_after_its_options
@@ -301,6 +371,7 @@ each_version(sub {
     named_on_the_command_line();
     started_without_directory();
     configuration_elsewhere();
+    relative_without_working_directory();
     option_of_second_run();
     failed_after_its_options();
     kept_after_the_interrupted_rewind();

@@ -5,6 +5,7 @@
 #include "io/place.h"
 #include "target/configuration.h"
 #include "target/pid_file.h"
+#include "target/target_server.h"
 
 #include <sched.h>
 #include <stdio.h>
@@ -242,19 +243,20 @@ const char *const *last_start_parse(Arena *arena, const char *text)
     return take_strings(arena, &arguments);
 }
 
-/* The data directory of a start, as its arguments or the configuration in its -D spell it. */
+/* The data directory of a start, by an absolute path: that of data_directory, on its command line
+ * or in its configuration, otherwise that of its -D. NULL: not known. */
 static const char *named_data_directory(const LastStart *start, Arena *arena)
 {
     Settings options = {.arena = arena}, settings;
     const char *named = last_start_directory(start), *value;
-    Configuration configuration = {.directory = named, .options = &options, .arena = arena};
+    const char *path = named != NULL ? last_start_path(start, named, arena) : NULL;
+    Configuration configuration = {.directory = path, .options = &options, .arena = arena};
 
     last_start_settings(start, &options);
     configuration.config_file = settings_value(&options, "config_file");
-    settings =
-        named != NULL && named[0] == '/' ? configuration_read(&configuration, NULL) : options;
+    settings = path != NULL ? configuration_read(&configuration, NULL) : options;
     value = settings_value(&settings, "data_directory");
-    return value != NULL ? value : named;
+    return value != NULL ? last_start_path(start, value, arena) : path;
 }
 
 /* A copied directory has another server's file. */
@@ -274,7 +276,7 @@ static void use_opts(const char *directory, bool runs_here, Arena *arena, LastSt
     named = named_data_directory(&read, arena);
     if (runs_here || (named != NULL && place_is(named, directory)))
         start->arguments = read.arguments;
-    else if (named == NULL || named[0] != '/')
+    else if (named == NULL)
         start->others = read.arguments;
 }
 
@@ -396,6 +398,17 @@ const char *last_start_kept_command(const char *directory, Arena *arena)
 
 /* ---- All of it ---- */
 
+/* Only the server knows where its -D leads: it has changed its working directory. */
+static void ask_server(const char *directory, Arena *arena, LastStart *start)
+{
+    TargetServer *server = target_server_open(arena, directory, NULL);
+    const char *file = target_server_config_file(server, arena);
+
+    target_server_close(server);
+    if (file != NULL)
+        last_start_use_file(start, file, arena);
+}
+
 void last_start_find(const char *directory, long pid, Arena *arena, LastStart *start)
 {
     AUTO_BUFFER Buffer kept = {0};
@@ -425,6 +438,8 @@ void last_start_find(const char *directory, long pid, Arena *arena, LastStart *s
         use_kept(&kept, arena, start);
     if (start->arguments == NULL)
         use_opts(directory, runs_here, arena, start);
+    if (runs_here && !last_start_is_known(start, directory, arena))
+        ask_server(directory, arena, start);
 }
 
 bool server_option_next(const char *const *arguments, size_t *position, const char **flag,
@@ -498,6 +513,48 @@ const char *last_start_path(const LastStart *start, const char *path, Arena *are
                    found
                ? arena_strdup(arena, canonical)
                : NULL;
+}
+
+bool last_start_is_known(const LastStart *start, const char *directory, Arena *arena)
+{
+    const char *named = last_start_directory(start), *path, *file;
+    Settings options = {.arena = arena}, settings;
+    Configuration configuration = {.directory = directory, .options = &options, .arena = arena};
+
+    if (named == NULL)
+        return true;
+    path = last_start_path(start, named, arena);
+    if (path != NULL && place_is(path, directory))
+        return true;
+    named = path != NULL ? named_data_directory(start, arena) : NULL;
+    if (named != NULL && place_is(named, directory))
+        return true;
+    /* With another main configuration file that does not name the data directory, -D does. */
+    last_start_settings(start, &options);
+    file = settings_value(&options, "config_file");
+    configuration.config_file = file != NULL ? last_start_path(start, file, arena) : NULL;
+    if (configuration.config_file == NULL)
+        return false;
+    settings = configuration_read(&configuration, NULL);
+    return settings_value(&settings, "data_directory") == NULL;
+}
+
+void last_start_use_file(LastStart *start, const char *file, Arena *arena)
+{
+    const char **arguments, *slash = strrchr(file, '/');
+    Settings settings = {.arena = arena};
+    size_t count = 0;
+
+    last_start_settings(start, &settings);
+    if (settings_value(&settings, "config_file") != NULL || slash == NULL)
+        return;
+    while (start->arguments[count] != NULL)
+        count++;
+    arguments = arena_allocate(arena, (count + 3) * sizeof(*arguments));
+    memcpy(arguments, start->arguments, count * sizeof(*arguments));
+    arguments[count] = "-D";
+    arguments[count + 1] = arena_strndup(arena, file, (size_t) (slash - file));
+    start->arguments = arguments;
 }
 
 const char *last_start_configuration(const LastStart *start, Arena *arena)

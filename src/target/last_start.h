@@ -33,7 +33,8 @@ typedef struct LastStart
  * Find the last start of the server of this data directory; strings are in the arena. pid: of the
  * server that runs in the directory; 0: none runs. /proc is asked only if that process works in the
  * directory and is of our own account. postmaster.opts of a server that does not run counts if its
- * -D, or the configuration there, names this directory. Cannot fail: what is unknown is NULL.
+ * -D, or the configuration there, names this directory. If the -D of a server that runs leads to
+ * neither, the server is asked for it. Cannot fail: what is unknown is NULL.
  */
 void last_start_find(const char *directory, long pid, Arena *arena, LastStart *start);
 
@@ -93,6 +94,14 @@ const char *last_start_path(const LastStart *start, const char *path, Arena *are
  * directory. Its postgresql.conf names the data directory, and pg_hba.conf, pg_ident.conf and
  * pg_hosts.conf there are the server's unless settings name others. */
 const char *last_start_configuration(const LastStart *start, Arena *arena);
+
+/* True if -D or PGDATA leads to this data directory, which is that of the start, or to a directory
+ * whose configuration names it. False: the configuration of the start is not known. */
+bool last_start_is_known(const LastStart *start, const char *directory, Arena *arena);
+
+/* Take the directory of this main configuration file, an absolute path, for the -D of the start;
+ * not if its options name another main configuration file. */
+void last_start_use_file(LastStart *start, const char *file, Arena *arena);
 
 /* The main configuration file, in the arena; NULL: postgresql.conf in the data directory. */
 const char *last_start_config_file(const LastStart *start, Arena *arena);

@@ -305,11 +305,35 @@ static const char *make_start(const ServerControl *control, const char *program,
     return arena_strdup(arena, buffer_string(&start));
 }
 
+/* Check that the configuration of the last start is known, or take that of --config-file: the data
+ * directory may have another one. (Rule I59.) */
+static bool check_configuration(const Target *target, const char *config_file, Arena *arena,
+                                LastStart *last, Error *error)
+{
+    char canonical[PLACE_PATH_SIZE];
+    bool found;
+
+    if (last->arguments == NULL || last_start_is_known(last, target->directory, arena))
+        return true;
+    if (config_file != NULL && place_canonical(config_file, canonical, &found, NULL) && found)
+        last_start_use_file(last, arena_strdup(arena, canonical), arena);
+    if (last_start_is_known(last, target->directory, arena))
+        return true;
+    error_set(error, ERROR_FAILED,
+              "it is not known with which configuration the target's server was started");
+    error_detail(error,
+                 "Its -D or PGDATA was \"%s\", which leads neither to the data directory nor to a "
+                 "configuration that names it.",
+                 last_start_directory(last));
+    return error_hint(error, "Name its main configuration file with --config-file, or its start "
+                             "with --start-command.");
+}
+
 /* Set those commands that are not yet set, with pg_ctl. */
 static bool use_pg_ctl(const Target *target, const Options *options, Arena *arena,
                        ServerControl *control, Error *error)
 {
-    const LastStart *last = &control->last;
+    LastStart *last = &control->last;
     const char *others = "", *shown;
     AUTO_BUFFER Buffer stop = {0};
     bool hides = false;
@@ -321,6 +345,9 @@ static bool use_pg_ctl(const Target *target, const Options *options, Arena *aren
         log_warning("the options of the last start in \"%s/postmaster.opts\" are not used, since "
                     "it names no absolute data directory: %s",
                     target->directory, others);
+    if (control->start == NULL &&
+        !check_configuration(target, options->config_file, arena, last, error))
+        return false;
     if (!find_pg_ctl(target->control.version, options, last, arena, &program, error))
         return false;
     append_pg_ctl(program, target->directory, &stop);

@@ -78,7 +78,7 @@ static void append_identity(void *context, const char *keyword, const char *valu
 TargetServer *target_server_open(Arena *arena, const char *directory, Source *source)
 {
     TargetServer *server = arena_allocate(arena, sizeof(*server));
-    struct Connection *connection = source_connection(source);
+    struct Connection *connection = source != NULL ? source_connection(source) : NULL;
     const struct passwd *user = getpwuid(geteuid());
     AUTO_BUFFER Buffer own = {0}, sources = {0};
     int count = 0;
@@ -313,6 +313,22 @@ void target_server_ask_use(TargetServer *server, double patience_seconds, Arena 
     do
         ask_use_once(server, arena, use);
     while (!wait_until(!use->known || use->clients + use->standbys == 0, &wait, NULL));
+}
+
+const char *target_server_config_file(TargetServer *server, Arena *arena)
+{
+    const Query query = {.sql = "SELECT pg_catalog.current_setting('config_file')",
+                         .column_count = 1};
+    char instance[CONNECTION_INSTANCE_SIZE];
+    char *value = NULL;
+
+    if (connect_to_target(server) != TARGET_ANSWERS)
+        return NULL;
+    if (!connection_begin(server->connection, instance, NULL) ||
+        !connection_row(server->connection, arena, &query, &value, NULL))
+        value = NULL;
+    connection_end(server->connection);
+    return value;
 }
 
 bool target_is_used(const TargetUse *use)

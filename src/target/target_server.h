@@ -40,8 +40,8 @@ typedef struct TargetServer TargetServer;
 /*
  * Create a handle for the server of a data directory, in the arena, without connecting. The server
  * is asked as the role with the name of this process's user; if it refuses that role, as the role
- * of the source's connection, with the same password. Call target_server_close before the arena is
- * destroyed.
+ * of the source's connection, with the same password. source may be NULL. Call target_server_close
+ * before the arena is destroyed.
  */
 TargetServer *target_server_open(Arena *arena, const char *directory, Source *source);
 void target_server_close(TargetServer *server); /* NULL is allowed */
@@ -55,6 +55,10 @@ void target_server_ask(TargetServer *server, TargetAnswer *answer);
  * stopped is known to have none: known is true, and all counts are 0. */
 void target_server_ask_use(TargetServer *server, double patience_seconds, Arena *arena,
                            TargetUse *use);
+
+/* The absolute path of the server's main configuration file, in the arena; NULL: not known, which
+ * it is to a role that may not see it. */
+const char *target_server_config_file(TargetServer *server, Arena *arena);
 
 /* True if the server has connections, or may have some because it could not be asked. */
 bool target_is_used(const TargetUse *use);
