@@ -1,6 +1,6 @@
 # --rejoin finds a cluster of Debian's layout by its data directory: its server is stopped and started by pg_ctlcluster,
 # with its configuration outside of the data directory.
-# (Rules I49, I55, I58, I61, I64.)
+# (Rules I49, I55, I58, I61, I64, S6.)
 
 use strict;
 use warnings;
@@ -36,6 +36,27 @@ each_version(sub {
     like($result->{stderr}, qr/^pg_rewind: starting .*: pg_ctlcluster -o \Q$options 15 $target->{name}\E start \(/m,
         'is started with them, and pg_ctl has one -o: up to 9.4 it takes the last one only');
     is($target->query(q{SELECT current_setting('work_mem') || current_setting('my.token')}), '5MBa b', 'and has them');
+
+    # A source of another layout has its postgresql.conf in the data directory. Once a rewind has copied it no
+    # postmaster.opts tells which one the target's server reads: the cluster's.
+    $target->stop;
+    spew($source->path('postgresql.conf'), "listen_addresses = '10.9.9.9'\n");
+    my @rewind = rewind_argv($target->data, qw(-R -N --compare --source-server), $source->conninfo);
+    is(run(\@rewind)->{status}, 0, 'rewound, with a file that its server does not read');
+    ok(-e $target->path('postgresql.conf') && !-e $target->path('postmaster.opts'), 'that file is there, no other tells');
+    $target->configure("recovery_target = 'immediate'\nrecovery_target_action = 'promote'");
+    $result = run([@command]);
+    isnt($result->{status}, 0, "a recovery target in the cluster's configuration") or diag($result->{stderr});
+    like($result->{stderr}, qr/^pg_rewind: error: with "recovery_target" the target's server would not follow/m, 'is seen')
+        or diag($result->{stderr});
+    ok(!$target->is_running, 'and it is not started');
+    like(run([ rewind_argv($target->data, qw(--check -R --source-server), $source->conninfo) ])->{stdout},
+        qr/^warning  standby +with "recovery_target" the target's server/m, '--check tells of it');
+    $target->configure("recovery_target = ''");
+    $result = run([@command]);
+    is($result->{status}, 0, 'without it the address of a file that it does not read is none')
+        or diag($result->{stderr});
+    is($target->query('SHOW listen_addresses'), '', 'it has its own');
 
     # What keeps it from starting is in the cluster's own log.
     $target->stop;

@@ -459,7 +459,8 @@ static void judge(Node *node)
 
 /* ---- All looks ---- */
 
-/* Read the configuration that the server was last started with. A rewind does not look at the last
+/* Read the configuration that the server was last started with; if that is not known, the one of
+ * Debian's cluster, otherwise that of the data directory. A rewind does not look at the last
  * start: see Target.config_file. */
 static void read_configuration(Node *node)
 {
@@ -477,6 +478,8 @@ static void read_configuration(Node *node)
     if (file == NULL)
         file = last_start_config_file(&start, node->arena);
     *configuration = (Configuration){target->directory, file, target->options, node->arena};
+    if (file == NULL && start.arguments == NULL)
+        configuration->config_file = configuration_debian_file(configuration, node->version);
     configuration->config_file = configuration_find_file(configuration, node->version);
     node->reader = configuration_reader(configuration);
     node->settings = configuration_read(configuration, &node->reader);

@@ -287,7 +287,8 @@ bool session_identify_target(Session *session, Error *error)
         !target_read(target, error))
         return false;
     /* The configuration is that of its server's last start. Where the main file is outside, only
-     * --rejoin, which starts the server so, takes it from that start. */
+     * --rejoin, which starts the server so, takes it from that start, or from Debian's cluster: the
+     * data directory may have a file of the source's, which no server reads. (Rule S6.) */
     configuration.directory = target->directory;
     if (!pid_file_find_server(target->directory, NULL, &pid, NULL))
         pid = 0;
@@ -297,6 +298,9 @@ bool session_identify_target(Session *session, Error *error)
     target->options = options;
     target->port = last_start_port(&start);
     if (named == NULL && session->options->rejoin)
+        configuration.config_file =
+            configuration_debian_file(&configuration, target->control.version);
+    if (configuration.config_file == NULL && session->options->rejoin)
         configuration.config_file = last_start_config_file(&start, session->arena);
     target->config_file = configuration_find_file(&configuration, target->control.version);
     if (target->config_file != named)
