@@ -13,6 +13,7 @@ use warnings;
 use lib 't/lib';
 use POSIX ();
 use RewindTest;
+use RewindTest::Privileged;
 
 my ($source, $diverged, $target);
 
@@ -154,6 +155,12 @@ sub interleaved
     return (POSIX::uname())[4] eq 'x86_64' && run([ @call, 'true' ])->{status} == 0 ? \@call : [];
 }
 
+sub idle
+{
+    my @call = qw(ionice -c 3);
+    return run(['ionice'])->{stdout} !~ /idle/ && run([ @call, 'ionice' ])->{stdout} =~ /idle/ ? \@call : [];
+}
+
 sub rejoin
 {
     my (@options) = @_;
@@ -199,16 +206,19 @@ each_version(sub {
     like($before->{'setting DateStyle'}, qr/^German.*environment variable/, 'and settings of its environment');
     # What we may not set is told before the stop.
     my ($memory, $cpu) = (interleaved(), one_cpu());
+    my $idle = idle();
     my $lacks = join ', ', 'open files', 'oom_score_adj', @$cpu ? 'its CPU affinity' : (),
-        @$memory ? 'the NUMA policy default' : ();
+        @$memory ? 'the NUMA policy default' : (), 'the nice value ' . getpriority(0, 0),
+        @$idle ? 'its I/O priority' : ();
     my $less = run([ '/bin/sh', '-c', 'echo 500 >/proc/self/oom_score_adj; ulimit -n 200; exec "$@"', 'sh', @$memory,
-        @$cpu, rewind_argv($target->data, qw(--rejoin -n --keep-config), '--source-server', $source->conninfo) ]);
+        @$cpu, qw(nice -n 3), @$idle,
+        rewind_argv($target->data, qw(--rejoin -n --keep-config), '--source-server', $source->conninfo) ]);
     is($less->{status}, 0, 'a dry run with less') or diag($less->{stderr});
     like($less->{stderr},
         qr/^pg_rewind: warning: if this command starts the target's server, it will not have what it has now: the limit of $lacks$/m,
         'says what the server would lack');
     my $result = rejoin();
-    unlike($result->{stderr}, qr/would not have what it has now/, 'where it has all, nothing is said');
+    unlike($result->{stderr}, qr/will not have what it has now/, 'where it has all, nothing is said');
     succeeds($result, 'a server that runs');
     is_as_it_was('a server that runs', $before);
     like(slurp($target->{log}), qr/starting backup recovery|redo starts|entering standby mode/, 'its log goes on');
@@ -232,6 +242,9 @@ each_version(sub {
     fresh('stopped');
     start_by_hand("$target->{dir}/own.log");
     $before = list();
+    my $group = is_privileged() && privileged('move-to-group', $target->postmaster_pid);
+    like(rejoin('-n')->{stderr}, qr{^pg_rewind: warning: .* now: the control group /pg_rewind_test\.\d+$}m,
+        'a control group of one controller') if $group eq 'one';
     $target->stop;
     succeeds(rejoin(), 'a server that is stopped');
     is_as_it_was('a server that is stopped', $before, 'environment', 'stdout', 'stderr', 'oom_score_adj',

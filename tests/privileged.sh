@@ -27,6 +27,7 @@
 #   drop-packets                           all that goes there disappears without a word
 #   pass-packets
 #   remove-network
+#   move-to-group PID                      a process of the user to a control group of one controller: ok one; ok none, likewise
 set -euo pipefail
 
 work=$1
@@ -34,6 +35,7 @@ run=$(realpath "$2")
 user=$3
 answers=$run/privileged
 parent=$PPID
+group= # the control group, while there is one
 declare -A immutable=() # path => how
 mounted=()
 declare -A disk=() # directory => image
@@ -307,11 +309,26 @@ remove_network()
 drop_packets() { ip -n "$network" addr flush dev "far$$" >&2 && echo ok; }
 pass_packets() { ip -n "$network" addr add "198.18.$(($$ / 64 % 256)).$(($$ % 64 * 4 + 2))/30" dev "far$$" >&2 && echo ok; }
 
+# Version 1 has a group for each controller.
+move_to_group()
+{
+    local root=/sys/fs/cgroup
+
+    case $1 in
+        '' | *[!0-9]*) echo "\"$1\" is no number" >&2; return 1 ;;
+    esac
+    [ "$(stat -c %u "/proc/$1")" = "$(id -u "$user")" ] || return
+    [ ! -d $root/cpu ] || root=$root/cpu
+    group=$root/pg_rewind_test.$$
+    { mkdir "$group" && echo "$1" >"$group/cgroup.procs"; } 2>/dev/null && echo ok one || echo ok none
+}
+
 undo_all()
 {
     local path place
 
     trap - EXIT
+    [ -z "$group" ] || rmdir "$group" 2>/dev/null || true
     [ -z "$network" ] || remove_network >/dev/null 2>&1 || true
     for path in "${!immutable[@]}"; do
         chattr -i "$path" 2>/dev/null || umount "$path" 2>/dev/null || true
@@ -349,6 +366,7 @@ answer()
         'drop-packets 0') drop_packets ;;
         'pass-packets 0') pass_packets ;;
         'remove-network 0') remove_network ;;
+        'move-to-group 1') move_to_group "$@" ;;
         *) echo "no such command: $command" >&2 ;;
     esac >"$work/answer" 2>&1 || true
     # Complete when it appears: the other end reads and removes it at once.

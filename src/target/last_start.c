@@ -3,10 +3,12 @@
 #include "base/array.h"
 #include "io/file.h"
 #include "io/place.h"
+#include "io/process.h"
 #include "target/configuration.h"
 #include "target/pid_file.h"
 #include "target/target_server.h"
 
+#include <errno.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -98,15 +100,22 @@ static const char *const *read_arguments(long pid, Arena *arena)
     return own;
 }
 
-/* The first line of a file; NULL if the file cannot be read. */
-static const char *read_first_line(const char *path, Arena *arena)
+/* The text of a file; NULL if the file cannot be read. */
+static const char *read_text(const char *path, Arena *arena)
 {
     AUTO_BUFFER Buffer text = {0};
     bool found;
 
     return file_read_all(path, PROC_SIZE_MAX, &text, &found, NULL) && found
-               ? arena_strndup(arena, buffer_string(&text), strcspn(buffer_string(&text), "\n"))
+               ? arena_strdup(arena, buffer_string(&text))
                : NULL;
+}
+
+static const char *read_first_line(const char *path, Arena *arena)
+{
+    const char *text = read_text(path, arena);
+
+    return text != NULL ? arena_strndup(arena, text, strcspn(text, "\n")) : NULL;
 }
 
 /* The file that the process writes to as its stderr, if it still has that name and we may write to
@@ -159,21 +168,69 @@ static const char *read_memory_policy(const char *path, Arena *arena)
     return arena_strndup(arena, word, strcspn(word, " "));
 }
 
+/* The first control group of a process that is not ours: with version 1 /proc/PID/cgroup has a line
+ * for each controller. NULL: none, or not known, or the process is in a login session's. */
+static const char *find_other_group(long pid, Arena *arena)
+{
+    const char *its = read_text(arena_printf(arena, "/proc/%ld/cgroup", pid), arena);
+    const char *own = read_text("/proc/self/cgroup", arena);
+    size_t length;
+
+    if (its == NULL || own == NULL || strstr(its, "/session-") != NULL)
+        return NULL;
+    own = arena_printf(arena, "\n%s", own);
+    for (; *its != '\0'; its += length + (its[length] == '\n'))
+    {
+        const char *line, *path;
+
+        length = strcspn(its, "\n");
+        line = arena_strndup(arena, its, length);
+        path = strchr(line, '/');
+        if (path != NULL && strstr(own, arena_printf(arena, "\n%s\n", line)) == NULL)
+            return path;
+    }
+    return NULL;
+}
+
+/* What ionice says of a process: its I/O priority, which no file has. "": not known. */
+static const char *read_io_priority(long pid, Arena *arena)
+{
+    const char *const arguments[] = {"/usr/bin/ionice", "-p", arena_printf(arena, "%ld", pid),
+                                     NULL};
+    AUTO_BUFFER Buffer text = {0};
+    int wait_status;
+
+    return process_run(arguments, true, &text, &wait_status, NULL) && wait_status == 0
+               ? arena_strdup(arena, buffer_string(&text))
+               : "";
+}
+
+/* Append the nice value and the I/O priority of a process where ours are others. A child has ours,
+ * and as a rule only root may give it a better nice value. */
+static void append_priorities(long pid, Arena *arena, Buffer *text)
+{
+    int its;
+
+    errno = 0;
+    its = getpriority(PRIO_PROCESS, (id_t) pid);
+    if (errno == 0 && its != getpriority(PRIO_PROCESS, 0))
+        append_lacking(text, "the nice value ", arena_printf(arena, "%d", its));
+    if (strcmp(read_io_priority(pid, arena), read_io_priority((long) getpid(), arena)) != 0)
+        append_lacking(text, "", "its I/O priority");
+}
+
 void last_start_append_changes(long pid, const LastStart *start, Buffer *text)
 {
     AUTO_ARENA Arena *arena = arena_create();
-    const char *its = read_first_line(arena_printf(arena, "/proc/%ld/cgroup", pid), arena);
-    const char *own_group = read_first_line("/proc/self/cgroup", arena);
-    const char *name = its != NULL ? strrchr(its, '/') : NULL;
+    const char *group = find_other_group(pid, arena);
     const char *oom_score_adj = read_first_line("/proc/self/oom_score_adj", arena);
     const char *its_policy =
         read_memory_policy(arena_printf(arena, "/proc/%ld/numa_maps", pid), arena);
     const char *own_policy = read_memory_policy("/proc/self/numa_maps", arena);
     cpu_set_t its_cpus, own_cpus;
 
-    if (name != NULL && own_group != NULL && strcmp(its, own_group) != 0 &&
-        strncmp(name, "/session-", strlen("/session-")) != 0)
-        append_lacking(text, "the control group ", its + strcspn(its, "/"));
+    if (group != NULL)
+        append_lacking(text, "the control group ", group);
     for (size_t i = 0; start->limits != NULL && i < sizeof(limit_names) / sizeof(limit_names[0]);
          i++)
     {
@@ -191,6 +248,7 @@ void last_start_append_changes(long pid, const LastStart *start, Buffer *text)
         append_lacking(text, "", "its CPU affinity");
     if (its_policy != NULL && own_policy != NULL && strcmp(its_policy, own_policy) != 0)
         append_lacking(text, "the NUMA policy ", its_policy);
+    append_priorities(pid, arena, text);
 }
 
 /* ---- postmaster.opts (CreateOptsFile in postmaster/postmaster.c) ---- */

@@ -41,8 +41,8 @@ void last_start_find(const char *directory, long pid, Arena *arena, LastStart *s
 /*
  * Append what the server that runs has now, and would not have if this process started it: a
  * control group other than a login session's, limits that are higher than this process may set
- * them, a lower oom_score_adj, another CPU affinity or NUMA policy. Words with commas between them;
- * nothing is appended if a start would change nothing.
+ * them, a lower oom_score_adj, another CPU affinity, NUMA policy, nice value or I/O priority. Words
+ * with commas between them; nothing is appended if a start would change nothing.
  */
 void last_start_append_changes(long pid, const LastStart *start, Buffer *text);
 
