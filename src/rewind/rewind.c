@@ -9,6 +9,7 @@
 #include "stage/staged_wal.h"
 #include "standby/standby_files.h"
 #include "standby/streaming.h"
+#include "target/last_start.h"
 #include "target/pid_file.h"
 #include "wal_store/held_wal.h"
 
@@ -534,7 +535,7 @@ static bool commit_and_apply(Run *run, Error *error)
     bool committed = false, result;
 
     run_begin_phase(run, PHASE_APPLY);
-    if (!stop_check(error))
+    if (!stop_check(error) || !last_start_forget_outdated(target, error))
         return false;
     signals_hold_off();
     /* Set the outcome before the commit: if memory ran out between the rename and the next line,

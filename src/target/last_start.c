@@ -345,19 +345,31 @@ static const char *kept_path(const char *directory, Buffer *path)
     return path_in(path, directory, LAST_START_FILE);
 }
 
-/* Read it. False if nothing was kept for this directory, or if a server was started since then. */
-static bool read_kept(const char *directory, Buffer *text)
+/* Set *outdated if the file exists, and postmaster.opts shows that a server was started since it
+ * was written. */
+static bool find_outdated(const char *directory, bool *outdated, Error *error)
 {
     AUTO_BUFFER Buffer path = {0}, started = {0};
     struct stat kept_status, started_status;
-    bool found;
+    bool found, found_started;
 
-    kept_path(directory, &path);
-    if (!file_stat(buffer_string(&path), &kept_status, &found, NULL) || !found ||
-        !file_stat(path_in(&started, directory, "postmaster.opts"), &started_status, &found,
-                   NULL) ||
-        (found && started_status.st_mtim.tv_sec > kept_status.st_mtim.tv_sec) ||
-        !file_read_all(buffer_string(&path), KEPT_SIZE_MAX, text, &found, NULL) || !found)
+    if (!file_stat(kept_path(directory, &path), &kept_status, &found, error) ||
+        !file_stat(path_in(&started, directory, "postmaster.opts"), &started_status, &found_started,
+                   error))
+        return false;
+    *outdated =
+        found && found_started && started_status.st_mtim.tv_sec > kept_status.st_mtim.tv_sec;
+    return true;
+}
+
+/* Read it. False if nothing was kept for this directory, or if a server was started since then. */
+static bool read_kept(const char *directory, Buffer *text)
+{
+    AUTO_BUFFER Buffer path = {0};
+    bool outdated, found;
+
+    if (!find_outdated(directory, &outdated, NULL) || outdated ||
+        !file_read_all(kept_path(directory, &path), KEPT_SIZE_MAX, text, &found, NULL) || !found)
         return false;
     /* A copy of a directory has another server's. */
     for (size_t at = 0; at < text->size;
@@ -443,6 +455,15 @@ void last_start_forget(const char *directory)
     AUTO_BUFFER Buffer path = {0};
 
     (void) !file_remove(kept_path(directory, &path), NULL);
+}
+
+bool last_start_forget_outdated(const char *directory, Error *error)
+{
+    AUTO_BUFFER Buffer path = {0};
+    bool outdated;
+
+    return find_outdated(directory, &outdated, error) &&
+           (!outdated || file_remove(kept_path(directory, &path), error));
 }
 
 const char *last_start_kept_command(const char *directory, Arena *arena)

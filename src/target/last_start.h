@@ -54,6 +54,11 @@ MUST_CHECK bool last_start_save(const char *directory, const LastStart *start, c
 /* Remove the file of last_start_save, if there is one. An error is ignored. */
 void last_start_forget(const char *directory);
 
+/* Remove that file if a server was started since it was written. Only postmaster.opts shows that,
+ * so a rewind calls this before its commit: afterwards it removes postmaster.opts, and an outdated
+ * file would count as the last start. (Rule I57.) */
+MUST_CHECK bool last_start_forget_outdated(const char *directory, Error *error);
+
 /* The start command that last_start_save kept, in the arena. NULL: none was kept for this
  * directory, or a server was started since then. */
 const char *last_start_kept_command(const char *directory, Arena *arena);
