@@ -49,8 +49,8 @@ sub work_mem_is { my ($value, $what) = @_; is($target->query('SHOW work_mem'), $
 
 sub kept { return $target->path('pg_rewind.work.start') }
 
-# A --rejoin that was killed once the server ran has kept how it was started; the administrator has started it in another
-# way since, and a rewind removes postmaster.opts.
+# A --rejoin that was killed once the server ran has kept how it was started; the administrator has started it in
+# another way since, and a rewind removes postmaster.opts.
 sub started_in_another_way
 {
     fresh('another')->start(settings => { work_mem => '7MB' });
@@ -100,7 +100,8 @@ sub outdated_and_killed
 {
     outdated('killed');
     my @options = options();
-    killed_at($_, '33MB', options()) for 'create@*/pg_rewind.work.start.new', 'rename@*/pg_rewind.work.start', qw(commit apply cleanup);
+    my @written = ('create@*/pg_rewind.work.start.new', 'rename@*/pg_rewind.work.start');
+    killed_at($_, '33MB', options()) for @written, qw(commit apply cleanup);
     killed_at($_, '4MB', only_options()) for qw(commit apply);
     # Before the commit postmaster.opts is still there, for a --rejoin.
     outdated('killed');
@@ -116,6 +117,84 @@ sub outdated_and_killed
     return;
 }
 
+# ---- A server that another program has started ----
+
+# One that has found the server stopped, and has looked whether another works: the other comes only then.
+sub started_before_the_rewind
+{
+    fresh('between')->start->stop;
+    my $held = hold($target, $source, 'create@*/pg_rewind.work.start.new', options());
+    ends(rejoin(), 0, 'while one holds: another', $follows);
+    my $pid = $target->postmaster_pid;
+    ends(go_on($held), 0, 'while one holds: the one',
+        qr/^pg_rewind: another program has started the target's server: examining it$/m,
+        qr/^pg_rewind: the target's server \(PID $pid\) follows the source already$/m);
+    is($target->postmaster_pid, $pid, 'while one holds: the server is the same');
+    ok(!-e kept(), 'while one holds: nothing is kept');
+    return;
+}
+
+# A pg_ctl that does more once the server is stopped.
+sub pg_ctl_that
+{
+    my ($then) = @_;
+    my $directory = "$target->{dir}/bin";
+    mkdir $directory;
+    spew("$directory/pg_ctl", <<"END");
+#!/bin/sh
+case "\$*" in *" stop") $target->{bindir}/pg_ctl "\$@" -w; $then; exit 0 ;; esac
+exec $target->{bindir}/pg_ctl "\$@"
+END
+    chmod 0755, "$directory/pg_ctl";
+    return ('-B', $directory);
+}
+
+# While the stop of one ends, another rewinds the target and starts it.
+sub started_during_the_stop
+{
+    fresh('during')->start;
+    my $stopped = "$target->{dir}/stopped";
+    my $go = "$target->{dir}/go";
+    my @slow = pg_ctl_that("touch $stopped; while ! [ -e $go ]; do sleep 0.05; done");
+    my $run = start_rewind($target, $source, options => [ options(), @slow, '--wait-timeout=30' ]);
+    wait_until('the server is stopped', sub { -e $stopped || has_ended($run) });
+    ends(rejoin(), 0, 'while one stops: another', $follows);
+    my $pid = $target->postmaster_pid;
+    spew($go, '');
+    ends(end_of_rewind($run), 0, 'while one stops: the one',
+        qr/^pg_rewind: the target's server \(PID $pid\) follows the source already$/m);
+    is($target->postmaster_pid, $pid, 'while one stops: the server is the same');
+    return;
+}
+
+# A supervisor restarts it after each stop.
+sub restarted_at_once
+{
+    fresh('restarted')->start;
+    my $start = "$target->{bindir}/pg_ctl -D @{[ $target->data ]} -l $target->{dir}/log.1 -w start";
+    my $begin = time;
+    ends(rejoin(pg_ctl_that("$start >/dev/null")), 1, 'restarted at once',
+        qr/^pg_rewind: error: another program keeps starting the target's server$/m,
+        qr/^pg_rewind: hint: The target is unchanged, and its server is running\.$/m);
+    cmp_ok(time - $begin, '<', 60, 'restarted at once: it waits for no timeout');
+    ok(!-e kept(), 'restarted at once: nothing is kept');
+    $target->stop;
+
+    # When it has started the server again is a matter of time; what it may end the command with is not.
+    my $enough = "$target->{dir}/enough";
+    my $postgres = "$target->{bindir}/postgres -D @{[ $target->data ]} </dev/null";
+    must_run([ 'sh', '-c', "(while ! [ -e $enough ]; do $postgres; done) >>$target->{dir}/log.1 2>&1 &" ]);
+    wait_until('the server is there', sub { $target->takes_connections });
+    $begin = time;
+    my $result = rejoin('--wait-timeout=70');
+    cmp_ok(time - $begin, '<', 60, 'a supervisor: it waits for no timeout');
+    like($result->{stderr}, qr/$follows|^pg_rewind: hint: The target is unchanged, and its server is running\.$/m,
+        'a supervisor: it follows, or nothing has changed');
+    spew($enough, '');
+    $target->stop;
+    return;
+}
+
 each_version(sub {
     my ($version) = @_;
     ($source, $diverged) = split_brain($version,
@@ -124,5 +203,8 @@ each_version(sub {
         target => sub { $_[0]->sql("INSERT INTO t VALUES ('target')") });
     subtest('started in another way', \&started_in_another_way);
     subtest('outdated and killed', \&outdated_and_killed);
+    subtest('started before the rewind', \&started_before_the_rewind);
+    subtest('started during the stop', \&started_during_the_stop);
+    subtest('restarted at once', \&restarted_at_once);
     undef $target;
 }, only => [ 12, 15, 18 ]);

@@ -409,9 +409,33 @@ static bool check_start(Rejoin *rejoin, const Clusters *clusters, bool written, 
     return problems_check(&problems, error);
 }
 
+/*
+ * Another program has started the server that this command has stopped, or found stopped: probably
+ * another --rejoin, whose standby is left alone, as if the command were repeated. A supervisor
+ * would start it again after each stop, so the second time is an error. (Rule I54.)
+ */
+static bool examine_started(Rejoin *rejoin, Error *error)
+{
+    release_if_server_goes_on(rejoin);
+    if (rejoin->was_started)
+    {
+        error_set(error, ERROR_FAILED, "another program keeps starting the target's server");
+        error_detail(error, "This command has stopped it, or found it stopped, and each time it "
+                            "was started again at once.");
+        return error_hint(error, "Pause what starts it, such as a supervisor or a cluster manager, "
+                                 "or name the commands that stop and start it there with "
+                                 "--stop-command and --start-command.");
+    }
+    rejoin->was_started = true;
+    log_info("another program has started the target's server: examining it");
+    examine_again(rejoin);
+    return true;
+}
+
 static bool stop_server(Rejoin *rejoin, Run *run, Error *error)
 {
     RejoinFacts *facts = &rejoin->report.facts;
+    long successor;
     bool changed;
 
     if (!rejoin->diverged && !check_start(rejoin, &rejoin->clusters, false, error))
@@ -445,11 +469,11 @@ static bool stop_server(Rejoin *rejoin, Run *run, Error *error)
     }
     log_info("stopping the target's server (PID %ld): %s", rejoin->pid, rejoin->control.stop);
     rejoin_forget_server(rejoin);
-    facts->stopped =
-        server_control_stop(&rejoin->control, rejoin->options->wait_timeout_seconds, error);
+    facts->stopped = server_control_stop(&rejoin->control, rejoin->pid,
+                                         rejoin->options->wait_timeout_seconds, &successor, error);
     facts->runs = facts->stopped ? REJOIN_NO : REJOIN_YES;
     if (facts->stopped)
-        return true;
+        return successor == 0 || examine_started(rejoin, error);
     /* The stop failed, was interrupted or took too long; the server may still be stopping. */
     rejoin->report.stopping = pid_file_has_status(rejoin->target.directory, PID_FILE_STOPPING);
     release_if_server_goes_on(rejoin);
@@ -498,6 +522,8 @@ static bool rewind_target(Rejoin *rejoin, Run *run, Error *error)
     /* That rewind has removed postmaster.opts: save even if this run fails now. */
     if (!saved && !server_control_save(&rejoin->control, &why))
         log_warning("%s", why.message);
+    if (!facts->rewound && run->session.server_started)
+        return examine_started(rejoin, error);
     facts->is_standby = facts->rewound && (run->next_start == NULL || run->next_start->standby);
     return facts->rewound;
 }

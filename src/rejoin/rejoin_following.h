@@ -42,6 +42,8 @@ typedef struct Rejoin
     Target target;
     long pid; /* process id of the target's server when the command began; 0: none ran, or it
                  was already stopping */
+    bool was_started; /* another program has started the server after this command had stopped it,
+                         or found it stopped */
     ServerControl control;
     RejoinResult report;
     Source *source;    /* connection to the source; NULL: not connected */

@@ -612,11 +612,10 @@ static bool run_steps(Run *run, Error *error)
     if (run->standby_settings != NULL)
         streaming_check_end(run->session.options, &run->session.clusters, run->standby_settings,
                             &run->session.problems, run->session.arena);
-    if (!prepared)
-    {
+    if (!prepared && !run->session.server_started)
         survey_target(run, error);
+    if (!prepared)
         return false;
-    }
     if (!done && !commit_and_apply(run, error))
         return false;
     release_held_wal(&run->session);

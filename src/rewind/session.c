@@ -19,6 +19,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define PID_SECONDS 1 /* time for a server that starts to write its pid */
 #define SCRATCH_ROOM (UINT64_C(1024) * 1024 * 1024) /* for several segments of WAL, as a rule */
 
 /* ---- Open ---- */
@@ -272,6 +273,22 @@ static const char *find_restore_command(Session *session)
     return NULL;
 }
 
+/* Refuse a server that was started beside a --rejoin, which has stopped the target's or found it
+ * stopped: the caller examines that server instead of asking to stop it. An empty postmaster.pid is
+ * that of a server whose pid comes in a moment. (Rule I54.) */
+static bool check_not_started(Session *session, Error *error)
+{
+    const char *target = target_directory(session);
+    const double seconds = pid_file_is_empty(target) ? PID_SECONDS : 0;
+    long pid;
+
+    session->server_started = session->locks && session->options->rejoin &&
+                              pid_file_wait_for_server(target, seconds, &pid, NULL) && pid != 0 &&
+                              !pid_file_has_status(target, PID_FILE_STOPPING);
+    return !session->server_started ||
+           error_set(error, ERROR_FAILED, "target server must be shut down cleanly");
+}
+
 bool session_identify_target(Session *session, Error *error)
 {
     Target *target = &session->clusters.target;
@@ -283,7 +300,8 @@ bool session_identify_target(Session *session, Error *error)
 
     /* The restore command needs the version, so pg_control is read before; its problems are
      * reported in their turn. */
-    if ((session->locks && !target_wait_for_stop(target, session->patience_seconds, error)) ||
+    if (!check_not_started(session, error) ||
+        (session->locks && !target_wait_for_stop(target, session->patience_seconds, error)) ||
         !target_read(target, error))
         return false;
     /* The configuration is that of its server's last start. Where the main file is outside, only
@@ -342,7 +360,7 @@ static bool do_without_source(Session *session, bool *done, Error *error)
  * another run has just ended, its caller may be starting the server: the server is not kept out
  * before there is something to write.
  */
-static bool claim_target(const Session *session, Error *error)
+static bool claim_target(Session *session, Error *error)
 {
     const Target *target = &session->clusters.target;
     long pid;
@@ -353,7 +371,8 @@ static bool claim_target(const Session *session, Error *error)
     /* A server may have come and gone since pg_control was read: better told before the work. */
     if (interlock_claim_pid_file(session->interlock, error))
         return commit_check_control(target->directory, target->control.bytes, error);
-    return pid_file_find_server(target->directory, NULL, &pid, NULL) && pid == 0;
+    return check_not_started(session, error) &&
+           pid_file_find_server(target->directory, NULL, &pid, NULL) && pid == 0;
 }
 
 /* The order of the original: callers match the first message. */
@@ -371,6 +390,8 @@ bool session_identify_pair(Session *session, SourceState *state, bool *done, Err
     *done = false;
     if (!opened || !(*source)->operations->read_control(*source, &state->control, error))
         return do_without_source(session, done, error);
+    if (!check_not_started(session, error))
+        return false;
     session->may_be_looked_at =
         prerequisites_check(clusters, state, options, session->running, &session->problems);
     if (!session->may_be_looked_at && !problems_check(&session->problems, error))

@@ -45,6 +45,8 @@ typedef struct Session
     Scratch *scratch; /* directory for WAL that is fetched for reading: inside the target for a run
                          that is not a dry run. NULL before session_open */
     bool running;     /* the target's server runs; only without `locks` */
+    bool server_started;  /* --rejoin, with `locks`: a step has failed since a server runs that
+                             another program has started */
     bool waited_for_lock; /* another pg_rewind held the lock, which this run waited for */
     bool resumed;         /* an interrupted rewind was finished first */
     bool pending; /* a dry run or a look: an interrupted rewind was found and not finished; nothing

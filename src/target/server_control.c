@@ -351,8 +351,8 @@ static bool use_pg_ctl(const Target *target, const Options *options, Arena *aren
     if (!find_pg_ctl(target->control.version, options, last, arena, &program, error))
         return false;
     append_pg_ctl(program, target->directory, &stop);
-    buffer_printf(&stop, " -m fast -w -t %d stop",
-                  options->wait_timeout_seconds > 0 ? options->wait_timeout_seconds : 1);
+    /* With -w pg_ctl would also wait for a server that another program starts in the meantime. */
+    buffer_append_string(&stop, " -m fast -W stop");
     if (control->stop == NULL)
         control->stop = arena_strdup(arena, buffer_string(&stop));
     if (control->start != NULL)
@@ -716,12 +716,13 @@ static bool error_command(const ServerControl *control, const char *command, con
     return error_detail(error, "What it printed is in \"%s\".", control->log);
 }
 
-bool server_control_stop(ServerControl *control, int timeout_seconds, Error *error)
+bool server_control_stop(ServerControl *control, long pid, int timeout_seconds, long *successor,
+                         Error *error)
 {
-    Wait wait = wait_begin(timeout_seconds);
+    const int seconds = timeout_seconds > 0 ? timeout_seconds : 1;
+    Wait wait = wait_begin(seconds);
     char what[256];
     bool ended_well;
-    long pid;
 
     if (!run_command(control, control->stop, what, &ended_well, error))
         return false;
@@ -731,15 +732,17 @@ bool server_control_stop(ServerControl *control, int timeout_seconds, Error *err
         wait.seconds = 0;
     do
     {
-        if (!pid_file_find_server(control->directory, NULL, &pid, error))
+        /* An empty file is that of a server that another program starts. */
+        *successor = pid;
+        if (!pid_file_is_empty(control->directory) &&
+            !pid_file_find_server(control->directory, NULL, successor, error))
             return false;
-    } while (!wait_until(pid == 0, &wait, error));
-    if (pid == 0 || wait.stopped)
+    } while (!wait_until(*successor != pid, &wait, error));
+    if (*successor != pid || wait.stopped)
         return !wait.stopped;
     if (ended_well)
     {
-        error_set(error, ERROR_FAILED, "the target's server did not stop within %d s",
-                  timeout_seconds);
+        error_set(error, ERROR_FAILED, "the target's server did not stop within %d s", seconds);
         error_detail(error, "Its process is %ld. The command was: %s.", pid, control->stop);
         return error_hint(error, "Use --wait-timeout to wait longer.");
     }

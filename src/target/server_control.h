@@ -75,9 +75,11 @@ const char *server_control_start_shown(const ServerControl *control);
 /* Warn if the start command cannot start the server that runs as it runs now. */
 void server_control_warn(const ServerControl *control, long pid);
 
-/* Stop the server, and wait at most timeout_seconds until its process is gone. An error if the
- * server continues to run. */
-MUST_CHECK bool server_control_stop(ServerControl *control, int timeout_seconds, Error *error);
+/* Stop the server whose process is pid, and wait at most timeout_seconds, at least one, until that
+ * process is gone. An error if it continues to run. *successor: the process of a server that
+ * another program has started since; 0: none. */
+MUST_CHECK bool server_control_stop(ServerControl *control, long pid, int timeout_seconds,
+                                    long *successor, Error *error);
 
 /* Run the start command. Succeeds as soon as a server's process exists, which may not take
  * connections yet: it is in recovery. A command with exit status 0 may return before the server
