@@ -64,7 +64,7 @@ sub started_in_another_way
     $target->sql("INSERT INTO t VALUES ('again')");
     $target->stop;
     ends(rewind_only(), 0, 'a rewind alone');
-    ok(!-e $target->path('postmaster.opts'), 'a rewind alone: it removes postmaster.opts') if $target->version > 10;
+    ok(!-e $target->path('postmaster.opts'), 'a rewind alone: it removes postmaster.opts');
     ends(rejoin(), 0, 'a start that nothing tells of', $follows);
     work_mem_is('4MB', 'a start that nothing tells of');
     return;
@@ -195,6 +195,27 @@ sub restarted_at_once
     return;
 }
 
+# ---- A server that somebody else has asked to stop ----
+
+# It waits for the end of its sessions, which go on to commit.
+sub stopping_for_another
+{
+    fresh('smart')->start;
+    my $session = $target->session;
+    must_run([ "$target->{bindir}/pg_ctl", '-D', $target->data, qw(-W -m smart stop) ]);
+    my $stop = qr/\Q$target->{bindir}\E\/pg_ctl -D \Q@{[ $target->data ]}\E -m fast -W stop/;
+    my $result = ends(rejoin('--wait-timeout=2'), 1, 'a smart stop',
+        qr/^pg_rewind: hint: The target is unchanged, and its server is stopping, since another program has asked /m,
+        qr/ To end these sessions and stop it now: $stop$/m);
+    unlike($result->{stderr}, qr/its server is not running/, 'a smart stop: the server has not stopped');
+    $session->sql("INSERT INTO t VALUES ('committed later')");
+    my ($said) = $result->{stderr} =~ /stop it now: (.*)$/m;
+    must_run([ 'sh', '-c', $said ]) if $said;
+    $session->end if !$said;
+    ends(rejoin(), 0, 'a smart stop that is over', $follows);
+    return;
+}
+
 each_version(sub {
     my ($version) = @_;
     ($source, $diverged) = split_brain($version,
@@ -206,5 +227,6 @@ each_version(sub {
     subtest('started before the rewind', \&started_before_the_rewind);
     subtest('started during the stop', \&started_during_the_stop);
     subtest('restarted at once', \&restarted_at_once);
+    subtest('stopping for another', \&stopping_for_another);
     undef $target;
 }, only => [ 12, 15, 18 ]);

@@ -469,13 +469,13 @@ static bool stop_server(Rejoin *rejoin, Run *run, Error *error)
     }
     log_info("stopping the target's server (PID %ld): %s", rejoin->pid, rejoin->control.stop);
     rejoin_forget_server(rejoin);
+    rejoin->report.asked_to_stop = true;
     facts->stopped = server_control_stop(&rejoin->control, rejoin->pid,
                                          rejoin->options->wait_timeout_seconds, &successor, error);
     facts->runs = facts->stopped ? REJOIN_NO : REJOIN_YES;
     if (facts->stopped)
         return successor == 0 || examine_started(rejoin, error);
     /* The stop failed, was interrupted or took too long; the server may still be stopping. */
-    rejoin->report.stopping = pid_file_has_status(rejoin->target.directory, PID_FILE_STOPPING);
     release_if_server_goes_on(rejoin);
     return false;
 }
@@ -658,9 +658,13 @@ bool rejoin_run(const Options *options, Run *run, RejoinResult *result, Error *e
         run->source.description = arena_strdup(rejoin.arena, rejoin.source->description);
     if (!run->lost_count.counted)
         run->lost_count = rejoin.lost_count;
-    rejoin.report.running =
-        directory != NULL && pid_file_find_server(directory, NULL, &pid, NULL) && pid != 0 &&
-        process_works_in(pid, directory) && !pid_file_has_status(directory, PID_FILE_STOPPING);
+    if (directory != NULL && pid_file_find_server(directory, NULL, &pid, NULL) && pid != 0 &&
+        process_works_in(pid, directory))
+    {
+        rejoin.report.stopping = pid_file_has_status(directory, PID_FILE_STOPPING);
+        rejoin.report.running = !rejoin.report.stopping;
+    }
+    rejoin.report.stop_command = rejoin.control.stop;
     rejoin.report.start_command = server_control_start_shown(&rejoin.control);
     if (!rejoin.report.running)
         rejoin.report.failure = server_control_failure(&rejoin.control, rejoin.arena);
@@ -671,7 +675,16 @@ bool rejoin_run(const Options *options, Run *run, RejoinResult *result, Error *e
 
 bool rejoin_say_what_next(const Options *options, const RejoinResult *rejoin, RewindOutcome outcome)
 {
-    if (outcome == REWIND_UNTOUCHED && rejoin->stopping)
+    const bool stopped = rejoin->facts.stopped || rejoin->asked_to_stop;
+
+    if (outcome == REWIND_UNTOUCHED && rejoin->stopping && !stopped)
+        log_hint("The target is unchanged, and its server is stopping, since another program has "
+                 "asked it to. The sessions that it still has may go on to commit. Run the same %s "
+                 "command again when it has stopped.%s%s",
+                 log_program_name(),
+                 rejoin->stop_command != NULL ? " To end these sessions and stop it now: " : "",
+                 rejoin->stop_command != NULL ? rejoin->stop_command : "");
+    else if (outcome == REWIND_UNTOUCHED && rejoin->stopping)
         log_hint(
             "The target is unchanged, but this command has asked its server to stop, and it is "
             "stopping. Run the same %s command again. To start it as it was instead: %s",
@@ -710,15 +723,13 @@ bool rejoin_say_what_next(const Options *options, const RejoinResult *rejoin, Re
     {
         /* A server that this run did not stop need not start: a primary would be a second one, and
          * what keeps a standby from following may promote it. */
-        log_hint(
-            "The target is unchanged, %s. Remove the cause and run the same %s command again."
-            "%s%s%s%s",
-            rejoin->facts.stopped ? "but its server was stopped by this command and is not running"
-                                  : "and its server is not running",
-            log_program_name(),
-            rejoin->facts.stopped ? " To start the server as it was instead" : "",
-            rejoin->facts.stopped && rejoin->was_primary ? ", a primary beside the source" : "",
-            rejoin->facts.stopped ? ": " : "", rejoin->facts.stopped ? rejoin->start_command : "");
+        log_hint("The target is unchanged, %s. Remove the cause and run the same %s command again."
+                 "%s%s%s%s",
+                 stopped ? "but its server was stopped by this command and is not running"
+                         : "and its server is not running",
+                 log_program_name(), stopped ? " To start the server as it was instead" : "",
+                 stopped && rejoin->was_primary ? ", a primary beside the source" : "",
+                 stopped ? ": " : "", stopped ? rejoin->start_command : "");
     }
     else
         return false;

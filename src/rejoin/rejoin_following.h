@@ -17,14 +17,17 @@
 typedef struct RejoinResult
 {
     RejoinFacts facts;
-    bool stopping;    /* the run has asked the server to stop, and has not seen it stop */
-    bool running;     /* the server runs when the command ends */
-    Lsn awaited;      /* source's end of WAL when the server was started, which it must
-                         replay; or LSN_INVALID */
-    bool was_primary; /* the target was a primary before the rewind */
-    bool resumed;     /* an interrupted rewind was finished first */
-    bool promoted;    /* the server was started, and has ended recovery */
-    bool held_back;   /* the server was not started, since it would not follow the source */
+    bool asked_to_stop; /* the run has asked the server to stop */
+    bool stopping;      /* the server is stopping when the command ends: until its sessions end, a
+                           smart shutdown lets them commit */
+    bool running;       /* the server runs when the command ends */
+    Lsn awaited;        /* source's end of WAL when the server was started, which it must
+                           replay; or LSN_INVALID */
+    bool was_primary;   /* the target was a primary before the rewind */
+    bool resumed;       /* an interrupted rewind was finished first */
+    bool promoted;      /* the server was started, and has ended recovery */
+    bool held_back;     /* the server was not started, since it would not follow the source */
+    const char *stop_command;  /* command that stops the server, for advice; NULL if not known */
     const char *start_command; /* command that starts the server, for advice; NULL if not known */
     const char *failure;       /* fatal message in the server's log if it stopped after this run
                                   started it; NULL: the server runs, was not started, or its log
