@@ -41,9 +41,9 @@ typedef struct Settings
     Arena *arena;   /* owned by the caller; holds all strings and lists */
     Setting *items; /* ascending by name; of several lines the last one that was read counts */
     size_t count;
-    const char **files; /* paths of all files that count, also of those that do not exist or cannot
-                           be read, in this order, and of directories of include_dir before the
-                           files in them; "": the data directory */
+    const char **files; /* paths of all files that count, including those that do not exist or
+                           cannot be read, in this order, and of directories of include_dir before
+                           the files in them; "": the data directory */
     size_t file_count;
     bool incomplete; /* not everything was read: a limit was reached, a file could not be read, or a
                         required file is missing */

@@ -731,8 +731,8 @@ static void advise_on_recovery(RewoundTarget *rewound, const StartSettings *star
         advice_add(list, next->standby ? warning : problem,
                    "Remove recovery.signal: with it the server ends recovery and opens for "
                    "writing, now or after a promotion.");
-    /* A rewind with -R makes a new recovery.conf, unless that is kept. From 12 on the settings
-     * count also where the operator makes it a standby after the rewind. */
+    /* A rewind with -R makes a new recovery.conf, unless an option keeps that file. From 12 on the
+     * settings count even if the operator makes the target a standby after the rewind. */
     if (next->recovery_conf
             ? next->standby &&
                   !(written && rewound->input.plan != NULL && !stays(rewound, "recovery.conf"))

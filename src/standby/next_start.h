@@ -46,7 +46,7 @@ typedef struct NextStart
     bool written;                            /* -R has written the recovery settings */
     const StandbySettings *standby_settings; /* settings that -R has written, or NULL */
     const char *manager;  /* name of the cluster manager that has files in the target and will
-                             start the server, such as Patroni; or NULL, also if pg_rewind
+                             start the server, such as Patroni; or NULL. NULL if pg_rewind
                              starts it */
     bool standby;         /* the server will start as a standby */
     bool has_source;      /* primary_conninfo or restore_command is set, so the server can get

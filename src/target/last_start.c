@@ -192,7 +192,7 @@ static const char *find_other_group(long pid, Arena *arena)
     return NULL;
 }
 
-/* What ionice says of a process: its I/O priority, which no file has. "": not known. */
+/* The I/O priority of a process in the words of ionice, since no file has it. "": not known. */
 static const char *read_io_priority(long pid, Arena *arena)
 {
     const char *const arguments[] = {"/usr/bin/ionice", "-p", arena_printf(arena, "%ld", pid),

@@ -121,8 +121,8 @@ static bool is_disabled(const char *directory, Arena *arena)
 }
 
 /*
- * True if pg_ctlcluster starts the server as it was: it always takes the cluster's own main file,
- * and of the options the first line only. What it starts is then what is checked. (Rule I59.)
+ * True if pg_ctlcluster starts the server as it was. pg_ctlcluster always takes the cluster's own
+ * main file, and only the first line of the options. (Rule I59.)
  */
 static bool starts_by_pg_ctlcluster(const char *directory, const ServerControl *control)
 {
@@ -137,10 +137,10 @@ static bool starts_by_pg_ctlcluster(const char *directory, const ServerControl *
 }
 
 /*
- * The command with which pg_ctlcluster starts the server, as it was started last: but for the main
- * file, which pg_ctlcluster gives first, so that the options override what else it gives. They are
- * pg_ctlcluster's own -o: with those after "--" pg_ctl gets a second -o, and up to 9.4 it takes the
- * last -o only, which is Debian's (case 'o' in bin/pg_ctl/pg_ctl.c). hides: as for make_start.
+ * The command with which pg_ctlcluster starts the server, with all options of the last start except
+ * the main file. The options override those that pg_ctlcluster gives. They are the argument of
+ * pg_ctlcluster's -o: those after "--" would be a second -o of pg_ctl, and up to 9.4 pg_ctl takes
+ * only the last -o, which is Debian's (case 'o' in bin/pg_ctl/pg_ctl.c). hides: as for make_start.
  * (Rule I58.)
  */
 static const char *make_debian_start(const ServerControl *control, const Version *version,
