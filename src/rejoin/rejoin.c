@@ -481,7 +481,8 @@ static bool stop_server(Rejoin *rejoin, Run *run, Error *error)
 }
 
 /* Wait for another --rejoin that is working on this target: it has stopped the server, or found it
- * stopped, and may start it. If the wait takes too long, the rewind that follows reports that. */
+ * stopped, and may start it. The rewind that follows finds that server, or reports that the wait
+ * takes too long. */
 static bool yield_to_others(Rejoin *rejoin, double *patience_seconds, Error *error)
 {
     RejoinFacts *facts = &rejoin->report.facts;
@@ -499,8 +500,6 @@ static bool yield_to_others(Rejoin *rejoin, double *patience_seconds, Error *err
     interlock_release(interlock);
     if (waited && !pid_file_wait_for_server(directory, START_SECONDS, &pid, error))
         return false;
-    if (pid != 0)
-        examine_again(rejoin);
     facts->yielded = true;
     return true;
 }

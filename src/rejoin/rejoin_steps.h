@@ -8,9 +8,10 @@
  *   REJOIN_EXAMINE   the target's server runs                    examined
  *   REJOIN_WATCH     the server may be stopped                   follows, has_slot
  *   REJOIN_STOP      the server does not follow the source       runs: no
- *   REJOIN_YIELD     no server runs                              yielded; runs: not known, if
- *                                                                another pg_rewind started one
- *   REJOIN_REWIND    no server runs, no other pg_rewind works    rewound, is_standby
+ *   REJOIN_YIELD     no server runs                              yielded
+ *   REJOIN_REWIND    no server runs, no other pg_rewind works    rewound, is_standby; runs: not
+ *                                                                known, if another program has
+ *                                                                started one
  *   REJOIN_START     the target is a standby of the source       started
  *   REJOIN_WAIT      its server streams, or was started          followed
  *
