@@ -205,7 +205,7 @@ sub stopping_for_another
     must_run([ "$target->{bindir}/pg_ctl", '-D', $target->data, qw(-W -m smart stop) ]);
     my $stop = qr/\Q$target->{bindir}\E\/pg_ctl -D \Q@{[ $target->data ]}\E -m fast -W stop/;
     my $result = ends(rejoin('--wait-timeout=2'), 1, 'a smart stop',
-        qr/^pg_rewind: hint: The target is unchanged, and its server is stopping, since another program has asked /m,
+        qr/^pg_rewind: hint: The target is unchanged, and its server was stopping already when this command/m,
         qr/ To end these sessions and stop it now: $stop$/m);
     unlike($result->{stderr}, qr/its server is not running/, 'a smart stop: the server has not stopped');
     $session->sql("INSERT INTO t VALUES ('committed later')");

@@ -368,6 +368,7 @@ static void examine_again(Rejoin *rejoin)
     RejoinFacts *facts = &rejoin->report.facts;
 
     rejoin_close_connections(rejoin);
+    rejoin->lost_count = (LostCount){0};
     *facts = (RejoinFacts){
         .dry_run = facts->dry_run, .names_slot = facts->names_slot, .stopped = facts->stopped};
 }
@@ -403,7 +404,7 @@ static bool check_start(Rejoin *rejoin, const Clusters *clusters, bool written, 
     AdviceList advice = {.arena = rejoin->arena};
     Problems problems = {0};
 
-    next_start_judge(rejoin->options, clusters, written, &advice);
+    next_start_judge(rejoin->options, clusters, rejoin->state.position.timeline, written, &advice);
     advice_add_to_problems(&advice, false, &problems);
     rejoin->report.held_back = written && problems.count > 0;
     return problems_check(&problems, error);
@@ -518,6 +519,7 @@ static bool rewind_target(Rejoin *rejoin, Run *run, Error *error)
     run->server_stopped = facts->stopped;
     run->needs_own_file = rejoin->control.needs_own_file;
     facts->rewound = rewind_run(rejoin->options, run, error);
+    rejoin->report.resumed = rejoin->report.resumed || run->session.resumed;
     /* That rewind has removed postmaster.opts: save even if this run fails now. */
     if (!saved && !server_control_save(&rejoin->control, &why))
         log_warning("%s", why.message);
@@ -542,8 +544,8 @@ static bool start_server(Rejoin *rejoin, Run *run, Error *error)
     }
     session_set_outcome(&run->session, REWIND_NOT_JOINED);
     signals_heed_again();
-    if (!check_start(rejoin, &run->session.clusters, true, error) ||
-        !rejoin_ask_source(rejoin, error) ||
+    if (!rejoin_ask_source(rejoin, error) ||
+        !check_start(rejoin, &run->session.clusters, true, error) ||
         !source_server_clock(rejoin->source, rejoin->arena, &rejoin->since, error))
         return false;
     if (rejoin->report.was_primary && rejoin->state.position.in_recovery)
@@ -643,9 +645,9 @@ bool rejoin_run(const Options *options, Run *run, RejoinResult *result, Error *e
     directory = rejoin.target.directory;
     /* If an interrupted rewind was finished just now, the outcome is not "unchanged": the server
      * must not be started as it was before that rewind. */
-    rejoin.report.resumed = run->session.resumed;
-    if (!succeeded && run->session.resumed && run->session.outcome == REWIND_UNTOUCHED &&
-        error_worst_kind(error) != ERROR_IMPOSSIBLE)
+    run->session.resumed = rejoin.report.resumed;
+    if (!succeeded && run->session.resumed && !rejoin.was_started &&
+        run->session.outcome == REWIND_UNTOUCHED && error_worst_kind(error) != ERROR_IMPOSSIBLE)
         session_set_outcome(&run->session, REWIND_NOT_JOINED);
     /* Fill in for the report what a rewind that was not begun, or failed early, has not set. */
     if (target->directory == NULL)
@@ -658,7 +660,7 @@ bool rejoin_run(const Options *options, Run *run, RejoinResult *result, Error *e
     if (!run->lost_count.counted)
         run->lost_count = rejoin.lost_count;
     if (directory != NULL && pid_file_find_server(directory, NULL, &pid, NULL) && pid != 0 &&
-        process_works_in(pid, directory))
+        (options->stop_command != NULL || process_works_in(pid, directory)))
     {
         rejoin.report.stopping = pid_file_has_status(directory, PID_FILE_STOPPING);
         rejoin.report.running = !rejoin.report.stopping;
@@ -677,8 +679,8 @@ bool rejoin_say_what_next(const Options *options, const RejoinResult *rejoin, Re
     const bool stopped = rejoin->facts.stopped || rejoin->asked_to_stop;
 
     if (outcome == REWIND_UNTOUCHED && rejoin->stopping && !stopped)
-        log_hint("The target is unchanged, and its server is stopping, since another program has "
-                 "asked it to. The sessions that it still has may go on to commit. Run the same %s "
+        log_hint("The target is unchanged, and its server was stopping already when this command "
+                 "began. After a smart shutdown its sessions may go on to commit. Run the same %s "
                  "command again when it has stopped.%s%s",
                  log_program_name(),
                  rejoin->stop_command != NULL ? " To end these sessions and stop it now: " : "",
@@ -688,7 +690,8 @@ bool rejoin_say_what_next(const Options *options, const RejoinResult *rejoin, Re
             "The target is unchanged, but this command has asked its server to stop, and it is "
             "stopping. Run the same %s command again. To start it as it was instead: %s",
             log_program_name(), rejoin->start_command);
-    else if (outcome == REWIND_NOT_JOINED && rejoin->resumed && !rejoin->facts.is_standby)
+    else if (outcome == REWIND_NOT_JOINED && rejoin->resumed && !rejoin->facts.is_standby &&
+             !rejoin->running && !rejoin->stopping)
         log_hint(
             "The interrupted rewind is finished, but the target could not be set up as a standby "
             "of the source: do not start its server. Remove the cause and run the same %s command "

@@ -947,10 +947,9 @@ static Settings foretell_recovery(const Options *options, bool is_rewound, Rewou
     return recovery;
 }
 
-void next_start_judge(const Options *options, const Clusters *clusters, bool written,
-                      AdviceList *list)
+void next_start_judge(const Options *options, const Clusters *clusters, Timeline timeline,
+                      bool written, AdviceList *list)
 {
-    const History *history = &clusters->source_history;
     RewoundTarget rewound;
     Settings recovery;
 
@@ -965,8 +964,7 @@ void next_start_judge(const Options *options, const Clusters *clusters, bool wri
                                  .recovery = &recovery,
                                  .trigger_file = find_trigger_file(&rewound, &recovery),
                                  .command_line = rewound.configuration.options,
-                                 .timeline =
-                                     history->count > 0 ? history_last_timeline(history) : 0};
+                                 .timeline = timeline};
 
     start_advise_on_stop_setting(&start, list);
     start_advise_on_data_directory(&start, list);

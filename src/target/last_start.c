@@ -615,7 +615,8 @@ bool last_start_is_known(const LastStart *start, const char *directory, Arena *a
     if (configuration.config_file == NULL)
         return false;
     settings = configuration_read(&configuration, NULL);
-    return settings_value(&settings, "data_directory") == NULL;
+    named = settings_value(&settings, "data_directory");
+    return named == NULL || (named[0] == '/' && place_is(named, directory));
 }
 
 void last_start_use_file(LastStart *start, const char *file, Arena *arena)
