@@ -162,6 +162,15 @@ bool is_among(const char *word, const char *const *list)
     return *list != NULL;
 }
 
+size_t count_words(const char *const *list)
+{
+    size_t count = 0;
+
+    while (list != NULL && list[count] != NULL)
+        count++;
+    return count;
+}
+
 bool text_ends_with(const char *text, const char *suffix)
 {
     const size_t length = strlen(text), suffix_length = strlen(suffix);

@@ -53,6 +53,9 @@ char **words_split(Arena *arena, const char *text, size_t *count, const char **w
 /* True if the word is in a list that ends with NULL. */
 bool is_among(const char *word, const char *const *list);
 
+/* The number of words in a list that ends with NULL; 0 if the list is NULL. */
+size_t count_words(const char *const *list);
+
 /* True if the text ends with the suffix, or is the suffix. */
 bool text_ends_with(const char *text, const char *suffix);
 

@@ -410,11 +410,9 @@ static void look_at_slots(Node *node)
 void node_look_at_losses(Node *node)
 {
     const char **prepared = list_names(node, "pg_twophase");
-    size_t count = 0;
+    const size_t count = count_words(prepared);
 
     look_at_slots(node);
-    while (prepared[count] != NULL)
-        count++;
     if (count > 0)
         node_add(node, "prepared_transactions", ADVICE_WARNING,
                  "Look for forgotten ones, and end them by COMMIT PREPARED or ROLLBACK PREPARED:\n"

@@ -459,8 +459,7 @@ static void judge(Node *node)
 
 /* ---- All looks ---- */
 
-/* Read the configuration that the server was last started with; if that is not known, the one of
- * Debian's cluster, otherwise that of the data directory. A rewind does not look at the last
+/* Read the configuration that the server was last started with. A rewind does not look at the last
  * start: see Target.config_file. */
 static void read_configuration(Node *node)
 {
@@ -472,14 +471,12 @@ static void read_configuration(Node *node)
 
     if (!pid_file_find_server(target->directory, NULL, &pid, NULL))
         pid = 0;
-    last_start_find(target->directory, pid, node->arena, &start);
-    if (start.arguments == NULL)
+    last_start_find(target->directory, node->version, pid, node->arena, &start);
+    if (start.others != NULL)
         start.arguments = start.others; /* perhaps of another directory: good enough for --check */
     if (file == NULL)
         file = last_start_config_file(&start, node->arena);
     *configuration = (Configuration){target->directory, file, target->options, node->arena};
-    if (file == NULL && start.arguments == NULL)
-        configuration->config_file = configuration_debian_file(configuration, node->version);
     configuration->config_file = configuration_find_file(configuration, node->version);
     node->reader = configuration_reader(configuration);
     node->settings = configuration_read(configuration, &node->reader);

@@ -216,6 +216,19 @@ static void note_unread(Settings *settings, const char *path)
         settings->unread = arena_strdup(settings->arena, path);
 }
 
+/* Add a file or directory to the list. False if there are too many: those are unread. */
+static bool note_file(Settings *settings, const char *path)
+{
+    if (settings->file_count == FILES_MAX)
+    {
+        note_unread(settings, path);
+        return false;
+    }
+    ARRAY_ADD_IN(settings->arena, settings->files, settings->file_count,
+                 arena_strdup(settings->arena, path));
+    return true;
+}
+
 static void read_settings_file(Settings *settings, const SettingsReader *reader, const char *path,
                                bool must_be_there, int depth);
 
@@ -266,8 +279,8 @@ static void include(Settings *settings, const SettingsReader *reader, const char
     names = reader->list(reader->context, included, settings->arena);
     if (names == NULL)
         note_unread(settings, included);
-    else if (settings->file_count < FILES_MAX)
-        settings->files[settings->file_count++] = included;
+    else if (!note_file(settings, included))
+        return;
     for (; names != NULL && *names != NULL; names++)
     {
         const size_t length = strlen(*names);
@@ -286,14 +299,13 @@ static void read_settings_file(Settings *settings, const SettingsReader *reader,
     TextCursor text;
     bool found = false;
 
-    if (settings->files == NULL)
-        settings->files = arena_allocate(settings->arena, FILES_MAX * sizeof(*settings->files));
-    if (depth > DEPTH_MAX || settings->file_count == FILES_MAX)
+    if (depth > DEPTH_MAX)
     {
         note_unread(settings, path);
         return;
     }
-    settings->files[settings->file_count++] = arena_strdup(settings->arena, path);
+    if (!note_file(settings, path))
+        return;
     if (!reader->read(reader->context, path, &content, &found) || (!found && must_be_there))
     {
         note_unread(settings, path);

@@ -266,10 +266,8 @@ static bool send_plain(const Connection *connection, const char *sql)
 /* Send a statement with its parameters, without a synchronization point after it. */
 static bool send_query(const Connection *connection, const Query *query)
 {
-    int count = 0;
+    const int count = (int) count_words(query->parameters);
 
-    while (query->parameters[count] != NULL)
-        count++;
     return PQsendQueryParams(connection->pg, query->sql, count, NULL, query->parameters, NULL, NULL,
                              query->binary) != 0;
 }
@@ -309,8 +307,8 @@ static bool send_opening(Connection *connection)
     return (in_pipeline(connection) || PQenterPipelineMode(connection->pg)) &&
            send_plain(connection, "BEGIN ISOLATION LEVEL READ COMMITTED READ ONLY") &&
            send_plain(connection, connection->settings_sql) &&
-           send_plain(connection, "SAVEPOINT " SAVEPOINT) &&
-           PQpipelineSync(connection->pg) && send_along(connection);
+           send_plain(connection, "SAVEPOINT " SAVEPOINT) && PQpipelineSync(connection->pg) &&
+           send_along(connection);
 }
 
 /* Note that a statement was sent whose answer will be waited for: a new round trip, unless another

@@ -305,21 +305,18 @@ bool session_identify_target(Session *session, Error *error)
         !target_read(target, error))
         return false;
     /* The configuration is that of its server's last start. Where the main file is outside, only
-     * --rejoin, which starts the server so, takes it from that start, or, if that is not known,
-     * from Debian's cluster: the data directory may have a file of the source's. (Rule S6.) */
+     * --rejoin, which starts the server so, takes it from that start: the data directory may have a
+     * file of the source's. (Rule S6.) */
     configuration.directory = target->directory;
     if (!pid_file_find_server(target->directory, NULL, &pid, NULL))
         pid = 0;
-    last_start_find(target->directory, pid, session->arena, &start);
+    last_start_find(target->directory, target->control.version, pid, session->arena, &start);
     options->arena = session->arena;
     last_start_settings(&start, options);
     target->options = options;
     target->port = last_start_port(&start);
     if (named == NULL && session->options->rejoin)
-        configuration.config_file =
-            start.arguments != NULL
-                ? last_start_config_file(&start, session->arena)
-                : configuration_debian_file(&configuration, target->control.version);
+        configuration.config_file = last_start_config_file(&start, session->arena);
     target->config_file = configuration_find_file(&configuration, target->control.version);
     if (target->config_file != named)
         log_debug("the target's configuration is in \"%s\"", target->config_file);

@@ -212,15 +212,6 @@ static size_t take_owned(RewoundTarget *rewound, const char *directory, const ch
     return count;
 }
 
-static size_t count_names(const char *const *names)
-{
-    size_t count = 0;
-
-    while (names != NULL && names[count] != NULL)
-        count++;
-    return count;
-}
-
 /* True if the source has a file or directory at this path, or cannot be asked. */
 static bool source_has(RewoundTarget *rewound, const char *path, Arena *arena)
 {
@@ -246,7 +237,7 @@ static const char *const *list_rewound_directory(void *context, const char *dire
     of_source = list_source_directory(rewound, directory, arena);
     if (own == NULL && of_source[0] == NULL && !source_has(rewound, directory, arena))
         return NULL;
-    names = arena_allocate(arena, (count_names(own) + count_names(of_source) + 1) * sizeof(*names));
+    names = arena_allocate(arena, (count_words(own) + count_words(of_source) + 1) * sizeof(*names));
     count = take_owned(rewound, directory, of_source, OWNER_SOURCE, names);
     count += take_owned(rewound, directory, own, OWNER_TARGET, names + count);
     ARRAY_SORT(names, count, compare_strings);
@@ -505,7 +496,7 @@ static const Manager *find_manager(const Target *target)
 }
 
 /* Returns the cluster manager that will start the server. What managers give their servers does not
- * count where pg_rewind starts the server with a command of its own; a --start-command may be the
+ * count where pg_rewind starts the server with its own command; a --start-command may be the
  * manager's. (Rule S11.) */
 static const Manager *find_starter(const NextStartInput *input)
 {
@@ -536,8 +527,8 @@ static Settings recovery_settings(const Version *version, const SettingsReader *
     return settings;
 }
 
-/* Returns the path of a trigger file that the server will find; NULL if there is none. Up to 11 the
- * setting is called trigger_file, and 16 and later have none (guc.c). (Rule S28.) */
+/* Returns the path of the trigger file that the server will find; NULL if it will find none. Up to
+ * 11 the setting is called trigger_file, and 16 and later have none (guc.c). (Rule S28.) */
 static const char *find_trigger_file(RewoundTarget *rewound, const Settings *recovery)
 {
     const Target *target = &rewound->input.clusters->target;
@@ -637,7 +628,7 @@ static uint32_t count_source_files(RewoundTarget *rewound, const char *directory
     uint32_t count = 0;
 
     if (rewound->input.plan == NULL)
-        return (uint32_t) count_names(list_source_directory(rewound, directory, rewound->arena));
+        return (uint32_t) count_words(list_source_directory(rewound, directory, rewound->arena));
     for (size_t i = 0; i < files->count; i++)
     {
         const char *name = relpath_below(files->files[i].path, directory);

@@ -65,15 +65,12 @@ bool target_slots_read(const Target *target, Arena *arena, TargetSlots *slots, E
     AUTO_BUFFER Buffer path = {0};
     const char **names;
     struct stat status;
-    size_t count = 0;
     bool found;
 
     *slots = (TargetSlots){0};
     if (!dir_list(path_in(&path, target->directory, SLOTS_DIRECTORY), arena, &names, &found, error))
         return false;
-    while (names[count] != NULL)
-        count++;
-    slots->slots = arena_allocate(arena, (count + 1) * sizeof(*slots->slots));
+    slots->slots = arena_allocate(arena, (count_words(names) + 1) * sizeof(*slots->slots));
     for (; *names != NULL; names++)
     {
         const bool for_conflicts =

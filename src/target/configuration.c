@@ -146,20 +146,16 @@ const char *configuration_find_debian(const Configuration *configuration, const 
     return count == 1 ? found : NULL;
 }
 
-const char *configuration_debian_file(const Configuration *configuration, const Version *version)
-{
-    const char *cluster = configuration_find_debian(configuration, version);
-
-    return cluster != NULL ? arena_printf(configuration->arena, "%s/" CONFIGURATION_PATH, cluster)
-                           : NULL;
-}
-
 const char *configuration_find_file(const Configuration *configuration, const Version *version)
 {
+    const char *cluster;
+
     if (configuration->config_file != NULL ||
         file_exists(configuration->directory, CONFIGURATION_PATH))
         return configuration->config_file;
-    return configuration_debian_file(configuration, version);
+    cluster = configuration_find_debian(configuration, version);
+    return cluster != NULL ? arena_printf(configuration->arena, "%s/" CONFIGURATION_PATH, cluster)
+                           : NULL;
 }
 
 bool error_no_configuration(Error *error)

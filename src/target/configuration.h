@@ -33,10 +33,6 @@ Configuration target_configuration(const Target *target, Arena *arena);
  */
 const char *configuration_find_debian(const Configuration *configuration, const Version *version);
 
-/* The main configuration file of that cluster, with which pg_ctlcluster starts the server, whatever
- * the data directory has. NULL: there is no such cluster. */
-const char *configuration_debian_file(const Configuration *configuration, const Version *version);
-
 /* Returns the path of the main configuration file: config_file if that is set; otherwise, for a
  * data directory without postgresql.conf, the postgresql.conf of Debian's cluster. NULL: the
  * server's default, postgresql.conf in the data directory. */

@@ -86,16 +86,13 @@ static const char *const *read_arguments(long pid, Arena *arena)
     const char *const *arguments = read_strings(pid, "cmdline", arena);
     const char *program;
     const char **own;
-    size_t count = 0;
 
     if (arguments == NULL || arguments[0][0] == '/')
         return arguments;
     program = read_link(arena_printf(arena, "/proc/%ld/exe", pid), arena);
     if (program == NULL)
         return arguments;
-    while (arguments[count] != NULL)
-        count++;
-    own = arena_copy(arena, arguments, (count + 1) * sizeof(*own));
+    own = arena_copy(arena, arguments, (count_words(arguments) + 1) * sizeof(*own));
     own[0] = program;
     return own;
 }
@@ -488,7 +485,22 @@ static void ask_server(const char *directory, Arena *arena, LastStart *start)
         last_start_use_file(start, file, arena);
 }
 
-void last_start_find(const char *directory, long pid, Arena *arena, LastStart *start)
+/* Where nothing tells of the last start of a Debian cluster, it counts as one with the cluster's
+ * configuration, as pg_ctlcluster starts it: the data directory may have another one. (Rule I59.)
+ */
+static void use_debian(const char *directory, const Version *version, Arena *arena,
+                       LastStart *start)
+{
+    const Configuration configuration = {.directory = directory, .arena = arena};
+    const char *const arguments[] = {"postgres", "-D",
+                                     configuration_find_debian(&configuration, version), NULL};
+
+    if (arguments[2] != NULL)
+        start->arguments = arena_copy(arena, arguments, sizeof(arguments));
+}
+
+void last_start_find(const char *directory, const Version *version, long pid, Arena *arena,
+                     LastStart *start)
 {
     AUTO_BUFFER Buffer kept = {0};
     struct stat status;
@@ -517,6 +529,8 @@ void last_start_find(const char *directory, long pid, Arena *arena, LastStart *s
         use_kept(&kept, arena, start);
     if (start->arguments == NULL)
         use_opts(directory, runs_here, arena, start);
+    if (start->arguments == NULL)
+        use_debian(directory, version, arena, start);
     if (runs_here && !last_start_is_known(start, directory, arena))
         ask_server(directory, arena, start);
 }
@@ -623,13 +637,11 @@ void last_start_use_file(LastStart *start, const char *file, Arena *arena)
 {
     const char **arguments, *slash = strrchr(file, '/');
     Settings settings = {.arena = arena};
-    size_t count = 0;
+    const size_t count = count_words(start->arguments);
 
     last_start_settings(start, &settings);
     if (settings_value(&settings, "config_file") != NULL || slash == NULL)
         return;
-    while (start->arguments[count] != NULL)
-        count++;
     arguments = arena_allocate(arena, (count + 3) * sizeof(*arguments));
     memcpy(arguments, start->arguments, count * sizeof(*arguments));
     arguments[count] = "-D";

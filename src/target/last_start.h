@@ -9,6 +9,7 @@
 #define TARGET_LAST_START_H
 
 #include "format/settings.h"
+#include "format/versions.h"
 
 #include <sys/resource.h>
 
@@ -34,9 +35,11 @@ typedef struct LastStart
  * server that runs in the directory; 0: none runs. /proc is asked only if that process works in the
  * directory and is of our own account. postmaster.opts of a server that does not run counts if its
  * -D, or the configuration there, names this directory. If the -D of a server that runs leads to
- * neither, the server is asked for it. Cannot fail: what is unknown is NULL.
+ * neither, the server is asked for it. An unknown start of a Debian cluster counts as one with -D
+ * of the cluster's configuration. Cannot fail: what is unknown is NULL.
  */
-void last_start_find(const char *directory, long pid, Arena *arena, LastStart *start);
+void last_start_find(const char *directory, const Version *version, long pid, Arena *arena,
+                     LastStart *start);
 
 /*
  * Append what the server that runs has now, and would not have if this process started it: a

@@ -631,16 +631,9 @@ bool server_control_find(const Target *target, const Options *options, Arena *ar
                         .config_file = options->config_file};
     if (!pid_file_find_server(target->directory, NULL, &pid, error))
         return false;
-    last_start_find(target->directory, pid, arena, &control->last);
+    last_start_find(target->directory, target->control.version, pid, arena, &control->last);
     control->server_log = control->last.log != NULL ? control->last.log : control->log;
     debian = configuration_find_debian(&configuration, target->control.version);
-    /* If the last start is not known, it may have been any: take the cluster's configuration. */
-    if (debian != NULL && control->last.arguments == NULL)
-    {
-        const char *const arguments[] = {"postgres", "-D", debian, NULL};
-
-        control->last.arguments = arena_copy(arena, arguments, sizeof(arguments));
-    }
     if (control->config_file == NULL)
         control->config_file = last_start_config_file(&control->last, arena);
     if (debian != NULL && starts_by_pg_ctlcluster(debian, control))

@@ -11,14 +11,13 @@ bool listed_wal_read(Source *source, const WalStream *stream, Lsn end, Arena *ar
     char name[WAL_NAME_SIZE];
     Timeline timeline;
     uint64_t segment;
-    size_t count = 0;
+    size_t count;
 
     *listed = (ListedWal){0};
     if (!source->operations->names(source, stream->shape.version->wal_directory, arena, &names,
                                    error))
         return false;
-    while (names[count] != NULL)
-        count++;
+    count = count_words(names);
     listed->segments = arena_allocate(arena, (count + 1) * sizeof(*listed->segments));
     for (size_t i = 0; i < count; i++)
     {
