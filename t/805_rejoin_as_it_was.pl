@@ -135,14 +135,16 @@ sub configuration_elsewhere
     return;
 }
 
-# As a program does that changes its directory before it starts the server: PWD is missing, or leads elsewhere.
+# As a program does that changes its directory before it starts the server: PWD is missing, or leads elsewhere. The
+# server's session is that of a process that has exited: in the session of a container's process 1, which may run the
+# tests, it would count as started by that process.
 sub start_by_program
 {
     my ($pwd, @options) = @_;
     my $call = 'my ($directory, $pwd, @call) = @ARGV; chdir $directory or die; delete $ENV{PWD};
-        $ENV{PWD} = $pwd if $pwd; exit if fork; open STDIN, "<", "/dev/null"; open STDOUT, ">>", "log.1";
-        open STDERR, ">&", STDOUT; exec @call';
-    must_run([ $^X, '-e', $call, $target->{dir}, $pwd, "$target->{bindir}/postgres", @options, '-c',
+        $ENV{PWD} = $pwd if $pwd; exit if fork; setsid; exit if fork; open STDIN, "<", "/dev/null";
+        open STDOUT, ">>", "log.1"; open STDERR, ">&", STDOUT; exec @call';
+    must_run([ $^X, '-MPOSIX=setsid', '-e', $call, $target->{dir}, $pwd, "$target->{bindir}/postgres", @options, '-c',
         "unix_socket_directories=$target->{dir}" ]);
     wait_until('it takes connections', sub { $target->try_sql('SELECT 1')->{status} == 0 });
     return;
