@@ -14,6 +14,7 @@ use utf8;
 use lib 't/lib';
 use RewindTest;
 use RewindTest::LostRows;
+use RewindTest::Outcome;
 
 sub utf8_bytes { my ($text) = @_; utf8::encode($text); return $text }
 
@@ -79,6 +80,9 @@ each_version(sub {
     like($file->{said},
         qr/warning: 1 transaction may have changed rows before the WAL that was read, from .* on: these changes are not saved/,
         'the run says that not all is saved');
+    ends(rewind($target, $source, kind => 'directory',
+        options => [ "--save-lost-rows=@{[ $target->dir ]}/lost", '--require-lost-rows' ]), 1, 'with --require-lost-rows',
+        qr/^pg_rewind: error: not all lost rows are known$/m);
     my ($saved) = saved_rows($file->{jsonl});
     my ($begun) = grep { $_->{began_before} } @$saved;
     my ($of_server) = grep { defined $begun && $_->{xid} == $begun->{xid} } @decoded;

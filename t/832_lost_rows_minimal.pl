@@ -1,12 +1,13 @@
 # If the target ran with wal_level = minimal after the divergence, WAL lacks rows of tables that their transaction made.
-# --save-lost-rows saves the others, and says so.
-# (Rule L30.)
+# --save-lost-rows saves the others, and says so; with --require-lost-rows nothing is rewound.
+# (Rules L28, L30.)
 
 use strict;
 use warnings;
 use lib 't/lib';
 use RewindTest;
 use RewindTest::LostRows;
+use RewindTest::Outcome;
 
 each_version(sub {
     my ($version) = @_;
@@ -37,4 +38,8 @@ each_version(sub {
     is_deeply([ map { "$_->{reason}: $_->{changes}" } @{ $others->[-1]{unknown} } ],
         ['wal_level = minimal: WAL lacks rows of tables that their transaction made, emptied or rewrote: 0'],
         'the last line says so');
+    ends(rewind($target, $source, kind => 'directory',
+        options => [ "--save-lost-rows=@{[ $target->dir ]}/lost", '--require-lost-rows' ]), 1, 'with --require-lost-rows',
+        qr/^pg_rewind: error: not all lost rows are known\n.*detail: What is known is in "\Q$file->{jsonl}\E" and "\Q$file->{sql}\E"\.$/m,
+        qr/^pg_rewind: hint: The target is unchanged/m);
 }, only => [ 10, 15, 18 ]);

@@ -593,7 +593,13 @@ static void keep_incomplete(Saver *saver, const Error *error)
         log_hint("With --require-lost-rows the run fails instead, before anything is changed.");
 }
 
-static void tell_saved(const Saver *saver, Lsn minimal_at)
+static bool all_is_known(const Saver *saver)
+{
+    return saver->saved->untold == 0 && saver->minimal_at == LSN_INVALID &&
+           saver->began_before == 0;
+}
+
+static void tell_saved(const Saver *saver)
 {
     const SavedRows *saved = saver->saved;
 
@@ -605,10 +611,10 @@ static void tell_saved(const Saver *saver, Lsn minimal_at)
                     "counts them by reason",
                     (unsigned long long) saved->untold, plural(saved->untold),
                     plural(saved->untold), saved->json);
-    if (minimal_at != LSN_INVALID)
+    if (saver->minimal_at != LSN_INVALID)
         log_warning("rows that WAL does not have are not saved: the target ran with \"wal_level = "
                     "minimal\" from %s on",
-                    LSN_TEXT(saver->version, minimal_at));
+                    LSN_TEXT(saver->version, saver->minimal_at));
     if (saver->began_before > 0)
         log_warning("%llu transaction%s may have changed rows before the WAL that was read, from "
                     "%s on: these changes are not saved",
@@ -616,6 +622,16 @@ static void tell_saved(const Saver *saver, Lsn minimal_at)
                     LSN_TEXT(saver->version, saver->divergence->common_checkpoint.checkpoint.redo));
     if (saver->options->dry_run)
         log_info("nothing else is written in a dry run");
+}
+
+/* Rule L28: refuse a rewind that would lose rows which are not in the files. */
+static bool error_rows_unknown(const Saver *saver, Error *error)
+{
+    error_set(error, ERROR_FAILED, "not all lost rows are known");
+    error_detail(error, "What is known is in \"%s\" and \"%s\".", saver->saved->json,
+                 saver->saved->sql);
+    return error_hint(error, "To get the others, start the old server alone and use pg_dump. Then "
+                             "run pg_rewind without --require-lost-rows.");
 }
 
 static bool save(Saver *saver, Error *error)
@@ -647,7 +663,9 @@ static bool save(Saver *saver, Error *error)
         result = lost_room_find(&saver->room, target, rewind_bytes, error) &&
                  write_files(saver, commits, count, error);
         if (result)
-            tell_saved(saver, changes->minimal_at);
+            tell_saved(saver);
+        if (result && saver->options->require_lost_rows && !all_is_known(saver))
+            result = error_rows_unknown(saver, error);
         row_reader_free(saver->reader);
         schema_free(saver->schema);
     }
