@@ -81,7 +81,8 @@ each_version(sub {
         qr/warning: 1 transaction may have changed rows before the WAL that was read, from .* on: these changes are not saved/,
         'the run says that not all is saved');
     ends(rewind($target, $source, kind => 'directory',
-        options => [ "--save-lost-rows=@{[ $target->dir ]}/lost", '--require-lost-rows' ]), 1, 'with --require-lost-rows',
+        options => [ "--save-lost-rows=@{[ $target->dir ]}/lost", '--require-lost-rows' ]), 1,
+        'with --require-lost-rows',
         qr/^pg_rewind: error: not all lost rows are known$/m);
     my ($saved) = saved_rows($file->{jsonl});
     my ($begun) = grep { $_->{began_before} } @$saved;
