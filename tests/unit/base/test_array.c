@@ -19,7 +19,7 @@ static void test_there_is_always_room_for_one_more(void **state)
         ARRAY_GROW(items, count);
         items[count++] = number;
     }
-    /* Also after items were removed. */
+    /* ARRAY_GROW works even after items were removed. */
     for (count -= 1000; count < 5000;)
     {
         ARRAY_GROW(items, count);

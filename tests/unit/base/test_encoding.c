@@ -58,7 +58,7 @@ static void where_no_table_is_equal_to_the_servers_only_ascii_is_text(void **sta
     (void) state;
     becomes(EUC_JIS_2004, "ascii\n", "ascii\n");
     becomes(EUC_JIS_2004, "\xa1\xb1", NULL);
-    becomes(EUC_JIS_2004, "\xc4\xa3", NULL); /* it would be UTF-8, too */
+    becomes(EUC_JIS_2004, "\xc4\xa3", NULL); /* the bytes are valid UTF-8, too */
     becomes(MULE_INTERNAL, "ascii", "ascii");
     becomes(MULE_INTERNAL, "\x81\xe9", NULL);
     becomes(WIN1258, "data", "data"); /* iconv keeps a letter back that it could compose */
@@ -91,7 +91,7 @@ static void a_name_that_cannot_be_converted_is_never_valid(void **state)
     name_becomes(LATIN1, "caf\xe9", "caf\u00e9");
     name_becomes(UTF8, "caf\u00e9", "caf\u00e9");
     name_becomes(SQL_ASCII, "caf\xe9", "caf\xe9");
-    name_becomes(EUC_JIS_2004, "a\xc4\xab", "a\xff\xff"); /* it would be UTF-8, too */
+    name_becomes(EUC_JIS_2004, "a\xc4\xab", "a\xff\xff"); /* the bytes are valid UTF-8, too */
     name_becomes(EUC_JP, "a\xa4", "a\xff");
 }
 

@@ -25,7 +25,7 @@ static void capture_begin(void)
     dup2(fileno(captured), STDERR_FILENO);
 }
 
-/* What was written to stderr since capture_begin. */
+/* End the capture. Returns the text written to stderr since capture_begin. */
 static const char *capture_end(void)
 {
     size_t length;
@@ -95,8 +95,8 @@ static void test_progress_has_the_original_form_on_a_pipe(void **state)
     log_set_progress(PROGRESS_TEXT);
     capture_begin();
     progress_begin(PROGRESS_FETCH, 100 * 1024);
-    progress_add(1024);      /* the first is printed, */
-    progress_add(40 * 1024); /* the next only a second later */
+    progress_add(1024);      /* the first progress is printed at once */
+    progress_add(40 * 1024); /* later progress is printed after a second at the earliest */
     progress_add(59 * 1024);
     progress_end(true);
     assert_string_equal(capture_end(),
@@ -163,7 +163,7 @@ static void test_progress_is_silent_without_the_option_or_a_total(void **state)
     log_set_progress(PROGRESS_OFF);
 }
 
-/* The outer one goes on where it was. */
+/* The outer phase continues from its own count when the inner phase ends. */
 static void test_a_phase_may_lie_inside_of_another(void **state)
 {
     (void) state;

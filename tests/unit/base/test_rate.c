@@ -43,7 +43,7 @@ static void test_who_gets_more_waits_longer(void **state)
 
     (void) state;
     assert_int_equal(rate_limit(rate), 100 * KB);
-    /* What was not used before is that of a tenth of a second, not of ten seconds. */
+    /* The limit was unused for 10 seconds, but only 0.1 seconds' worth (10 KB) is saved up. */
     assert_near(rate_count(rate, 10 * KB, now), 0);
     assert_near(rate_count(rate, 50 * KB, now), 0.5);
     assert_near(rate_count(rate, 50 * KB, now), 1);

@@ -39,7 +39,7 @@ static void test_no_time_is_one_look(void **state)
     Wait wait = wait_begin(0);
 
     (void) state;
-    assert_false(wait_reports(&wait, 0)); /* there is no wait to be told of */
+    assert_false(wait_reports(&wait, 0)); /* a wait of 0 s is over before it could be reported */
     assert_true(wait_until(false, &wait, NULL));
     assert_false(wait.stopped);
 }

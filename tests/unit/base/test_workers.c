@@ -106,7 +106,7 @@ static bool run_ordered(void *context, size_t item, bool *last, Error *error)
 
     if (item >= atomic_load(&ordered->taken) + ordered->window)
         ordered->wrong = true;
-    nanosleep(&pause, NULL); /* so that items end in another order than they begin */
+    nanosleep(&pause, NULL); /* items end in another order than they begin */
     *last = item == ordered->last_run;
     if (item >= ordered->fail_run)
         return error_set(error, ERROR_RETRY, "item %zu", item);
@@ -238,7 +238,7 @@ static void test_a_stop_is_an_error_until_it_is_held_off(void **state)
 
 static void stopped_too_late(void)
 {
-    signal(SIGHUP, SIG_DFL); /* nohup has it ignored, and then it stays so */
+    signal(SIGHUP, SIG_DFL); /* under nohup SIGHUP would stay ignored */
     signals_install();
     if (stop_signalled() || stop_take_held_off() != 0)
         _exit(1);

@@ -24,7 +24,7 @@ static char *put_before_gap(const char *text)
     return memcpy(pages + page - size, text, size);
 }
 
-/* How the text of the only finding is shown. */
+/* The report that node_print_text prints for a node whose only finding has this text. */
 static char *shown(const char *finding_text)
 {
     Advice finding = {"name", ADVICE_OK, ADVICE_AT_ONCE, put_before_gap(finding_text), NULL, NULL};

@@ -27,7 +27,7 @@ static void check_missing(WalWriter *writer, Lsn lsn, const char *name)
     free(writer);
 }
 
-/* Recovery reads the file of the timeline that goes on in the segment. */
+/* Recovery reads a segment in which the timeline switches from the file of the new timeline. */
 static void test_switch_after_the_checkpoint(void **state)
 {
     WalWriter *writer = writer_create();

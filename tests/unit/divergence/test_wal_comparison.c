@@ -33,11 +33,11 @@ typedef struct Pair
     Side target, source;
     Source source_base;
     WalStream stream;
-    WalStream archive_stream; /* of the side `archive` */
+    WalStream archive_stream; /* reads from `archive` */
     Side archive;
     bool is_broken, has_archive, archive_expected;
     Lsn no_content_from;
-    uint64_t own_expected; /* with an archive: behind what came from there */
+    uint64_t own_expected; /* equal bytes after the last that the archive gave */
     uint64_t digested, fetched;
 } Pair;
 
@@ -61,7 +61,7 @@ static bool open_segment(void *context, uint64_t segment, int *fd, bool *found, 
     return true;
 }
 
-/* The bytes that a request asks for; NULL: there is no such file. */
+/* The bytes of the source that a request asks for; NULL if the source lacks the file. */
 static const uint8_t *bytes_of(const FetchRequest *request, size_t *size)
 {
     const WalShape *shape = &pair.stream.shape;

@@ -171,7 +171,7 @@ static void test_kill(void **state)
     make_all_calls("kill:10");
 }
 
-/* Of two processes only the one that finds the file. */
+/* With PG_REWIND_FAULT_ONCE the fault strikes only the process that can remove the file. */
 static void test_once(void **state)
 {
     char path[] = "/tmp/test_faults.once.XXXXXX";
@@ -215,21 +215,21 @@ static void test_fail(void **state)
     make_all_calls("fail:mkdir@d:EACCES");
     assert_string_equal(said, "create=0 write=8 sync=0 rename=0 open=0 read=8 stat=0 mkdir=-13 "
                               "send=8 recv=8 truncate=0 unlink=0 rmdir=-2 ");
-    /* Half is written. */
+    /* A write that fails writes half of its bytes first. */
     make_all_calls("fail:write@a:ENOSPC");
     assert_string_equal(said, "create=0 write=-28 sync=0 rename=0 open=0 read=4 stat=0 mkdir=0 "
                               "send=8 recv=8 truncate=0 unlink=0 rmdir=0 ");
-    /* What needs no space goes on, as on a full disk. */
+    /* From the second call on, only calls that need space fail, as on a full disk. */
     make_all_calls("fail:2+:ENOSPC");
     assert_string_equal(said, "create=0 write=-28 sync=0 rename=-28 open=-2 read=-9 stat=-2 "
                               "mkdir=-28 send=8 recv=8 truncate=-28 unlink=-2 rmdir=-2 ");
-    /* The peer learns of it. */
+    /* The peer of a send that fails reads the end of the stream. */
     make_all_calls("fail:send@:EIO");
     assert_string_equal(said, "create=0 write=8 sync=0 rename=0 open=0 read=8 stat=0 mkdir=0 "
                               "send=-5 recv=0 truncate=0 unlink=0 rmdir=0 ");
 }
 
-/* What a call returned. */
+/* The result that the child printed for a call: a failure is minus errno. */
 static int returned(const char *call)
 {
     const char *at = strstr(said, call);
@@ -252,7 +252,7 @@ static void test_short(void **state)
 
         snprintf(fault, sizeof(fault), "short:%d", seed);
         make_all_calls(fault);
-        if (returned("create=") == 0 && returned(" open=") == 0) /* these are interrupted as well */
+        if (returned("create=") == 0 && returned(" open=") == 0) /* opens are interrupted, too */
         {
             for (size_t index = 0; index < 4; index++)
             {

@@ -93,7 +93,7 @@ static void test_map(void **state)
     assert_int_equal(catalogs.count, 3);
     assert_int_equal(oid_of(&catalogs, 5, 11900), 1259);
     assert_int_equal(oid_of(&catalogs, 5, 11881), 1260);
-    assert_int_equal(oid_of(&catalogs, 0, 11881), 11881); /* of another database */
+    assert_int_equal(oid_of(&catalogs, 0, 11881), 11881); /* 11881 is only in database 5's map */
     assert_int_equal(oid_of(&catalogs, 6, 11900), 11900);
 
     assert_false(add_map(&catalogs, 90400, 5, OLD_MAP_SIZE - 1, &pg_class));

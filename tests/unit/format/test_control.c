@@ -264,7 +264,7 @@ static void sizes_of_other_builds_are_read(void **state)
 {
     static const struct
     {
-        uint32_t sizes[3]; /* of blocks, in blocks of relation segments, of WAL's blocks */
+        uint32_t sizes[3]; /* block_size, relation_segment_blocks, wal_block_size */
         bool valid;
     } rows[] = {{{1024, 1, 1024}, true},        {{4096, 262144, 16384}, true},
                 {{16384, 1000, 65536}, true},   {{32768, UINT32_MAX, 4096}, true},

@@ -125,7 +125,7 @@ static void what_ends_early_is_damaged(void **state)
     assert_true(split(whole, COLUMNS));
 }
 
-/* Of a tuple with data of 26 bytes. */
+/* True if a tuple of 50 bytes with these values in its header can be parsed. */
 static bool parses_header(uint16_t infomask2, uint16_t infomask, uint8_t data_offset)
 {
     uint8_t tuple[50] = {0};

@@ -21,7 +21,7 @@
 #define HASH 0xFF80
 #define GIST 0xFF81
 #define BLOOM 0xFF83
-#define HNSW 0xFF90 /* of an extension */
+#define HNSW 0xFF90 /* page ID of pgvector's hnsw */
 
 static uint8_t page[SIZE];
 

@@ -70,7 +70,7 @@ static void other_paths_are_no_relation_files(void **state)
         "./base/1/2619",
         "pg_tblspc/16400",
         "pg_tblspc/16400/1/2",
-        "pg_tblspc/16400/PG_14_202107181/16384/16385", /* of another version, after pg_upgrade */
+        "pg_tblspc/16400/PG_14_202107181/16384/16385", /* directory of 14, left by pg_upgrade */
         "pg_tblspc/16400/PG_15_202209061x/16384/16385",
         "pg_tblspc/16400/PG_15_202209061/16384",
         "pg_wal/000000010000000000000001",

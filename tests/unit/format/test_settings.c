@@ -7,7 +7,7 @@
 typedef struct File
 {
     const char *path;
-    const char *content; /* NULL: cannot be read */
+    const char *content; /* the file's text; NULL if the file cannot be read */
 } File;
 
 static bool read_one(void *context, const char *path, Buffer *content, bool *found)

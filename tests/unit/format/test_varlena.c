@@ -125,7 +125,7 @@ static void damaged_pglz_is_refused(void **state)
     memcpy(bytes, pglz, sizeof(pglz));
     bytes[5] = 4; /* a reference to before the start */
     fails(compressed(PGLZ, TEXT_SIZE, bytes, sizeof(bytes)), "cannot be expanded");
-    bytes[5] = 0; /* and to itself */
+    bytes[5] = 0; /* a reference to its own place */
     fails(compressed(PGLZ, TEXT_SIZE, bytes, sizeof(bytes)), "cannot be expanded");
 }
 

@@ -7,7 +7,8 @@
 
 #define NAME "0000000100000000010000280000000001000100.summary"
 
-/* What a file says of a fork: as pg_wal_summary_contents() is asked in tests/data/summaries.sh. */
+/* Facts of a summary, a line for each fork as the query in tests/data/summaries.sh prints them, and
+ * the fork that is being read. */
 typedef struct Said
 {
     char text[1 << 20];

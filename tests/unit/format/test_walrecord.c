@@ -10,8 +10,8 @@
 #define BLOCK_SIZE 8192
 #define MADE_LSN 0x1000028
 
-/* What the statements of tests/data/make.sh or of a pair did, as far as one record of each kind
- * shows it. */
+/* Facts from the records of one version, to be compared with what the statements of
+ * tests/data/make.sh, or of a pair, did. */
 typedef struct Seen
 {
     unsigned kinds[WAL_EVENT_UNKNOWN_RELATION_UPDATE + 1];
@@ -457,7 +457,7 @@ static void an_unknown_relation_update_is_told(void **state)
     {
         const WalEventKind unknown = WAL_EVENT_UNKNOWN_RELATION_UPDATE;
         if (version->old_wal)
-            continue; /* these have no flag: test_walrecord_old.c */
+            continue; /* records before 9.5 lack the flag: test_walrecord_old.c */
         assert_int_equal(kind_of_made(version, RM_SMGR, 0x11), WAL_EVENT_NONE);
         assert_int_equal(kind_of_made(version, RM_SMGR, 0x31), unknown);
         assert_int_equal(kind_of_made(version, RM_DBASE, 0x01), WAL_EVENT_NONE);

@@ -22,7 +22,7 @@
 #define PAD4 0, 0, 0, 0
 #define PAD8 PAD4, PAD4
 #define NONE U32(0xFFFFFFFFu)
-#define TUPLE(block, size) TID(block), U16(size)                        /* its first 8 bytes */
+#define TUPLE(block, size) TID(block), U16(size)                        /* index tuple's header */
 #define META PAD4, U32(21), U32(22), PAD8, PAD8, PAD8, PAD8, PAD8, PAD8 /* 16 to 72: head, tail */
 
 /* blocks: what is named, in order. */
@@ -379,7 +379,7 @@ static void backups_are_named_first_and_once(void **state)
     buffer_free(&backups);
 }
 
-/* What belongs to a page that is backed up is left out of the data. */
+/* A record's data lacks the parts that belong to a page with a full-page image. */
 static void data_is_shorter_with_backups(void **state)
 {
     static const uint8_t insert[] = {TARGET(7)};
@@ -397,7 +397,7 @@ static void data_is_shorter_with_backups(void **state)
     assert_string_equal(named(&record), "5f 7");
     assert_false(is_unknown(version_of(IN_94), &record));
     free(made.bytes);
-    /* Of the child, which is second in a split. */
+    /* The image, the second of a split, is of the child: the data lacks the child's number. */
     made = make(BTREE, 0x30 | 0x04, split, 32, backups.bytes, (uint32_t) backups.size);
     parse_sealed(version_of(IN_94), &made, &record);
     assert_string_equal(named(&record), "5f 7 8 9");
@@ -407,7 +407,7 @@ static void data_is_shorter_with_backups(void **state)
     parse_sealed(version_of(IN_94), &made, &record);
     assert_string_equal(named(&record), "5f 3 0");
     free(made.bytes);
-    /* Of the left page: neither the new item nor the high key are there. */
+    /* The image is of the left page: the data lacks the new item and the high key. */
     buffer_clear(&backups);
     append_backup(&backups, FORK_MAIN, 7, 100, 8092, 100);
     made = make(BTREE, 0x30 | 0x08, split, sizeof(split), backups.bytes, (uint32_t) backups.size);

@@ -66,7 +66,7 @@ static void test_no_answer_may_be_one_later(void **state)
 
 /* ---- A server of few words ---- */
 
-/* What it says to each connection, one after the other; then it keeps the connection open. */
+/* A server that writes the same bytes to one connection after the other, and keeps each open. */
 typedef struct Speaker
 {
     int listener;
@@ -198,7 +198,7 @@ static void test_a_server_that_says_nothing_to_a_query(void **state)
                         "connection to the source server was lost: no answer within 0.5 s");
     assert_true(now() - begin >= 0.4 && now() - begin < 20);
     assert_true(connection_silent_seconds(connection) >= 0.5);
-    /* It is of no use any more, which is said at once. */
+    /* A lost connection is useless: the next command fails at once. */
     assert_false(connection_begin(connection, instance, &error));
     assert_int_equal(error.kind, ERROR_RETRY);
     connection_close(connection);
@@ -227,7 +227,7 @@ static void append_option(void *context, const char *keyword, const char *value)
     buffer_printf(context, "%s|%s;", keyword, value);
 }
 
-/* What the string sets, and nothing of the environment. */
+/* connection_string_options visits what the string sets, and nothing of the environment. */
 static void test_options_of_a_string(void **state)
 {
     Buffer text = {0};

@@ -16,7 +16,7 @@
 
 static Error error;
 
-/* What a walk saw: a line "PATH TYPE" for each entry, TYPE being f d l F (followed link) or p. */
+/* Entries of a walk: a line "PATH TYPE" for each, TYPE being f d l F (followed link) or p. */
 typedef struct Seen
 {
     char lines[64][512];
@@ -121,7 +121,7 @@ static void test_walk_sees_all_and_follows_only_what_it_is_told(void **state)
     assert_int_equal(seen.count, 11);
 }
 
-/* It may be a tablespace: left out of the list, all that it has would be left as it is. */
+/* If a walk skipped a tablespace's link, its files would stay as they are on the target. */
 static void test_a_link_that_cannot_be_followed_now_is_an_error(void **state)
 {
     char target[300];

@@ -193,14 +193,14 @@ static void test_ranges_are_copied(void **state)
                         "1234",
                         7);
 
-    /* Where the first file ends. */
+    /* Copying ends where the first file ends. */
     assert_true(file_copy_range(&from, &to, 100, &copied, &error));
     assert_int_equal(copied, 9);
     from.offset = 10;
     assert_true(file_copy_range(&from, &to, 100, &copied, &error));
     assert_int_equal(copied, 0);
 
-    file_clone(from.fd, to.fd, &cloned); /* or not: both are fine */
+    file_clone(from.fd, to.fd, &cloned); /* `cloned` depends on the file system */
     file_begin_writeback(to.fd, 0, 12);
     file_close(to.fd);
     assert_true(file_open_read("b", &to.fd, NULL, &error));
@@ -260,7 +260,7 @@ static void test_links(void **state)
     buffer_free(&buffer);
 }
 
-/* It may lead to a file that is not ours. */
+/* A link may lead to a file that pg_rewind must not change. */
 static void test_nothing_is_created_through_a_link(void **state)
 {
     struct stat status;
@@ -354,7 +354,8 @@ static void test_free_space(void **state)
     assert_false(file_space("no", &space, &error));
 }
 
-/* 0: what is opened next is no standard stream, and only stderr takes something. */
+/* Exit status of the child: 0 if the next file opened is no standard stream, and only stderr can be
+ * written to. */
 static int check_standard(void)
 {
     int fd;

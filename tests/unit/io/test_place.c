@@ -168,7 +168,8 @@ static void test_links_are_followed(void **state)
     assert_false(place_same_mount(&far, &near));
 }
 
-/* On file systems such as ext4 the next directory gets the number of the one that was removed. */
+/* File systems such as ext4 give a new directory the inode number of a removed one, unless
+ * place_hold keeps the removed one open. */
 static void test_held(void **state)
 {
     Place held, next;
@@ -186,7 +187,7 @@ static void test_held(void **state)
         assert_false(place_same(&held, &next));
         assert_int_equal(rmdir("held"), 0);
     }
-    place_hold("held"); /* there is nothing */
+    place_hold("held"); /* does nothing: "held" does not exist */
 }
 
 static void test_missing(void **state)
@@ -205,7 +206,7 @@ static void test_missing(void **state)
     }
 }
 
-/* Whether it is there cannot be said. */
+/* place_find cannot know whether the path through a link to itself exists. */
 static void test_a_link_to_itself_is_an_error(void **state)
 {
     Place place;

@@ -1,6 +1,6 @@
 /* Rule C95. */
 /*
- * Memory in files: what is in it stays, also where the limit for files (ulimit -f) cuts them.
+ * Items in a spool keep their bytes, even if ulimit -f limits the size of the spool's files.
  */
 #include <setjmp.h>
 #include <stdarg.h>

@@ -111,7 +111,7 @@ static void test_an_error_names_the_file(void **state)
 
     (void) state;
     assert_int_equal(pipe(ends), 0);
-    written_keep(written, ends[0], "a pipe"); /* which cannot be synced */
+    written_keep(written, ends[0], "a pipe"); /* a pipe cannot be synced */
     assert_false(written_sync(written, false, 1, &error));
     assert_string_equal(error.message, "could not fsync file \"a pipe\": Invalid argument");
     written_free(written);

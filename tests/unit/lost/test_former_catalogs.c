@@ -1,4 +1,4 @@
-/* Which storage is known to have been a catalog's, and when earlier catalogs count as not known. */
+/* FormerCatalogs recognizes storage that was a catalog's, and catalogs that are not certain. */
 #include "lost/former_catalogs.h"
 
 #include "base/buffer.h"
@@ -104,7 +104,8 @@ static void rewrite_class(void)
     commit((Oid[]){20001, 20002}, 2);
 }
 
-/* Whether rows before the change of the map are told, those later being told always. */
+/* True if catalogs before the change of the map are certain. Catalogs from the change on, and those
+ * of another database, must always be certain. */
 static bool end_is_sure(void)
 {
     const bool sure = !former_catalogs_unsure(&former, DATABASE, UPDATE_LSN - 1);

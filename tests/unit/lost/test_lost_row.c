@@ -1,4 +1,4 @@
-/* What both files of --save-lost-rows say of made-up changes of one table. */
+/* Both files of --save-lost-rows, SQL and JSON, for made-up changes of one table. */
 #include "lost/lost_sql.h"
 
 #include <setjmp.h>
@@ -358,7 +358,7 @@ static void test_without_key(void **state)
                 "RETURNING 1)\n"
                 "  SELECT 'conflict: DELETE of \"public\".\"t\" (0/1001)' WHERE NOT EXISTS "
                 "(TABLE done);\n");
-    /* Of this row the table's key has a NULL. */
+    /* A row with a NULL in its key (here doc) is treated as a row without a key. */
     table.key = (uint16_t[]){1, 5};
     table.key_count = 2;
     assert_non_null(strstr(sql(0), "WHERE ctid = (SELECT ctid FROM ONLY "));

@@ -13,7 +13,7 @@
 #include <zstd.h>
 
 #define XID 800
-#define TOLD_LSN 1 /* of all that is lost: where the WAL begins */
+#define TOLD_LSN 1 /* divergence before the first WAL: all changes are lost */
 
 #define INSERT 0x00
 #define DELETE 0x10
@@ -325,7 +325,7 @@ static void test_rows_of_records(void **state)
 
     (void) state;
     put_insert(writer, XID, INIT, 1, 0, "abcdef", 0);
-    buffer_append_u16(&content, 2); /* as many bytes in front as in the old row, and at the end */
+    buffer_append_u16(&content, 2); /* bytes shared with the old row: first 2, last 3 */
     buffer_append_u16(&content, 3);
     append_row(&content, "XY");
     put_update(writer, XID, 1, 2, 0x60, &content, false);
@@ -484,7 +484,7 @@ static void test_row_on_the_disk(void **state)
         (void) state;
         put_delete(writer, XID, 1, 0, 0);
         put_delete(writer, XID, 2, 0, 0);
-        buffer_append_u16(&content, 2); /* of a row that nobody has */
+        buffer_append_u16(&content, 2); /* bytes shared with an old row that is on no page */
         append_row(&content, "XY");
         put_update(writer, XID, 4, 3, 0x20, &content, false);
         put_update(writer, XID, 5, 2, 0x20, &content, false);

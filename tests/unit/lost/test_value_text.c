@@ -163,7 +163,7 @@ static void what_cannot_be_told_says_why(void **state)
     fails(25, "\x01\x12\x0c\0\0\0\x08\0\0\0\x01\0\0\0\x02\0\0\0", 18, "is missing");
 }
 
-/* Of numbers with 131,072 digits. */
+/* An array of 1,000 numbers of 131,069 digits is too long as text, and is kept as stored. */
 static void huge_texts_end(void **state)
 {
     ValueReader reader = reader_of(180000);
@@ -259,7 +259,7 @@ static void deep_documents_are_printed(void **state)
     assert_int_equal(text.size, 2 * 1000000);
 }
 
-/* It is stored as an array, and printed without braces. */
+/* int2vector is stored as an array, but printed without braces. */
 static void vectors_are_no_arrays(void **state)
 {
     static const Type vector = {.oid = 22, .kind = 'b', .delimiter = ',', .storage = {-1, 'i'}, .inner = 21};
@@ -328,7 +328,7 @@ static void shared_bytes_make_no_huge_text(void **state)
     fails(3614, (const char *) bytes.bytes, bytes.size, "not a value of its type");
 }
 
-/* A range of another type than its column: the catalogs are not those of this row. */
+/* The column is an int4range, the value a numrange: the catalogs do not belong to this row. */
 static void values_name_their_type(void **state)
 {
     (void) state;

@@ -113,7 +113,7 @@ static const Row rows[] = {
     {"pg_wal", PATH_ORDINARY, ALL},
     {"pg_wal/000000010000000000000001", PATH_WAL, ALL},
     {"pg_wal/0000000A00000001000000FF", PATH_WAL, ALL},
-    {"pg_wal/000000010000000000000100", PATH_ORDINARY, ALL}, /* no such segment */
+    {"pg_wal/000000010000000000000100", PATH_ORDINARY, ALL}, /* segment numbers end at 000000FF */
     {"pg_wal/00000001000000000000000a", PATH_ORDINARY, ALL},
     {"pg_wal/000000010000000000000001.partial", PATH_WAL_REST, ALL},
     {"pg_wal/xlogtemp.4711", PATH_WAL_REST, ALL},

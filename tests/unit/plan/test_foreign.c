@@ -39,7 +39,7 @@ static void test_what_is_found(void **state)
     static const struct
     {
         const char *paths[8];
-        const char *tree, *closed; /* NULL: there is none */
+        const char *tree, *closed; /* expected path; NULL if none is expected */
         ForeignKind kind;
     } rows[] = {
         {{"a/", "a/b/", "a/b/PG_VERSION", "a/b/global/", "a/b/global/pg_control"},
@@ -63,7 +63,7 @@ static void test_what_is_found(void **state)
          FOREIGN_TABLESPACE},
         {{"a/", "a/b/", "a/b/000000010000000000000001-0123.gz"}, "a", NULL, FOREIGN_WAL},
         {{"a/", "a/000000010000000000000001", "a/archive_status/"}, "a", "a", FOREIGN_WAL},
-        /* These are the cluster's own, or nothing. */
+        /* The cluster's own paths, and paths that only resemble foreign ones, are not foreign. */
         {{"PG_VERSION", "backup_label", "global/", "global/pg_control", "pg_control"},
          NULL,
          NULL,

@@ -99,7 +99,8 @@ static void test_a_listing_is_sorted_and_owns_its_strings(void **state)
     assert_null(listing_find(&listing, "base"));
 }
 
-/* Of each the first directory or file that is listed: what a directory holds comes after it. */
+/* Each file system is listed once, by the first directory or file on it: a directory comes before
+ * its content. */
 static void test_the_file_systems_of_a_listing(void **state)
 {
     static const VisitedFile files[] = {{"base", FILE_DIRECTORY, 0, NULL, false, 7, 0, false},
@@ -142,8 +143,7 @@ static void test_bad_listings_are_refused(void **state)
     listing_free(&listing);
 }
 
-/* What is not in a directory of the listing would be written somewhere else: through a link, to
- * wherever it leads. */
+/* A file whose directory is not listed would be written to another place, through a link. */
 static void test_all_is_in_directories(void **state)
 {
     static const struct

@@ -16,7 +16,7 @@
 #ifndef BLOCK /* tests/meson.build has other sizes */
 #define BLOCK 8192
 #endif
-#define SEGMENT_BLOCKS 100 /* of a relation, so that tests stay small */
+#define SEGMENT_BLOCKS 100 /* blocks of a relation segment: few, so that tests stay small */
 #define WAL_SEGMENT 0x1000000u
 #define ABSENT (-1)
 #define DIRECTORY (-2)
@@ -31,7 +31,7 @@
 
 static Error error;
 
-/* What a decision is made from; the listings grow by add(). */
+/* The input of plan_make, with listings that add() fills, and the plan that comes out. */
 typedef struct Case
 {
     PlanInput input;
@@ -148,7 +148,7 @@ static const char *ranges_of(const Case *c, const char *path)
     {
         size_t length = strlen(text);
 
-        assert_true(++ranges < 20); /* it must come to an end */
+        assert_true(++ranges < 20); /* plan_next_range must end */
         assert_true(size > 0 && offset + size <= entry->source_size);
         assert_int_equal(offset % BLOCK, 0);
         snprintf(text + length, sizeof(text) - length, "%s%" PRIu64 "b+%" PRIu64 "b",
@@ -316,8 +316,8 @@ static void test_a_large_file_that_is_mostly_changed_is_replaced(void **state)
     }
 }
 
-/* Of what both sides have a sample was compared. What only the source has is fetched in any case.
- */
+/* A sample of the bytes that both sides have was compared. Bytes of the source alone are fetched in
+ * any case. */
 static void test_a_sample_foretells_that_a_file_is_replaced(void **state)
 {
     const uint64_t large = 16 * 1024 * 1024;
@@ -334,7 +334,7 @@ static void test_a_sample_foretells_that_a_file_is_replaced(void **state)
         {large, large, 1, 1, true},
         {large, large, 0, 0, false},
         {large, 2 * large, 512, 448, true}, /* the target's end is cut off */
-        {2 * large, large, 512, 384, true}, /* of the half that is compared three quarters */
+        {2 * large, large, 512, 384, true}, /* 1/2 is new, 3/8 of the file differ */
         {2 * large, large, 512, 383, false},
         {large, BLOCK, 1, 0, true},
         {large - BLOCK, large, 512, 512, false}, /* too small to be replaced */
@@ -466,7 +466,7 @@ static void test_rebuilt_blocks_are_not_fetched(void **state)
     }
 }
 
-/* Storage that the target made may hold anything: where it differs it is taken whole. */
+/* If the target made the storage, which may hold anything, even rebuilt blocks are fetched. */
 static void test_rebuilt_blocks_of_the_targets_storage_are_fetched(void **state)
 {
     BlockMap *rebuilt = blockmap_create();
@@ -519,7 +519,7 @@ static void test_a_segment_that_is_followed_is_full(void **state)
     }
 }
 
-/* What is fetched of files of this kind. */
+/* Number of bytes that the plan fetches of files of this kind. */
 static uint64_t bytes_of_kind(const Plan *plan, FileKind kind)
 {
     uint64_t bytes = 0, offset, size;
@@ -851,7 +851,7 @@ static void test_an_action_for_each_file(void **state)
                 continue;
             begin(&c, majors[m]);
             add(&c, row->path, row->source, row->target);
-            /* What markers in archive_status speak of. */
+            /* The history files that belong to the markers in archive_status. */
             if (strstr(row->path, "archive_status/00000002.history") != NULL)
                 add(&c, "pg_wal/00000002.history", 50, 50);
             if (strstr(row->path, "archive_status/00000004.history") != NULL)
@@ -999,7 +999,7 @@ static void test_directories_of_what_is_left_alone_stay(void **state)
     end(&c);
 }
 
-/* What only the target has where its server logs to, and the way there. */
+/* The target's log directory and the directories above it stay, even if the source has none. */
 static void test_log_directory_stays(void **state)
 {
     Case c;
@@ -1049,7 +1049,7 @@ static void test_log_directory_stays(void **state)
     end(&c);
 }
 
-/* Each directory once, with all below it, also where names sort between. */
+/* A removed directory is reported once, with all files below, even if other names sort between. */
 static void test_foreign_files_that_are_removed(void **state)
 {
     static const PlanRemoved expected[] = {{"base/mine", 1, 30, false},
@@ -1136,14 +1136,14 @@ static void test_wal_before_a_gap(void **state)
     (void) state;
     begin(&c, 16);
     c.input.wal_from = 0x6000028;
-    assert_true(plan_keeps_segment(&c.input, 1, 4)); /* it summarizes nothing */
+    assert_true(plan_keeps_segment(&c.input, 1, 4)); /* 16 summarizes no WAL */
     end(&c);
     begin(&c, 17);
     c.input.wal_from = 0x6000028;
     assert_false(plan_keeps_segment(&c.input, 1, 4));
     assert_true(plan_segment_is_common(&c.input, 1, 4));
     assert_null(plan_wal_before_gap(&c.input));
-    /* Nobody else archives it. */
+    /* A segment that waits to be archived (.ready) stays: no other server archives it. */
     add(&c, "pg_wal/000000010000000000000003", ABSENT, WAL_SEGMENT);
     add(&c, "pg_wal/archive_status/000000010000000000000003.ready", ABSENT, 0);
     assert_true(plan_keeps_segment(&c.input, 1, 3));
@@ -1155,7 +1155,7 @@ static void test_wal_before_a_gap(void **state)
     end(&c);
 }
 
-/* It begins with the oldest timeline of which WAL stays. */
+/* A summarizer starts with the oldest timeline of which WAL stays. */
 static void test_what_a_summarizer_reads(void **state)
 {
     Case c;
@@ -1167,7 +1167,7 @@ static void test_what_a_summarizer_reads(void **state)
     add(&c, "pg_wal/000000010000000000000003", ABSENT, WAL_SEGMENT);
     assert_true(plan_summarizer_reads(&c.input, 1));
     assert_true(plan_summarizer_reads(&c.input, 2));
-    c.input.wal_from = 0x6000028; /* it goes before the gap */
+    c.input.wal_from = 0x6000028; /* segment 3 lies before a gap, and is removed */
     assert_false(plan_summarizer_reads(&c.input, 1));
     end(&c);
     begin(&c, 17);
@@ -1314,7 +1314,7 @@ static void test_each_entry_has_its_reason(void **state)
     end(&c);
 }
 
-/* Of a file that must not be there: nothing is fetched, and nothing of the target's is left. */
+/* With -R an unwanted file is neither fetched from the source nor left on the target. */
 static void test_unwanted_file(void **state)
 {
     Case c;
@@ -1346,13 +1346,13 @@ static void test_links_of_source(void **state)
         bool is_conflict;
     } rows[] = {
         {"base/5", LINK, true},
-        {"base/5", ABSENT, true}, /* it would lead to the source's own files */
+        {"base/5", ABSENT, true}, /* a copied link would lead to the source's files */
         {"base/5/16384", LINK, true},
         {"pg_xact", LINK, true},
         {"pg_wal/summaries", LINK, true},
         {"pg_tblspc/16500/PG_15_202209061/5", LINK, true},
         {"pg_tblspc/16500", LINK, false},
-        {"pg_stat_tmp", LINK, false}, /* its content does not matter */
+        {"pg_stat_tmp", LINK, false}, /* the directory's content does not matter */
         {"log", LINK, false},
         {"server.key", LINK, false},
         {"server.key", ABSENT, false},
@@ -1415,8 +1415,7 @@ static void test_remarks(void **state)
     keep_free(&keep);
 }
 
-/* What somebody has mounted stays, with the directories on the way to it; not what a server needs.
- */
+/* Mounted files stay, with the directories above them, except files that a server needs. */
 static void test_mounted_files(void **state)
 {
     Case c;

@@ -12,8 +12,8 @@
 
 #define DIVERGENCE 0x5000100
 #define NEXT_OID 24576
-#define FIRST_OID 24000 /* of the earliest start */
-#define LAST_OID 32768  /* that was given away by the end of the chain */
+#define FIRST_OID 24000 /* next OID of the earliest start */
+#define LAST_OID 32768  /* OIDs below may be assigned by the end of the chain */
 #define DATABASE 5
 #define OTHER_DATABASE 6 /* copied as files */
 
@@ -21,7 +21,7 @@
 typedef struct Case
 {
     BlockMap *chain_blocks, *target_blocks;
-    BlockMap *made_before; /* NULL: recovery starts at the earliest start */
+    BlockMap *made_before; /* see UnloggedEvidence; NULL: recovery starts at the earliest start */
     ScanResult chain, target;
     ScanDatabase copy;
     bool not_scanned;
@@ -70,7 +70,7 @@ static void begin(Case *c, const char *const *paths)
                            .divergence = DIVERGENCE};
 }
 
-/* How many entries are left out? */
+/* Returns how many entries plan_becomes_unlogged leaves out, and frees the case's maps. */
 static size_t end(Case *c)
 {
     const UnloggedEvidence evidence = {.chain = &c->chain,
@@ -127,11 +127,11 @@ static void test_init_fork_to_come(void **state)
     begin(&c, no_init); /* a logged relation */
     blockmap_fork_made(c.chain_blocks, relation_of(DATABASE, 24580), FORK_MAIN);
     assert_int_equal(end(&c), 0);
-    begin(&c, older); /* which may be in common history */
+    begin(&c, older); /* a relation that may be in common history */
     assert_int_equal(end(&c), 0);
 }
 
-/* The counter of numbers may have gone round: then a number is new that is not. */
+/* The counter of OIDs may have wrapped around: then an old relation has a number that looks new. */
 static void test_an_old_relation_of_a_new_number(void **state)
 {
     const RelationId id = relation_of(DATABASE, 24580);
@@ -139,19 +139,19 @@ static void test_an_old_relation_of_a_new_number(void **state)
     Case c;
 
     (void) state;
-    begin(&c, no_init); /* the target has it too, and did not make it */
+    begin(&c, no_init); /* the target has the relation, but did not make it */
     for (size_t i = 0; i < c.plan.count; i++)
         c.entries[i].on_target = true;
     assert_int_equal(end(&c), 0);
-    begin(&c, no_init); /* the target made it */
+    begin(&c, no_init); /* the target made its own relation of that number */
     blockmap_fork_made(c.target_blocks, id, FORK_MAIN);
     for (size_t i = 0; i < c.plan.count; i++)
         c.entries[i].on_target = true;
     assert_int_equal(end(&c), 3);
-    begin(&c, no_init); /* the target dropped it */
+    begin(&c, no_init); /* the target dropped the relation */
     blockmap_storage_changed(c.target_blocks, id, 1);
     assert_int_equal(end(&c), 0);
-    begin(&c, no_init); /* or its database */
+    begin(&c, no_init); /* the target dropped the relation's database */
     c.target.databases = &dropped;
     c.target.database_count = 1;
     assert_int_equal(end(&c), 0);
@@ -161,12 +161,12 @@ static void test_an_old_relation_of_a_new_number(void **state)
     c.target.databases = &dropped;
     c.target.database_count = 1;
     assert_int_equal(end(&c), 0);
-    begin(&c, no_init); /* both sides made it, in common history */
+    begin(&c, no_init); /* both sides made the database, in common history */
     dropped.lsn = DIVERGENCE - 1;
     c.target.databases = &dropped;
     c.target.database_count = 1;
     assert_int_equal(end(&c), 3);
-    begin(&c, no_init); /* WAL tells of its blocks */
+    begin(&c, no_init); /* the source's WAL names a block of the relation */
     blockmap_add(c.chain_blocks, id, 7);
     assert_int_equal(end(&c), 0);
     begin(&c, no_init); /* what the target did is not known */
