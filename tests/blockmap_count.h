@@ -1,5 +1,5 @@
 /*
- * What a block map holds.
+ * Numbers of relations and blocks in a block map, and a search for one block.
  */
 #ifndef TESTS_BLOCKMAP_COUNT_H
 #define TESTS_BLOCKMAP_COUNT_H

@@ -1,10 +1,10 @@
 /*
- * What no rewind can be faster than: the same bytes in as few calls as can be, for tests/bench.pl.
+ * Time that no rewind can beat: the same bytes in as few calls as possible, for tests/bench.pl.
  *
- *   limit DIRECTORY DATA WAL DROPPED PATCHED    receives so many bytes through a Unix socket: DATA
- *                                               and WAL go into a file each, DROPPED nowhere; syncs
- *                                               them; copies PATCHED bytes of the first into a file
- *                                               that is there already, and syncs that
+ *   limit DIRECTORY DATA WAL DROPPED PATCHED    receives these numbers of bytes through a Unix
+ *                                               socket: DATA and WAL go into a file each, DROPPED
+ *                                               is discarded; syncs both files; copies PATCHED
+ *                                               bytes of DATA into an existing file, and syncs that
  *   limit --read DIRECTORY [JOBS [TIMES]]       reads all files of a directory by large reads
  *
  * Prints the seconds that it took, one line for each of TIMES.
@@ -46,7 +46,7 @@ static char *new_piece(void)
     char *piece = malloc(PIECE);
 
     check(piece != NULL, "malloc");
-    memset(piece, 'x', PIECE); /* so that the memory is there before the clock runs */
+    memset(piece, 'x', PIECE); /* touch the memory before the clock runs */
     return piece;
 }
 
@@ -99,7 +99,7 @@ static int start_sender(uint64_t bytes, pid_t *sender)
     _exit(0);
 }
 
-/* Into a file, or nowhere: -1. */
+/* Receive bytes from the socket and write them to fd; discard them if fd is -1. */
 static void receive(int socket, char *piece, uint64_t bytes, int fd)
 {
     while (bytes > 0)

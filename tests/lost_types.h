@@ -1,6 +1,6 @@
 /*
- * Descriptions of types, which a text gives in place of the catalogs. It has a line for each type,
- * label of an enum, and attribute of a composite type; fields are separated by tabs:
+ * Descriptions of types, read from a text instead of the catalogs. The text has a line for each
+ * type, label of an enum, and attribute of a composite type; fields are separated by tabs:
  *
  *   type OID KIND DELIMITER LENGTH ALIGNMENT INNER SCHEMA NAME
  *   label TYPE OID LABEL

@@ -1,6 +1,6 @@
 /*
- * Print the program's table of options: print_options. With arguments: those of them that a
- * journal decides once it is committed (Options.decided). `make manual` and tests/options run it.
+ * Print the program's table of options; or, of the options given as arguments, those that a
+ * committed journal decides (Options.decided). `make manual` and tests/options run this program.
  */
 #include "command_line.h"
 

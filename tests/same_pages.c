@@ -5,11 +5,11 @@
  *
  * Both servers have made a checkpoint (the standby a restartpoint) of the same checkpoint record,
  * and nothing was written since: the files have all that the servers know. Prints a line for each
- * block that differs, at most LINES_MAX, and what was compared. Exit status 0: all is equal, 1: not
- * so, 2: it could not be found out.
+ * block that differs, at most LINES_MAX, and what was compared. Exit status 0: all is equal, 1:
+ * something differs, 2: the comparison failed.
  *
  * Compared are the main forks of permanent relations, visibility maps, the init forks of unlogged
- * relations, where mapped catalogs lie, and how transactions have ended. What is left out:
+ * relations, where mapped catalogs lie, and how transactions have ended. Left out are:
  *
  *   - the free space map, which is not WAL-logged (storage/freespace/README)
  *   - other forks of unlogged relations, and temporary relations
@@ -18,7 +18,7 @@
  *     resource manager (heap_mask, btree_mask, ...), which are named below. Where that list leaves
  *     out more than is needed to compare two whole servers, it is not followed.
  *
- * A file that ends early is compared as if it went on with zeros: servers extend files without WAL.
+ * A file that ends early is compared as if zeros followed: servers extend files without WAL.
  */
 #include "base/array.h"
 #include "format/control.h"
@@ -61,7 +61,7 @@
 #define SPECULATIVE_OFFSET 0xFFFEu /* SpecTokenOffsetNumber, storage/off.h */
 #define ALIGNED(size) (((size) + 7u) & ~7u)
 
-/* Of special areas: flags that are hints, or that replay does not set. */
+/* Constants of index pages and sequences: page types, and flags that are hints or not replayed. */
 #define BTREE_LEAF 0x01             /* BTP_LEAF, access/nbtree.h */
 #define BTREE_DELETED 0x04          /* BTP_DELETED */
 #define BTREE_FULL_XID 0x100        /* BTP_HAS_FULLXID */
@@ -152,7 +152,7 @@ static PageKind page_kind(const Page *page, uint8_t fork)
                                                  : PAGE_GIN;
 }
 
-/* ---- What is left out of a page ---- */
+/* ---- Parts of a page that are not compared ---- */
 
 /* mask_page_lsn_and_checksum, mask_page_hint_bits in bufmask.c, but the LSN and PD_ALL_VISIBLE are
  * compared. An init fork's page is written before it is logged, so the primary's has none
@@ -215,8 +215,8 @@ static void mask_item_flags(Page *page)
                 clear_bits(page->bytes + at + 2, 0x0001); /* lp_flags */
 }
 
-/* Of a row of at least ROW_HEADER_SIZE bytes. Its place is not WAL-logged if it was inserted
- * speculatively and given up. */
+/* Mask what replay does not set in a row of at least ROW_HEADER_SIZE bytes: hints, the command ID,
+ * and the ctid of a speculative insertion that was given up. */
 static void mask_row(uint8_t *row)
 {
     const unsigned infomask = load_u16(row + ROW_AT_INFOMASK);
@@ -327,7 +327,7 @@ static void mask_brin(Page *page)
     clear_bits(page->bytes + page->size - 4, BRIN_EVACUATE);
 }
 
-/* ---- What servers of some versions do not replay ---- */
+/* ---- Changes that some versions do not replay ---- */
 
 /* Before 11 replay of XLOG_HEAP2_VISIBLE sets no LSN, although it is set on the primary
  * (heap_xlog_visible, visibilitymap_set). */
@@ -411,7 +411,7 @@ static bool says_nothing(const Page *page, PageKind kind)
 typedef struct Comparison
 {
     const Control *control;
-    Buffer ends; /* of the primary's transactions, from the first on: pg_xact */
+    Buffer ends; /* the primary's pg_xact, which says how each transaction ended */
     uint64_t blocks, files, other_bytes, unlogged, different;
 } Comparison;
 
@@ -628,8 +628,8 @@ static bool compare_whole_file(Comparison *comparison, const char *const roots[2
     return true;
 }
 
-/* How transactions ended: a file of pg_xact, two bits for each transaction (CLOG_XACTS_PER_PAGE in
- * clog.c), up to the next one. What follows is not cleared on all servers alike. */
+/* Compare a file of pg_xact: two bits for each transaction (CLOG_XACTS_PER_PAGE in clog.c), up to
+ * the next XID. Later bits are not cleared on all servers alike. */
 static bool compare_status_file(Comparison *comparison, const char *const roots[2],
                                 const char *path, Error *error)
 {
@@ -771,7 +771,7 @@ static bool read_control(const char *root, Control *control, Error *error)
                          control, &crc_wrong, error);
 }
 
-/* The primary's pg_xact, if it has all of it. */
+/* Read the primary's pg_xact, up to the first file that is missing or short. */
 static bool read_ends(Comparison *comparison, const char *root, Error *error)
 {
     bool found = true;

@@ -1,6 +1,6 @@
 /*
- * How fast is WAL scanned? Scans all of a data directory's WAL, from the first segment there is,
- * and prints gigabytes for a second (10^9, wall time) and nanoseconds for a record (of all
+ * Measure the speed of WAL scans. Scans all of a data directory's WAL, from the first segment that
+ * exists, and prints gigabytes for a second (10^9, wall time) and nanoseconds for a record (of all
  * threads).
  *
  *   scan_speed DATA_DIRECTORY [JOBS [TIMES]]
@@ -78,7 +78,7 @@ static bool stop_at_once(void *context, const WalRecord *record, Error *error)
     return error_set(error, ERROR_FAILED, "no more than the first record is wanted");
 }
 
-/* Where the first record that starts in this segment does. */
+/* Set *from to the LSN of the first record that starts in this segment. */
 static bool find_begin(const WalStream *stream, uint64_t segment, Lsn *from, Error *error)
 {
     WalSegmentFacts facts;

@@ -149,7 +149,8 @@ static uint64_t microseconds(struct timeval one, struct timeval other)
            (uint64_t) (one.tv_usec + other.tv_usec);
 }
 
-/* What /proc counts is read first: the reading itself counts a little. */
+/* Write the counts to counts_path. Read those of /proc first, so that this write is not in them;
+ * the reads of /proc themselves count a little. */
 static void write_counts(void)
 {
     static const char *const names[] = {"rchar", "wchar", "read_bytes", "write_bytes",

@@ -115,12 +115,12 @@ static uint64_t fd_handle[FD_MAX];
 static char *fd_nfs_name[FD_MAX]; /* what the file of this descriptor is called since its removal */
 static int nfs_fd = -1;
 static __thread bool lose_this_write;
-static char lost_path[PATH_MAX]; /* of the file whose write was lost; "": none was */
-static uint64_t lost_handles;    /* that were open before or then have no higher number */
+static char lost_path[PATH_MAX]; /* path of the file whose write was lost; "" if none was */
+static uint64_t lost_handles;    /* highest handle at the loss: syncs by later handles succeed */
 
 static void put_line(int fd, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
-/* ---- What is asked for ---- */
+/* ---- Settings from the environment ---- */
 
 static void refuse(const char *what)
 {
@@ -361,7 +361,7 @@ static uint64_t dice(uint64_t sides)
     return value;
 }
 
-/* How much of a read or write is done. False: it is interrupted. */
+/* Shorten a read or write at random; false, with errno EINTR, if the call is interrupted. */
 static bool cut_short(size_t *size)
 {
     if (!short_on)
@@ -383,7 +383,7 @@ static const char *path_of(int fd)
     return fd >= 0 && fd < FD_MAX && fd_path[fd] != NULL ? fd_path[fd] : "";
 }
 
-/* Of the file by which the program speaks to people or peers, which is none of a cluster. */
+/* True for a file or directory that the program opened; false for standard streams and sockets. */
 static bool is_file(int fd)
 {
     return fd >= 0 && fd < FD_MAX && fd_handle[fd] != 0;
@@ -622,7 +622,7 @@ static void record_write(int fd, const void *bytes, size_t size, off_t offset)
     pthread_mutex_unlock(&lock);
 }
 
-/* What the kernel has copied to fd, read back. */
+/* Record bytes that the kernel has copied to fd: read them back. */
 static void record_copy(int fd, off64_t offset, ssize_t size)
 {
     static char bytes[65536];
@@ -964,7 +964,8 @@ int posix_spawn(pid_t *restrict pid, const char *restrict path,
     return real(pid, path, actions, attributes, arguments, environment);
 }
 
-/* The child is this program still, and goes on counting. */
+/* A fork is not counted. The child is a copy of this program, and continues with the parent's
+ * counters. */
 pid_t fork(void)
 {
     REAL(pid_t, fork, void);
@@ -982,15 +983,15 @@ int sync_file_range(int fd, off64_t offset, off64_t size, unsigned flags)
     return real(fd, offset, size, flags);
 }
 
-/* What the source is told. */
+/* A send counts as a change: the source acts on the bytes. */
 ssize_t send(int fd, const void *bytes, size_t size, int flags)
 {
     REAL(ssize_t, send, int, const void *, size_t, int);
 
     if (strike("send", "", CHANGES))
     {
-        /* A connection that cannot be written to is lost: a peer that goes on waiting there is not.
-         */
+        /* A failed send stands for a lost connection: shut the socket down, or the peer would wait
+         * for more bytes. */
         const int number = errno;
 
         shutdown(fd, SHUT_RDWR);
@@ -1023,7 +1024,7 @@ int bind(int fd, __CONST_SOCKADDR_ARG address, socklen_t size)
     return real(fd, address, size);
 }
 
-/* What it makes is bound or connected. */
+/* Not counted: a socket has no effect before bind or connect. */
 int socket(int domain, int type, int protocol)
 {
     REAL(int, socket, int, int, int);

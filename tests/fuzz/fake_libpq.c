@@ -5,25 +5,25 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define SOCKET 1000063 /* of memory_files.c's: poll says that it is ready */
+#define SOCKET 1000063 /* a descriptor of memory_files.c, whose poll reports it ready */
 
 /* Statements and synchronization points that may be under way: four queries, what begins their
  * transaction, and what ends it and the one before. */
 #define ANSWERS_MAX 32
 
-/* Where the connection is with the oldest answer that was not read to its end. */
+/* Progress in reading the connection's oldest answer. */
 typedef struct Reading
 {
     bool single_rows;
-    int row;    /* that comes next */
-    bool ended; /* its last result has been given */
+    int row;    /* next row to return */
+    bool ended; /* the answer's last result was returned */
 } Reading;
 
 struct pg_conn
 {
     bool bad;
     PGpipelineStatus pipeline;
-    int first; /* of `answers`: the oldest one */
+    int first; /* index of the oldest answer in `answers` */
     int count;
     Reading reading;
     bool aborted; /* a statement has failed: those after it are not answered up to the next
@@ -46,7 +46,8 @@ static int server_version;
 static FakeAnswer answers[ANSWERS_MAX]; /* a ring; only one connection asks at a time */
 static bool synchronizes[ANSWERS_MAX];  /* no statement, but a synchronization point */
 
-/* What the linker puts in the place of pthread_create and so on. */
+/* Functions of the linker's --wrap: __wrap_NAME replaces NAME in the program, __real_NAME is the C
+ * library's. */
 int __real_pthread_create(pthread_t *thread, const pthread_attr_t *attributes,
                           void *(*function)(void *), void *argument);
 int __real_pthread_join(pthread_t thread, void **result);
@@ -228,14 +229,14 @@ char *PQpass(const PGconn *connection)
     return PQhost(connection);
 }
 
-/* There are no names that would need quotes. */
+/* Return the name without quotes: no name in the fuzzed statements needs any. */
 char *PQescapeIdentifier(PGconn *connection, const char *name, size_t length)
 {
     (void) connection;
     return strndup(name, length);
 }
 
-/* Of the newest libpq, which has every option of a connection. */
+/* Number of the newest libpq, which has every option of a connection. */
 int PQlibVersion(void)
 {
     return 190000;
@@ -442,7 +443,7 @@ static PGresult *make_result(const FakeAnswer *answer, ExecStatusType status, in
     return result;
 }
 
-/* What comes behind the rows. */
+/* Make the result that follows the rows: success, or the answer's error. */
 static PGresult *last_result(PGconn *connection, const FakeAnswer *answer, int rows)
 {
     PGresult *result;

@@ -15,20 +15,20 @@
 
 typedef struct FakeValue
 {
-    const char *bytes; /* NULL: SQL NULL */
+    const char *bytes; /* the value; NULL for SQL NULL */
     size_t size;
 } FakeValue;
 
-/* What comes for one query. */
+/* Answer to one query: rows, then success, an error or a lost connection. */
 typedef struct FakeAnswer
 {
     int columns;
     int rows;
     FakeValue values[FAKE_ROWS_MAX][FAKE_COLUMNS_MAX];
     int format;                /* 1: binary */
-    unsigned type;             /* of all columns */
-    const char *sqlstate;      /* behind the rows: this error; NULL: none */
-    bool lost;                 /* behind the rows: the connection is gone */
+    unsigned type;             /* type OID of all columns */
+    const char *sqlstate;      /* error after the rows; NULL for success */
+    bool lost;                 /* the connection is lost after the rows */
     char kept[FAKE_BYTES_MAX]; /* for bytes that must live until they are read */
     size_t kept_size;
 } FakeAnswer;
@@ -39,8 +39,8 @@ typedef void (*FakeServer)(const char *sql, int count, const char *const *parame
 /* All connections from now on lead to this one; version as PQserverVersion. */
 void fake_libpq_start(FakeServer server, int version);
 
-/* Until here threads do not run beside their makers: they have come to their end when they are
- * made. */
+/* End the fake server. Before this call, pthread_create runs a thread's whole function before it
+ * returns. */
 void fake_libpq_end(void);
 
 /* Bytes in the answer that live as long as it; NULL when there is no room. */

@@ -173,7 +173,7 @@ static void read_journal(void)
                 (head.options != NULL ? strlen(head.options) : 0));
         while (!end)
         {
-            /* It was read once when it was opened. */
+            /* journal_open has checked the whole file, so no entry fails. */
             if (!journal_next(reader, &entry, &end, &error))
                 __builtin_trap();
             if (end)

@@ -53,7 +53,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
     memory_files_put_directory(TARGET);
     memory_files_put_directory(WORK);
     memory_files_put(WORK "/places", bytes, size);
-    /* What the first record names exists. */
+    /* Create the directory that the first record names, if its path is absolute. */
     if (size > 2 && memchr(bytes, '\0', size) != NULL && size < sizeof(named))
     {
         memcpy(named, bytes + 1, size - 1);

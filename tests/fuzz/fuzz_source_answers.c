@@ -416,7 +416,7 @@ static void answer_query(const char *sql, int count, const char *const *paramete
     }
 }
 
-/* ---- What must hold ---- */
+/* ---- Checks of the results ---- */
 
 typedef struct Delivered
 {
@@ -452,7 +452,7 @@ static bool stays_inside(const char *path)
     {
         part += *part == '/';
         if (strncmp(part, "..", strcspn(part, "/")) == 0)
-            return false; /* also "." and nothing */
+            return false; /* "..", "." or an empty part */
     }
     return true;
 }

@@ -1,7 +1,7 @@
 /*
- * What a target holds: PG_VERSION, backup_label, postmaster.pid, recovery.conf and pg_control, in
- * this order, with bytes 0xFF between them. pg_control's first byte chooses a version; the rest of
- * it gets that version's numbers and a CRC that fits.
+ * Files of a target, fuzzed: PG_VERSION, backup_label, postmaster.pid, recovery.conf and
+ * pg_control, in this order, with bytes 0xFF between them. pg_control's first byte chooses a
+ * version; the rest of pg_control gets that version's numbers and a CRC that fits.
  */
 #include "target/target.h"
 #include "target/pid_file.h"

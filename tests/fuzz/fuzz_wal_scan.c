@@ -91,7 +91,7 @@ static void note_record(void)
         wal.records[wal.record_count++] = wal.last;
 }
 
-/* Write the first `written` of size bytes, as far as there is room. */
+/* Write the first `written` bytes of a record of `size` bytes; a full buffer cuts them off. */
 static void put_record(const uint8_t *bytes, uint32_t size, uint32_t written)
 {
     for (uint32_t done = 0; done < written && wal.position < WAL_SIZE;)
@@ -112,7 +112,7 @@ static void put_record(const uint8_t *bytes, uint32_t size, uint32_t written)
     wal.position = (wal.position + 7) & ~(size_t) 7;
 }
 
-/* What is made of a record's header. */
+/* Bits: fields of a record's header that are set to right values. */
 enum
 {
     FIT_LENGTH = 1,
@@ -135,7 +135,8 @@ static void fit_header(uint8_t *record, uint32_t total, unsigned fit)
     }
 }
 
-/* Of 9.3 and 9.4; the data may be shorter than the record, but not longer. */
+/* Set fields of a header of 9.3 or 9.4 to right values. The data may be shorter than the record,
+ * but not longer. */
 static void fit_old_header(uint8_t *record, uint32_t total, unsigned fit)
 {
     uint32_t crc;
@@ -182,7 +183,7 @@ static void add_filler(uint32_t size, uint32_t left_out)
     memset(record, 0, walrecord_header_size(wal.shape.version));
     if (wal.shape.version->old_wal)
     {
-        record[13] = 15; /* of a sequence */
+        record[13] = 15; /* RM_SEQ_ID */
         store_u32(record + 8, size);
     }
     else
@@ -345,7 +346,7 @@ static void look_at_result(const ScanResult *result)
         __builtin_trap();
 }
 
-/* What is asked of the scan. */
+/* Positions with which one input calls the scan's functions. */
 typedef struct Questions
 {
     Lsn from, asked, floor;

@@ -37,7 +37,7 @@ static void read_it(const uint8_t *bytes, size_t size)
         __builtin_trap();
 }
 
-/* A name that is taken is the one that a server gives. */
+/* A name that the parser accepts is identical to the name that a server gives to its range. */
 static void read_name(const uint8_t *bytes, size_t size)
 {
     char name[64] = "", again[WAL_SUMMARY_NAME_SIZE];

@@ -14,7 +14,7 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size);
 
-static volatile uint32_t bytes_seen; /* that nobody leaves the reads out */
+static volatile uint32_t bytes_seen; /* volatile: the compiler must not leave the reads out */
 
 static void look_at_lists(const WalEvent *event)
 {

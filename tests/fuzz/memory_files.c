@@ -30,7 +30,8 @@ static bool is_open[OPEN_MAX_COUNT];
 static void (*on_remove)(const char *path, bool is_directory);
 static double slept;
 
-/* What the linker puts in the place of open and so on. */
+/* Functions of the linker's --wrap: __wrap_NAME replaces NAME in the program, __real_NAME is the C
+ * library's. */
 int __real_open(const char *path, int flags, ...);
 ssize_t __real_pread(int fd, void *bytes, size_t size, off_t offset);
 int __real_close(int fd);

@@ -19,7 +19,7 @@ void memory_files_put_directory(const char *path);
 /* Called before a path is removed; NULL: nobody looks. What is removed stays. */
 void memory_files_on_remove(void (*removed)(const char *path, bool is_directory));
 
-/* A descriptor for bytes that have no path. They must live until it is closed. */
+/* Open a descriptor for bytes that have no path. The bytes must live until it is closed. */
 int memory_files_open(const void *bytes, size_t size);
 
 /* Seconds that the program has slept since the clear: no time passes otherwise. */

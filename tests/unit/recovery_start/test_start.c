@@ -40,8 +40,8 @@ static void test_recovery_starts_at_the_last_common_checkpoint(void **state)
     }
 }
 
-/* What the source's files lack must be replayed; what the target changed before is common and stays
- * unnamed. */
+/* Replay starts at the source's restartpoint: its files may lack later changes. The target's
+ * changes before the common checkpoint are common, so their blocks are not named. */
 static void test_an_older_restartpoint_of_the_source_is_where_recovery_starts(void **state)
 {
     const ScanCheckpoint common = common_checkpoint(0x5000028);
@@ -251,7 +251,7 @@ static void test_copies_that_replay_would_make_otherwise_are_found(void **state)
         {"tc", false, false}, /* replayed before the copy as on the source */
         {"t|c|n|o", false, false}, {"con", false, false}, {"ct", true, false},
         {"co|o|t", true, false},   {"cT", true, true},    {"c|oT", true, true},
-        {"cm", false, false},  /* the template has a directory less, not the one that was copied */
+        {"cm", false, false},  /* drops a directory of the template that was not copied */
         {"ctN", false, false}, /* the copy is gone in the end */
         {"cTN", true, true},   /* some servers could not replay even that */
         {"cNct", true, false},     {"Tc", false, false},  {"wt", false, false}, /* made by WAL */
@@ -262,7 +262,7 @@ static void test_copies_that_replay_would_make_otherwise_are_found(void **state)
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
     {
         if (MAJOR < 15 && strchr(rows[i].records, 'w') != NULL)
-            continue; /* there is no such record */
+            continue; /* servers before 15 create no database by WAL */
 
         UnsafeCopy unsafe = find_unsafe_copy(rows[i].records);
 

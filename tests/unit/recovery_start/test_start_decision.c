@@ -9,8 +9,8 @@
 #define MB ((uint64_t) 1024 * 1024)
 #define EARLY (1000 * MB)
 #define DIVERGENCE (1010 * MB)
-#define CLOSE (1050 * MB) /* a late start: so little WAL before it that it stays */
-#define NEAR (1200 * MB)  /* and more, but not so much that comparing is thought of */
+#define CLOSE (1050 * MB) /* late start after so little WAL that the WAL is kept */
+#define NEAR (1200 * MB)  /* late start after less WAL than ESTIMATE_WAL_MUCH */
 #define FAR (4000 * MB)
 #define END (4100 * MB)
 #define NEXT (4200 * MB) /* a checkpoint that comes, or is made, while this is decided */
@@ -408,7 +408,7 @@ static void test_both_starts_are_weighed(void **state)
     CHECK(rows);
 }
 
-/* ---- What the source changed before a late start ---- */
+/* ---- Changes of the source before a late start ---- */
 
 static void test_how_the_sources_changes_are_found(void **state)
 {
@@ -515,7 +515,7 @@ static void test_wal_before_a_late_start_that_stays(void **state)
     assert_true(decision.reads_once);
 }
 
-/* ---- WAL that is nowhere ---- */
+/* ---- Missing WAL ---- */
 
 static void test_wal_from_the_early_start_on_is_missing(void **state)
 {
@@ -812,13 +812,13 @@ static void test_replay_needs_former_limits(void **state)
 
 /* ---- All combinations ---- */
 
-/* What is true of a source and its WAL, one value of each. */
+/* Facts about a source and its WAL: one of all combinations. */
 typedef struct World
 {
-    Lsn late, made; /* the late start, and the one that a checkpoint makes */
+    Lsn late, made; /* late start that exists, and late start that a checkpoint makes */
     bool early_room, late_room;
-    Lsn missing_end;        /* of WAL from the early start on; LSN_INVALID: none is missing */
-    bool missing_when_read; /* that is only found by reading */
+    Lsn missing_end;        /* end of the WAL missing after the early start; LSN_INVALID: none */
+    bool missing_when_read; /* missing WAL is noticed only when it is read */
     ReplayFacts early_replay, late_replay;
     Lsn summaries_end;
     bool small; /* few relations, few blocks */
@@ -1004,8 +1004,8 @@ static void test_what_a_start_costs(void **state)
     } rows[] = {
         {{20000000000, 0, 300000000, 0, 100e6}, true}, /* hot tables */
         {{20000000000, 0, 300000000, 0, 0}, true},
-        {{80000000, 0, 80000000, 0, 100e6}, false},   /* new ones, by a slow link */
-        {{80000000, 0, 80000000, 0, 1e9}, true},      /* and by a fast one */
+        {{80000000, 0, 80000000, 0, 100e6}, false},   /* new tables, by a slow link */
+        {{80000000, 0, 80000000, 0, 1e9}, true},      /* new tables, by a fast link */
         {{250000000, 0, 200000000, 0, 150e6}, false}, /* equal: the early one */
         {{100000000, 0, 1000000000, 0, 0}, false},
         {{250000000, 250000000, 150000000, 0, 100e6}, true},         /* WAL that need not come */

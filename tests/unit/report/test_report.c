@@ -306,7 +306,8 @@ static void test_text_of_a_rewind(void **state)
         "  total                     9.88 s\n");
 }
 
-/* What a run finds out beside what it does. */
+/* A split brain with optional details: the server that answered, prepared transactions, archived
+ * WAL. */
 static Run split_brain_with_circumstances(void)
 {
     static const ScanPrepared of_source[] = {{.xid = 740, .gid = "on both"},
@@ -674,7 +675,7 @@ static void step_holds(const Run *run, size_t index, const char *expected)
     assert_non_null(strstr(buffer_string(&step), expected));
 }
 
-/* What the last lines are made of. */
+/* The steps in the report's last lines follow from what the next start will find. */
 static void test_next_steps(void **state)
 {
     ChangedSetting settings[] = {{"port", "5432", "5433"}, {"primary_conninfo", NULL, "host=x"}};

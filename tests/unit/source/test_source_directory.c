@@ -110,7 +110,7 @@ static void test_the_list(void **state)
     source_close(source);
 }
 
-/* What was delivered: index, size and the first byte of each piece. */
+/* Append the index, size and first byte of a delivered piece to a text; fail for piece 7. */
 static bool deliver(void *context, size_t index, const uint8_t *bytes, size_t size, Error *fails)
 {
     Buffer *text = context;

@@ -167,12 +167,12 @@ static void make_fixture(void)
     put_blocks("target/base/8/1", 'a', 1); /* one that stays, for something in it is not ours */
     put_text("target/base/8/server.log", "keep\n");
     put_blocks("source/base/7/1", 'A', 1);                  /* a directory that comes */
-    put_text("target/postgresql.conf", "port=1\n");         /* has grown since it was listed */
-    put_text("source/postgresql.conf", "port=1\nport=2\n"); /* equal as far as it was listed */
-    put_text("target/standby.signal", "old");               /* the plan removes it, we make one */
+    put_text("target/postgresql.conf", "port=1\n");         /* equal to the source's listed bytes */
+    put_text("source/postgresql.conf", "port=1\nport=2\n"); /* has grown since it was listed */
+    put_text("target/standby.signal", "old");               /* removed by the plan, then created */
     put_blocks("target/pg_wal/000000010000000000000002", 'a', SEGMENT_BLOCKS); /* goes */
     put_blocks("target/pg_wal/000000010000000000000003", 'a',
-               SEGMENT_BLOCKS); /* the plan removes it, it comes */
+               SEGMENT_BLOCKS); /* removed by the plan, staged from the source */
     put_blocks("source/pg_wal/000000010000000000000003", 'A', SEGMENT_BLOCKS);
     put_blocks("old_location/PG_15/5/1", 'a', 1); /* a tablespace that goes */
     shell("ln -s %s/old_location target/pg_tblspc/16400", fixture.directory);
@@ -419,7 +419,7 @@ static bool stage_and_commit(Interlock *interlock, bool *committed, Error *error
     return ok;
 }
 
-/* What the program does; 0, 1 or 2 as its exit status. */
+/* Run a rewind as the program does; returns the program's exit status: 0, 1 or 2. */
 static inline int run_rewind(void)
 {
     const Options options = {.jobs = 2};
@@ -457,7 +457,7 @@ static inline int wait_for(pid_t pid)
     return WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
 }
 
-/* ---- What is said on stderr ---- */
+/* ---- Messages on stderr ---- */
 
 static int kept_stderr = -1;
 
@@ -486,7 +486,7 @@ static inline char *end_said(void)
     return (char *) buffer.bytes;
 }
 
-/* How often part is in text. */
+/* Number of times that `part` is in `text`. */
 static inline int count_in(const char *text, const char *part)
 {
     int count = 0;

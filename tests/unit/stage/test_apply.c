@@ -10,9 +10,9 @@
 #include <signal.h>
 #include <sys/mman.h>
 
-static char before[SNAPSHOT_SIZE]; /* as the server sees the target before */
-static char after[SNAPSHOT_SIZE];  /* everything, after an undisturbed run */
-static uint64_t *calls; /* that change something: of the last child that ended by itself */
+static char before[SNAPSHOT_SIZE]; /* snapshot before a run, as a server sees the target */
+static char after[SNAPSHOT_SIZE];  /* snapshot of everything after an undisturbed run */
+static uint64_t *calls; /* calls that change something, in the last child that was not killed */
 
 static pid_t start_child(const char *fault)
 {
@@ -146,7 +146,7 @@ static void test_commit_taken_back(void **state)
     check_taken_back(change_control, true);
 }
 
-/* pg_control is not the one that the plan was made with: no commit. */
+/* No commit is made if pg_control has changed since the plan. */
 static void test_control_changed(void **state)
 {
     (void) state;
@@ -184,7 +184,7 @@ static void test_location_taken_over(void **state)
     shell("rm %s/location", fixture.space_directory);
 }
 
-/* Which state is the target in? By the contents, not by apply_pending. */
+/* True if the target's files show a commit. apply_pending is under test, so it is not asked. */
 static bool is_committed(void)
 {
     return size_of("target/backup_label") >= 0 ||
@@ -212,7 +212,7 @@ static void check_guarded(void)
         shell("grep -q %s target/backup_label", RUN_ID);
 }
 
-/* How many calls an undisturbed run makes; threads may order them differently each time. */
+/* Number of calls of an undisturbed run; threads may order them differently each time. */
 static int count_calls(void)
 {
     reset_target();
@@ -221,7 +221,7 @@ static int count_calls(void)
     return (int) *calls;
 }
 
-/* Disturb one run, kill the next one somewhere, let the third do its work. */
+/* Disturb one run and kill the next: the third must end in the state of an undisturbed run. */
 static void disturb_at(const char *action, int number, const char *how)
 {
     char snapshot[SNAPSHOT_SIZE];

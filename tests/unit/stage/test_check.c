@@ -56,7 +56,7 @@ static int as_nobody(int (*run)(void))
 
 /* ---- Directories and files ---- */
 
-/* 0: three problems, each one once. */
+/* Returns 0 if three problems are reported, each once; otherwise a number for what is wrong. */
 static int check_read_only(void)
 {
     static PlanEntry entries[] = {{FILE_ENTRY("base/5/1000", ACTION_COPY, 10, 10)},
@@ -125,7 +125,7 @@ static void test_unwritable_file(void **state)
     assert_int_equal(count_in(said, "error: "), 1);
 }
 
-/* What no plan can be made for is said with all else. */
+/* Conflicts of the plan are reported with all other problems. */
 static void test_conflicts(void **state)
 {
     static PlanRemark conflicts[] = {{"base/5", NULL, REASON_TYPES_DIFFER, FOREIGN_CLUSTER},
@@ -153,13 +153,13 @@ static void test_conflicts(void **state)
 /* ---- Space ---- */
 
 #define MUCH (UINT64_C(1) << 60)                                   /* bytes */
-#define MUCH_MEGABYTES ((UINT64_C(1) << 40) + (UINT64_C(1) << 32)) /* and what it needs itself */
+#define MUCH_MEGABYTES ((UINT64_C(1) << 40) + (UINT64_C(1) << 32)) /* with 1/256 for metadata */
 
 /* From 3 to 4 MB: one to be fetched, and one by which it grows. */
 static PlanEntry growing[] = {
     {FILE_ENTRY("base/5/1003", ACTION_COPY_TAIL, 4 * MEGABYTE_BLOCKS, 3 * MEGABYTE_BLOCKS)}};
 
-/* How much is said to be needed, in MB, beside the WAL; above 200: the message is not right. */
+/* MB that the message reports as needed besides WAL; above 200 if the message is wrong. */
 static int needed_beside_wal(void)
 {
     Plan plan = {.entries = growing, .count = 1, .block_size = BLOCK, .wal_directory = "pg_wal"};

@@ -1,6 +1,6 @@
 /*
- * How a target is read that an earlier run left: by backup_label and pg_control, compared with the
- * journal. (Invariants 3, 4, 9.)
+ * The state of a target that an earlier run left is read from backup_label and pg_control, compared
+ * with the journal. (Invariants 3, 4, 9.)
  */
 #include "rewind.h"
 
@@ -9,7 +9,7 @@
 #define OTHER_RUN_ID "ffeeddccbbaa99887766554433221100"
 #define OWN_LABEL "the target's own\n"
 
-/* What stands as backup_label. */
+/* Files that the target may have as backup_label. */
 typedef enum Label
 {
     LABEL_NONE,
@@ -48,7 +48,7 @@ static void put_journal(void)
     assert_true(journal_close(writer, &error));
 }
 
-/* What one look at the target says, as state; both ways of asking agree. */
+/* State of the target now, by commit_state and apply_pending, which must agree. */
 static PendingState state_now(void)
 {
     const JournalHead head = make_head();
@@ -78,7 +78,7 @@ static void test_states(void **state)
     static const struct
     {
         char control;
-        PendingState states[LABEL_COUNT]; /* none, blocker, another run's, a server's */
+        PendingState states[LABEL_COUNT]; /* expected for each Label */
     } rows[] = {
         {'o', {PENDING_STALE, PENDING_APPLY, PENDING_STALE, PENDING_STALE}},
         {'p', {PENDING_APPLY, PENDING_APPLY, PENDING_APPLY, PENDING_APPLY}},
@@ -170,14 +170,14 @@ static void test_take_back(void **state)
     check_label(OWN_LABEL);
     assert_int_equal(size_of("target/" WORK_DIRECTORY "/old_backup_label"), -1);
 
-    /* There was none. */
+    /* Without an old backup_label, the blocker is only removed. */
     put_label(LABEL_BLOCKER);
     assert_true(commit_take_back("target", &error));
     assert_int_equal(size_of("target/backup_label"), -1);
     assert_true(commit_take_back("target", &error));
 }
 
-/* What is not this run's blocker stays, also where an old label was kept. */
+/* A backup_label that is not this run's blocker stays, even if an old label was kept. */
 static void test_foreign_label_is_not_taken_back(void **state)
 {
     (void) state;

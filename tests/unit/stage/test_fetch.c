@@ -1,5 +1,5 @@
 /*
- * What comes of comparing and fetching: the plan's marks, and the staged bytes.
+ * Results of comparing and fetching: the states of the plan's entries, and the staged bytes.
  */
 #include "rewind.h"
 
@@ -44,9 +44,10 @@ static Source counting = {
     .operations = &counting_operations, .description = "a directory", .digest = DIGEST_MD5};
 
 /*
- * A server whose file is removed while two workers fetch it: the one that asks for its begin gets
- * an answer only once the other one was told that it is gone. Nothing here orders what they do in
- * memory: the thread sanitizer sees what the stage's own lock leaves out.
+ * A server whose file is removed while two workers fetch the file: the worker that asks for its
+ * first bytes gets an answer only after the other worker's answer that the file is gone. Nothing
+ * here orders the workers' accesses to memory: the thread sanitizer sees what the stage's own lock
+ * leaves out.
  */
 static _Atomic bool told_of_removal;
 
@@ -178,7 +179,7 @@ static void compare_from(Source *source)
     check_staged(stage, &plan, 3);
     check_staged(stage, &plan, 8);
     assert_int_equal(stage->statistics.compared_bytes, (2 + LARGE) * BLOCK);
-    /* What is equal or gone is not asked for. */
+    /* Files that are equal, or gone on the source, are not fetched. */
     assert_int_equal(stage->statistics.fetched_bytes, (2 * 5 + LARGE) * BLOCK);
     done(stage);
 }
@@ -405,7 +406,7 @@ static void test_pieces_of_a_range_lie_together(void **state)
     done(stage);
 }
 
-/* What is left out is as if it were gone on the source. */
+/* A file that is left out counts as gone on the source. */
 static void test_what_is_left_out(void **state)
 {
     PlanEntry entries[] = {{FILE_ENTRY("base/5/1006", ACTION_COPY, 400, 0)}};
@@ -463,7 +464,7 @@ static void test_part_of_segment(void **state)
                      'A' + (half - 1) % 20);
     assert_int_equal(block_letter(stage_wal_path(stage, WAL_NAME), half), 0);
 
-    /* A file that ends too early is an error: it was whole when it was read. */
+    /* A segment's file that ends too early is an error: it was whole when its WAL was read. */
     assert_false(stage_wal_segment(
         stage, &(StagedSegment){WAL_NAME, 2 * SEGMENT, 2 * SEGMENT, from, false, NULL, 0}, &error));
     assert_non_null(strstr(error.message, "is shorter than 2097152 bytes"));

@@ -1,6 +1,6 @@
 /*
- * Which mounts the target lies on, and where tablespaces may be made. /proc is the other mount: it
- * is one on every machine, and looking changes nothing there.
+ * Mounts that the target lies on, and places where tablespaces may be made. /proc is the other
+ * mount: every machine has that, and looking there changes nothing.
  */
 #include "../../every_version.h"
 #include "stage/roots.h"

@@ -1,5 +1,5 @@
 /*
- * What the apply will allocate, for which the ballast stands. (Invariant 2.)
+ * The ballast reserves the space that the apply will allocate. (Invariant 2.)
  */
 #include "rewind.h"
 
@@ -10,7 +10,7 @@
 static Error error;
 static Arena *arena;
 
-/* What is to be reserved on PGDATA's root for one entry. */
+/* Bytes to reserve on PGDATA's root for one entry. */
 static uint64_t reserved(PlanEntry entry)
 {
     plan_measure_ranges(&(Plan){.block_size = BLOCK}, &entry);

@@ -1,6 +1,5 @@
 /*
- * What is checked before anything is written, and what staging leaves behind when it is given up.
- * (Invariants 1, 9.)
+ * Checks that precede the first write, and the target after staging is given up. (Invariants 1, 9.)
  */
 #include "rewind.h"
 
@@ -44,7 +43,7 @@ static void test_read_only_files(void **state)
     shell("cmp -s source/postgresql.conf target/postgresql.conf");
     shell("test \"$(stat -c %%a target/base/5/1000 target/base/5/1002 target/base/5/1004 "
           "target/postgresql.conf | sort -u)\" = 400");
-    /* What came after those in the data file is in its place. */
+    /* The blocks after those files' blocks in the data file are in their place. */
     assert_int_equal(block_letter("target/base/5/1012", 2), 'C');
 }
 

@@ -1,5 +1,5 @@
 /*
- * What the target's server will find at its next start.
+ * Facts that the target's server will find at its next start.
  */
 #include "../../every_version.h"
 #include "target.h"
@@ -9,7 +9,7 @@
 
 #define FILES_MAX 16
 
-/* What a rewind knows: by add() in ascending order. */
+/* Facts that a rewind knows. add() adds files, which must be in ascending order of paths. */
 typedef struct Case
 {
     Clusters clusters;
@@ -136,7 +136,8 @@ static bool advises(const NextStart *next, const char *text)
     return false;
 }
 
-/* Of the file that the target will have: 8 bytes, and 16 for each origin. */
+/* The size of the file that the target will have gives the number of origins: 8 bytes, and 16 for
+ * each origin. */
 static void test_room_for_replication_origins(void **state)
 {
     const NeededLimits needed = {.origins = 1}; /* of the WAL */

@@ -15,7 +15,8 @@ typedef struct Fixture
     NeededLimits needed;
 } Fixture;
 
-/* Of 15: connections, workers, senders, prepared transactions, locks. */
+/* Make the defaults of 15 the needed limits: connections, workers, senders, prepared transactions,
+ * locks. */
 static void begin(Fixture *fixture, int number)
 {
     *fixture = (Fixture){.arena = arena_create(),

@@ -15,7 +15,7 @@ static void a_slot_of_a_database_is_logical(void **state)
     (void) state;
     assert_true(slot_state_parse(bytes, sizeof(bytes), &slot));
     assert_string_equal(slot.type, "physical");
-    bytes[83] = 1; /* of the database's OID, which begins at 80 */
+    bytes[83] = 1; /* last byte of the database's OID, which begins at 80 */
     assert_true(slot_state_parse(bytes, sizeof(bytes), &slot));
     assert_string_equal(slot.type, "logical");
     assert_true(slot_state_parse(bytes, 88, &slot));

@@ -1,6 +1,6 @@
 /* Rule D6. */
 /*
- * Which settings the target has, and which files it names.
+ * Settings of the target, and files that its configuration names.
  */
 #include "../../every_version.h"
 #include "../standby/target.h"

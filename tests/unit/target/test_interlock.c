@@ -251,7 +251,7 @@ static void test_stale_files_are_replaced(void **state)
     check_claimed();
 }
 
-/* A server's file is kept until the commit, also by a run that is killed. */
+/* A server's pid file is kept until the commit, even by a run that is killed. */
 static void test_a_servers_file_is_kept(void **state)
 {
     Interlock *interlock = acquire();
@@ -263,7 +263,7 @@ static void test_a_servers_file_is_kept(void **state)
     assert_true(interlock_claim_pid_file(interlock, &error));
     assert_true(exists("postmaster.pid.pg_rewind.server"));
 
-    /* As a kill leaves it: the next run finds it in its place. */
+    /* After a kill, the next run puts the server's file back in its place. */
     assert_true(interlock_remove_leftover(interlock, &error));
     assert_int_equal(stat("postmaster.pid", &after), 0);
     assert_true(before.st_ino == after.st_ino);
@@ -355,7 +355,7 @@ static void test_live_processes_are_respected(void **state)
     assert_true(found && pid == 0);
     check_claimed();
     end_process(elsewhere);
-    make_pid_file(1, "/data\n1000000000\n"); /* as a rule another user's */
+    make_pid_file(1, "/data\n1000000000\n"); /* process 1 is usually another user's */
     assert_true(pid_file_find_server(".", &found, &pid, &error));
     assert_true(found && pid == 0);
     make_pid_file(-server, "/data\n1700000000\n5432\n\n\n\n");

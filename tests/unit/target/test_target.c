@@ -27,7 +27,7 @@ static int teardown(void **state)
     return leave_directory(state);
 }
 
-/* A target in ./data as far as it is read. */
+/* Make a data directory ./data, open it as the target and read it. */
 static Target *make_target(const Version *version)
 {
     Target *target = arena_allocate(arena, sizeof(*target));
@@ -47,7 +47,7 @@ static void test_modes_follow_the_directory(void **state)
 
     (void) state;
     assert_int_equal(mkdir("data", 0700), 0);
-    /* Whatever it is called, it has one name. */
+    /* Every spelling of the directory's path leads to its canonical path. */
     assert_non_null(realpath("data", canonical));
     assert_int_equal(symlink("data", "link"), 0);
     for (size_t i = 0; i < sizeof(spellings) / sizeof(spellings[0]); i++)
@@ -167,7 +167,7 @@ static void test_a_running_server_is_seen(void **state)
     make_text("data/postmaster.pid", "-2147483648\npg_rewind was interrupted here\n");
     assert_true(pid_file_find_server(target->directory, NULL, &pid, &error));
     assert_int_equal(pid, 0);
-    make_text("data/postmaster.pid", "0\n"); /* of an earlier version */
+    make_text("data/postmaster.pid", "0\n"); /* left by an earlier version of pg_rewind */
     assert_true(pid_file_find_server(target->directory, NULL, &pid, &error));
     assert_int_equal(pid, 0);
 }

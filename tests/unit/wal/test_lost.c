@@ -145,8 +145,8 @@ static void test_storage_without_a_number(void **state)
     free(writer);
 }
 
-/* Where initdb gave catalogs other storage: what is known of them by number is known all the same.
- */
+/* Catalogs to which initdb gave other relfilenodes are known by their OIDs: 11871 holds
+ * pg_statistic, 11900 pg_class. */
 static void test_catalogs_with_other_storage(void **state)
 {
     const RelationId moved_class = {1663, 5, 11900}, statistic = {1663, 5, 11871};

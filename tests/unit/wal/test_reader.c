@@ -462,7 +462,7 @@ static void test_timelines_follow_the_history(void **state)
     store_u32(writer->bytes + SEGMENT(2) + 4, 1); /* ended before */
     facts = read_segment(writer, 2, &seen);
     assert_reason(facts, "unexpected timeline ID 1");
-    store_u32(writer->bytes + SEGMENT(2) + 4, 2); /* of another history */
+    store_u32(writer->bytes + SEGMENT(2) + 4, 2); /* timeline of another history */
     facts = read_segment(writer, 2, &seen);
     assert_reason(facts, "unexpected timeline ID 2");
     store_u32(writer->bytes + SEGMENT(1) + 3 * BLOCK_SIZE + 4, 1);

@@ -239,7 +239,7 @@ static void test_a_missing_segment_is_the_end(void **state)
     assert_int_equal(end.next_lsn, SEGMENT(2));
     scan_destroy(scan);
 
-    /* But not where WAL goes on behind it. */
+    /* A missing segment is an error if WAL continues in a later segment. */
     write_much(writer, 3);
     writer->missing[2] = true;
     forward_fails(writer, SEGMENT(1) + 40);
@@ -331,7 +331,7 @@ static void test_segments_are_linked(void **state)
     scan_destroy(scan);
 
     writer->position = SEGMENT(2);
-    writer_page(writer, SEGMENT(2), 0, 800); /* says that a record goes on that ended */
+    writer_page(writer, SEGMENT(2), 0, 800); /* claims to continue a record that has ended */
     writer->position += 840;
     writer->last = last;
     writer_filler(writer, 200);
@@ -413,7 +413,7 @@ static void test_wal_that_is_gone_backward(void **state)
     assert_false(scan_find_checkpoint(scan, &wanted, &found, &error));
     assert_in("000000010000000000000003", error.message);
     assert_in(said_at("could not find previous WAL record at", writer, missing), error.detail);
-    /* It may have come in the meantime. */
+    /* A second search reads segment 3, which arrived in the meantime. */
     writer->missing[3] = false;
     assert_false(scan_find_checkpoint(scan, &wanted, &found, &error));
     assert_in("could not find previous WAL record at 0/0", error.message);
@@ -502,7 +502,8 @@ static void test_blocks_count_from_the_floor_on(void **state)
     free(writer);
 }
 
-/* How a record names a block. */
+/* Write a record that names a block: I, with an image that is applied; c, with an image for checks
+ * only; W, the page is initialised; -, a change. */
 static void write_kind(WalWriter *writer, BlockNumber number, char kind)
 {
     const BlockReference block = {.relation = table,
@@ -611,7 +612,7 @@ static void test_what_an_archive_has_is_not_relied_on(void **state)
     assert_true(blockmap_names(result.rebuilt, table, 1));
     assert_false(blockmap_names(result.rebuilt, table, 2));
     assert_true(blockmap_names(result.rebuilt, table, 3));
-    scan->rebuilt = NULL; /* it is a caller's from then on */
+    scan->rebuilt = NULL; /* from then on the caller owns the map */
     scan_destroy(scan);
     assert_true(blockmap_names(result.rebuilt, table, 3));
     blockmap_destroy(result.rebuilt);
@@ -646,9 +647,9 @@ static void test_nothing_is_rebuilt_beside_unknown_records(void **state)
 
 /*
  * The first record of a visibility map's block decides whether replay reads the block: -, a record
- * clears bits; I, clears them, with an image; s, sets them. It is told whether or not the stream
- * asks for rebuilt blocks. The records lie `distance` bytes apart: within a segment, in
- * neighbouring ones, with some between. (Rule C8.)
+ * clears bits; I, clears them, with an image; s, sets them. The result has vm_read_lsn whether or
+ * not the stream asks for rebuilt blocks. The records lie `distance` bytes apart: within a segment,
+ * in neighbouring ones, with some between. (Rule C8.)
  */
 static void test_map_blocks_that_replay_reads(void **state)
 {
@@ -909,7 +910,7 @@ static void test_parameter_changes(void **state)
     {
         const char *what; /* c C: checkpoint online, shutdown; h: hint image; r: running xacts; 0 1
                              2: change */
-        int hints_at;     /* index in what; -1: nowhere */
+        int hints_at;     /* index in `what` of the expected LSN; -1: LSN_INVALID */
         int minimal_at;
     } rows[] = {
         {"cr", -1, -1},   {"crh3", -1, -1}, /* another setting changed */
@@ -918,7 +919,7 @@ static void test_parameter_changes(void **state)
         {"crh2", 3, -1},                    /* hints off */
         {"crh23", 3, -1}, {"crh1", -1, 3},  /* minimal */
         {"crh31", -1, 4}, {"C3", -1, -1},   /* down since the floor */
-        {"C2", 1, -1},    {"CC3", 2, 2},    /* it ran in between */
+        {"C2", 1, -1},    {"CC3", 2, 2},    /* the server ran in between */
         {"Cc3", 2, 2},
     };
 
@@ -957,8 +958,8 @@ static void test_parameter_changes(void **state)
     }
 }
 
-/* Of what lies between two shutdown checkpoints at least one; here that is exactly one, since all
- * is in one segment. */
+/* The result has at least one of the images for hints between two shutdown checkpoints; here
+ * exactly one, since all WAL is in one segment. */
 static void test_images_for_hints(void **state)
 {
     WalWriter *writer = writer_create();

@@ -10,13 +10,13 @@
 #include "wal_writer.h"
 
 #define SEGMENT(n) ((Lsn) (n) *SEGMENT_SIZE)
-#define BEGIN (SEGMENT(1) + 40) /* of the first record */
+#define BEGIN (SEGMENT(1) + 40) /* LSN of the first record */
 #define LSN_MAX UINT64_MAX
 
 static Error error;
 static const RelationId table = {.tablespace = 1663, .database = 5, .relation = 16400};
 
-/* Where the record before the first one of the next segment starts: that one's link says it. */
+/* LSN of a segment's last record, from the link of the next segment's first record. */
 static Lsn last_of_segment(const WalWriter *writer, BlockNumber segment)
 {
     return load_u64(writer->bytes + SEGMENT(segment + 1) + WAL_LONG_HEADER_SIZE + 8);
@@ -109,7 +109,7 @@ static void test_both_ways(void **state)
     free(writer);
 }
 
-/* A segment's middle is completed before the scan goes on below. */
+/* A segment that was read from its middle on is completed before earlier segments are read. */
 static void test_partial_segment(void **state)
 {
     WalWriter *writer = writer_create();
@@ -230,7 +230,7 @@ static bool say_missing(void *context, uint64_t segment, Error *failure)
     return error_set(failure, ERROR_FAILED, "nowhere: %u", (unsigned) segment);
 }
 
-/* The record before is not the one that the first of the scan names. */
+/* The link of the scan's first record names another LSN than that of the record before. */
 static void test_a_wrong_link_backward(void **state)
 {
     WalWriter *writer = writer_create();
@@ -242,7 +242,7 @@ static void test_a_wrong_link_backward(void **state)
     writer->last -= 8;
     writer_filler(writer, 300);
     const Lsn from = writer_filler(writer, 300);
-    writer->stream.missing = say_missing; /* it is the target's WAL */
+    writer->stream.missing = say_missing; /* set for the target's WAL only */
     WalScan *scan = read_forward(writer, from, LSN_MAX, 2, &end);
     assert_true(scan_back(scan, &error)); /* the rest of segment 2 */
     assert_false(scan_back(scan, &error));
@@ -254,7 +254,7 @@ static void test_a_wrong_link_backward(void **state)
     free(writer);
 }
 
-/* Of a batch that reaches too far back only the lower end is lost. */
+/* A batch that reaches back to a missing segment keeps the segments after that. */
 static void test_missing_further_back(void **state)
 {
     WalWriter *writer = writer_create();
@@ -304,7 +304,8 @@ static void test_the_end_in_numbers(void **state)
     free(writer);
 }
 
-/* WAL goes on in a segment that one record fills: the bytes before it were valid once. */
+/* A segment that the middle of one record fills proves that WAL continues: so the invalid bytes
+ * before that are damage. */
 static void test_damage_before_a_long_record(void **state)
 {
     WalWriter *writer = writer_create();
@@ -322,7 +323,7 @@ static void test_damage_before_a_long_record(void **state)
     free(writer);
 }
 
-/* What is behind the limit does not count, whatever follows. */
+/* Invalid bytes after the stream's limit are not damage, even if WAL follows. */
 static void test_damage_behind_the_limit(void **state)
 {
     WalWriter *writer = writer_create();
@@ -377,7 +378,7 @@ static void test_errors_behind_the_end(void **state)
     (void) state;
     write_segments(writer, 3);
     writer->stream.open = open_some;
-    fails_from = 5; /* 4 is looked at: does WAL go on there? */
+    fails_from = 5; /* segment 4 is opened to see if WAL continues */
     WalScan *scan = read_forward(writer, BEGIN, LSN_MAX, 3, &end);
     check_segments(scan, 1, 3);
     scan_destroy(scan);

@@ -243,7 +243,7 @@ static void test_divergence(void **state)
     free(writer);
 }
 
-/* What the reader cannot read is a fact; what is before it counts. */
+/* WAL that the reader cannot read is a fact, not an error; the records before that count. */
 static void test_bad_wal(void **state)
 {
     WalWriter *writer = writer_create();
@@ -306,7 +306,7 @@ static void test_only_the_first_unknown_is_kept(void **state)
     free(writer);
 }
 
-/* What replay notes the progress of: each number once. */
+/* Origins of which replay notes the progress are listed, each number once. */
 static void test_replication_origins(void **state)
 {
     static const uint32_t expected[] = {3, 7, 4, 5};

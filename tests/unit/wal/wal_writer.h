@@ -26,7 +26,7 @@
 #define MAJOR 15
 #endif
 #define SEGMENT_SIZE (8 * BLOCK_SIZE)
-/* What so many bytes are in proportion, where a page does not have 8 kB. */
+/* A size that is chosen for pages of 8 kB, in proportion to BLOCK_SIZE. */
 #define IN_PROPORTION(size) (((size_t) (size) *BLOCK_SIZE / 8192) & ~(size_t) 7)
 #define SEGMENTS_MAX 24
 #define SYSTEM_IDENTIFIER 0x1122334455667788u
@@ -122,7 +122,8 @@ static inline void writer_page(WalWriter *writer, Lsn lsn, uint16_t flags, uint3
     }
 }
 
-/* Where a record at lsn really starts; writes the page's header if that is new. */
+/* LSN at which a record put at lsn starts: at the start of a page, after the header, which is
+ * written. */
 static inline Lsn writer_enter(WalWriter *writer, Lsn lsn, uint32_t remaining)
 {
     if (lsn % BLOCK_SIZE != 0)
@@ -240,8 +241,8 @@ static inline Lsn writer_fill_to(WalWriter *writer, Lsn lsn)
     return start;
 }
 
-/* Write a long record, of which only the first pages reach the disk, and go on as a server does
- * after its restart. */
+/* Write only the first `written` bytes of a long record, as if the server crashed, and continue as
+ * the server does after its restart. */
 static inline Lsn writer_abandon(WalWriter *writer, size_t size, size_t written)
 {
     Buffer body = {0};
@@ -287,7 +288,7 @@ static inline void writer_recycle(WalWriter *writer, uint64_t segment)
     writer->position = position;
 }
 
-/* ---- What an error says ---- */
+/* ---- Texts of errors ---- */
 
 static inline void assert_in(const char *part, const char *text)
 {

@@ -1,5 +1,5 @@
 /* Rule W2. */
-/* Which summaries of WAL tell all of a range, and what they say. */
+/* Summaries that cover a whole range of WAL, and the changes that they name. */
 #include "wal_store/source_summaries.h"
 
 #include <setjmp.h>
@@ -184,7 +184,8 @@ static void a_chain_along_the_history(void **state)
     for (Oid i = 1; i <= 4; i++)
         assert_true(blockmap_names(summaries.blocks, RELATION(i), 7));
     assert_int_equal(end_by_names, summaries.end);
-    /* It may be an SP-GiST index. */
+    /* Block 0 is named, too: the relation may be an SP-GiST index, whose meta page changes without
+     * WAL. */
     assert_true(blockmap_names(summaries.blocks, RELATION(1), 0));
 
     assert_true(complete(AT(0x3128), AT(0x6000 + 24)));
@@ -243,11 +244,11 @@ static void overlapping(void **state)
     add_file(1, AT(0x1028), AT(0x5000));
     add_file(2, AT(0x5000), AT(0x7128));
     add_file(1, AT(0x1008), AT(0x2128)); /* begins elsewhere */
-    add_file(1, AT(0x1028), AT(0x2128)); /* of one with more */
+    add_file(1, AT(0x1028), AT(0x2128)); /* starts with a longer one */
     add_file(1, AT(0x3000), AT(0x6128)); /* past the end of its timeline */
     assert_true(complete(AT(0x1028), AT(0x7128)));
     clear();
-    /* What overlaps leads nowhere. */
+    /* Summaries that overlap do not continue each other. */
     add_file(1, AT(0x1028), AT(0x4000));
     add_file(1, AT(0x3128), AT(0x5000));
     assert_false(complete(AT(0x1028), AT(0x5000)));

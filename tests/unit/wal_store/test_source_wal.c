@@ -76,7 +76,7 @@ static bool list_names(Source *source, const char *directory, Arena *list_arena,
     assert_string_equal(directory, "pg_wal");
     *names = arena_allocate(list_arena, (newest + recycled + 4) * sizeof(**names));
     (*names)[count++] = "archive_status";
-    (*names)[count++] = "00000002000000000000FFFF"; /* of another timeline */
+    (*names)[count++] = "00000002000000000000FFFF"; /* segment of another timeline */
     for (uint64_t segment = newest + recycled; segment >= oldest; segment--)
     {
         char name[WAL_NAME_SIZE];
@@ -140,7 +140,7 @@ static int tear_down(void **state)
     return dir_remove_tree(root, &error) ? 0 : -1;
 }
 
-/* Fetch the first `size` bytes of segment 1; true if it is somewhere afterwards. */
+/* Fetch the first `size` bytes of segment 1; true if a copy of the segment is found afterwards. */
 static bool is_there(size_t size)
 {
     const Lsn begin = wal_segment_start(&clusters.shape, 1);
@@ -219,7 +219,7 @@ static void test_part_is_continued(void **state)
     assert_int_equal(source_wal_fetched_bytes(wal, 1), 0);
     assert_true(is_there(SEGMENT_SIZE));
 
-    /* It was staged, and is fetched once more with the next one: now it is whole. */
+    /* Segment 2, removed as after staging, is fetched again with those that follow: now whole. */
     assert_true(source_wal_remove(wal, 2, &error));
     assert_true(
         source_wal_fetch(wal, begin + SEGMENT_SIZE, begin + 3 * SEGMENT_SIZE + PART, &error));
@@ -263,7 +263,7 @@ static void test_gone(void **state)
     assert_int_equal(list_count, 1);
 }
 
-/* What was asked for and did not come does not count as sent. */
+/* Bytes that were requested and did not arrive do not count as fetched. */
 static void test_only_what_came_counts(void **state)
 {
     const Lsn begin = wal_segment_start(&clusters.shape, 1);

@@ -143,7 +143,7 @@ static bool is_found(WalStore *store, uint64_t segment)
     return found;
 }
 
-/* Where wal_store_find finds it, or NULL. */
+/* Path at which wal_store_find finds the segment, or NULL. */
 static const char *path_found(WalStore *store, uint64_t segment)
 {
     static char path[PATH_SIZE];
@@ -299,7 +299,7 @@ static void test_common_history_comes_from_the_source(void **state)
     assert_int_equal(fetch_count, 1);
     assert_true(exists("data/scratch/" NAME(2)));
     assert_false(exists("data/pg_wal/" NAME(2)));
-    /* It is not asked for a second time. */
+    /* The segment is not requested a second time. */
     assert_true(is_found(store, 2));
     assert_int_equal(fetch_count, 1);
     assert_false(is_found(store, 3));
@@ -475,7 +475,7 @@ static void test_a_wrong_file_in_an_archive(void **state)
     WalStore *store = wal_store_create(&wanted);
 
     (void) state;
-    /* Another segment's content is passed over, also in favour of another form. */
+    /* A file with another segment's content is skipped; another format may hold the segment. */
     put_segment("archive/" NAME(1), 5, SEGMENT_SIZE);
     run_shell("gzip archive/" NAME(1));
     assert_false(is_found(store, 1));
@@ -553,7 +553,7 @@ static void test_a_partial_file_is_the_last_resort(void **state)
     wal_store_destroy(store);
 }
 
-/* Else a server would overwrite the archive's file some day. */
+/* A restored segment is a copy: by a link a server would later overwrite the archive's file. */
 static void test_what_was_brought_is_our_own(void **state)
 {
     static const char *const commands[] = {"ln ../archive/%f %p", "ln -s $PWD/../archive/%f %p",
