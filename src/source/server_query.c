@@ -87,11 +87,9 @@ static bool take_standby_position(PositionQuery *query, const char *received, co
     if ((received != NULL && !parse_position(received, &position->end, &unused, error)) ||
         (replayed != NULL && !parse_position(replayed, &query->replayed, &unused, error)))
         return false;
-    /* After a restart a standby that streams replays its own WAL to the end, and then asks its
-     * primary for more: only then has it replayed all that it had replayed before. One that has its
-     * WAL from an archive alone never asks; the comparison with what former processes had replayed
-     * is enough for it. (Rule C54.) */
-    if (!position->streams && self->streams)
+    /* After a restart a standby replays its own WAL to the end, and then asks its primary for more:
+     * only then has it replayed all that it had replayed before. */
+    if (!position->streams && (self->streams || self->instance_count > 1))
     {
         error_set(error, ERROR_RETRY,
                   "source server has not yet replayed the WAL that it had replayed before its "
