@@ -11,7 +11,10 @@ use warnings;
 use lib 't/lib';
 use JSON::PP ();
 use RewindTest;
+use RewindTest::Background;
 use RewindTest::Held;
+use RewindTest::Outcome;
+use RewindTest::Proxy;
 
 my ($source, $target);
 
@@ -53,6 +56,28 @@ sub succeeds
     return;
 }
 
+# While that run waits for the source, another program starts the server, which opens for writing: it is not called a
+# standby.
+sub started_by_another
+{
+    my ($diverged) = @_;
+    $target = $diverged->copy('started');
+    end_by_kill(hold($target, $source, 'apply'));
+    my $proxy = RewindTest::Proxy->new('proxy', $source)->hang;
+    my $run = start_rewind($target, $proxy,
+        options => [ '--rejoin', '--no-sync', '--retry-timeout=10', '-B', $target->bindir ]);
+    wait_until('the rewind is finished',
+        sub { slurp($run->{errors}) =~ /the interrupted rewind is finished/ || has_ended($run) });
+    $target->start;
+    is($target->query('SELECT pg_is_in_recovery()'), 'f', 'the server is a primary');
+    ends(end_of_rewind($run), 2, 'a server that another program has started',
+        qr/ could not be set up as a standby of the source: another program has started its server, which may be a/m);
+    $proxy->end;
+    $target->stop;
+    $target->discard;
+    return;
+}
+
 each_version(sub {
     my ($version) = @_;
     ($source, my $diverged) = split_brain($version,
@@ -81,4 +106,5 @@ each_version(sub {
         $target->stop;
         $target->discard;
     }
+    started_by_another($diverged);
 }, only => [15]);

@@ -254,6 +254,21 @@ sub not_stopped
     return;
 }
 
+# What the stop has removed is held for the same command also where a supervisor has started the server again.
+sub started_again
+{
+    pair();
+    my $start = pg_ctl() . " -l $target->{dir}/log.1 -o '-k $target->{dir}' start";
+    my $result = rejoin('--stop-command=' . pg_ctl() . " -m fast stop; $start >$target->{dir}/started");
+    is($result->{status}, 1, 'a server that is started again after each stop');
+    like($result->{stderr}, qr/^pg_rewind: error: another program keeps starting the target's server$/m, 'it is told')
+        or diag($result->{stderr});
+    ok(-d $target->path('pg_wal/pg_rewind.work.held'), 'what the first stop has removed is held');
+    reads_wal('a server that was started again, and the same command', rejoin());
+    discard();
+    return;
+}
+
 # pg_wal on another volume.
 sub move_pg_wal
 {
@@ -305,6 +320,7 @@ each_version(sub {
     killed();
     without_rejoin();
     not_stopped();
+    started_again();
     behind_a_link();
     lost_nevertheless();
     not_held();

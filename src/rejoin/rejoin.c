@@ -235,7 +235,8 @@ static void release_wal(const Rejoin *rejoin)
         log_warning("%s", why.message);
 }
 
-/* If the server was not stopped, remove what was kept for the time after its stop. */
+/* If the server was not stopped, remove what was kept for the time after its stop. The held WAL
+ * stays if the server was stopped and started again since. (Rule I67.) */
 static void release_if_server_goes_on(const Rejoin *rejoin)
 {
     const char *directory = rejoin->target.directory;
@@ -244,7 +245,8 @@ static void release_if_server_goes_on(const Rejoin *rejoin)
     if (!pid_file_find_server(directory, NULL, &pid, NULL) || pid == 0 ||
         pid_file_has_status(directory, PID_FILE_STOPPING))
         return;
-    release_wal(rejoin);
+    if (!rejoin->has_stopped)
+        release_wal(rejoin);
     last_start_forget(rejoin->control.directory);
 }
 
@@ -473,6 +475,7 @@ static bool stop_server(Rejoin *rejoin, Run *run, Error *error)
     rejoin->report.asked_to_stop = true;
     facts->stopped = server_control_stop(&rejoin->control, rejoin->pid,
                                          rejoin->options->wait_timeout_seconds, &successor, error);
+    rejoin->has_stopped = rejoin->has_stopped || facts->stopped;
     facts->runs = facts->stopped ? REJOIN_NO : REJOIN_YES;
     if (facts->stopped)
         return successor == 0 || examine_started(rejoin, error);
@@ -691,11 +694,13 @@ bool rejoin_say_what_next(const Options *options, const RejoinResult *rejoin, Re
             "stopping. Run the same %s command again. To start it as it was instead: %s",
             log_program_name(), rejoin->start_command);
     else if (outcome == REWIND_NOT_JOINED && rejoin->resumed && !rejoin->facts.is_standby &&
-             !rejoin->running && !rejoin->stopping)
+             (rejoin->facts.rewound || (!rejoin->running && !rejoin->stopping)))
         log_hint(
             "The interrupted rewind is finished, but the target could not be set up as a standby "
-            "of the source: do not start its server. Remove the cause and run the same %s command "
-            "again.",
+            "of the source: %s. Remove the cause and run the same %s command again.",
+            rejoin->running ? "another program has started its server, which may be a second "
+                              "primary, so stop it"
+                            : "do not start its server",
             log_program_name());
     else if (outcome == REWIND_NOT_JOINED && rejoin->held_back)
         log_hint("The target's server was not started, since it would not follow the source. "

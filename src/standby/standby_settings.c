@@ -301,8 +301,8 @@ void advise_on_awaited_slots(const char *names, AdviceList *list)
 /* Leave out options that the standby's libpq does not know, with a warning. An option that
  * restricts which servers are trusted is an error instead: without it the standby would trust
  * others too. The libpq counts as that of the server's version, but distributions give a server a
- * newer one: what the former primary_conninfo has stays, since that libpq has accepted it. (Rule
- * S5.) */
+ * newer one: what the former primary_conninfo has stays, since that libpq has accepted it, unless
+ * the source has the very same one: then only the source's libpq has. (Rule S5.) */
 static bool leave_out_unknown(Conninfos *conninfos, StandbySettings *settings, Error *error)
 {
     const int version = settings->version->number;
@@ -312,9 +312,10 @@ static bool leave_out_unknown(Conninfos *conninfos, StandbySettings *settings, E
     for (size_t i = 0; i < list->count; i++)
     {
         const char *keyword = list->items[i].keyword, *value = list->items[i].value;
-        const OptionSupport support = text_is_same(option_value(&conninfos->former, keyword), value)
-                                          ? OPTION_KNOWN
-                                          : connection_option_support(keyword, value, version);
+        const bool is_former = !conninfos->former_is_sources &&
+                               text_is_same(option_value(&conninfos->former, keyword), value);
+        const OptionSupport support =
+            is_former ? OPTION_KNOWN : connection_option_support(keyword, value, version);
         const bool knows_others = connection_option_support(keyword, "", version) == OPTION_KNOWN;
 
         if (support == OPTION_UNKNOWN_RESTRICTION)
