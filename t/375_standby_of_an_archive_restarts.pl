@@ -1,6 +1,6 @@
-# The source is a standby that has its WAL from an archive alone, and never streams. It is restarted while it is read, and
-# nothing tells how much it had replayed before: the run ends with status 1, the target is unchanged, and the same command
-# rewinds it.
+# The source is a standby that has its WAL from an archive alone, and never streams. It is restarted while it is read,
+# and nothing tells how much it had replayed before: the run ends with status 1, the target is unchanged, and the same
+# command rewinds it.
 # (Invariant 7. Source is a standby.)
 #
 #   primary   1 ──┬── 2 ────●──────▶   segments to the archive
@@ -39,7 +39,9 @@ each_version(sub {
     my $archive = work_dir() . "/archive.$version";
     mkdir $archive or die "could not create $archive: $!";
     my ($primary, $target) = split_brain($version,
-        before => sub { $_[0]->sql("CREATE TABLE t AS SELECT i, repeat('common', 20) AS v FROM generate_series(1, 20000) i") },
+        before => sub {
+            $_[0]->sql("CREATE TABLE t AS SELECT i, repeat('common', 20) AS v FROM generate_series(1, 20000) i");
+        },
         target => sub { $_[0]->sql("UPDATE t SET v = 'target'; CREATE TABLE u AS SELECT * FROM t") });
     $primary->configure("archive_mode = on\narchive_timeout = 1\narchive_command = 'cp %p $archive/%f'");
     my $source = standby_of_archive($primary, 'standby', $archive);
