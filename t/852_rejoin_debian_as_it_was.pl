@@ -110,6 +110,28 @@ sub files_and_sockets
     return;
 }
 
+# pg_ctlcluster would name the cluster's pg_hba.conf, which no setting names; the server has that of its data directory.
+sub rules_of_data_directory
+{
+    my $main = $target->configuration . '/postgresql.conf';
+    my $before = slurp($main);
+    spew($main, $before =~ s/^(hba|ident)_file.*//mgr);
+    fresh();
+    spew($target->path('pg_ident.conf'), '');
+    spew($target->path('pg_hba.conf'), slurp($target->configuration . '/pg_hba.conf'));
+    must_run([ $target->bindir . '/pg_ctl', '-D', $target->data, '-w', '-l', "$target->{dir}/log.1", '-o',
+        "-c config_file=$main", 'start' ]);
+    is(setting('hba_file'), $target->path('pg_hba.conf'), 'the rules of the data directory');
+    ends(rejoin(), 0, 'the rules of the data directory', $by_pg_ctl, $follows);
+    is(setting('hba_file'), $target->path('pg_hba.conf'), 'they are the server\'s still');
+    start_by_pg_ctlcluster('');
+    is(setting('hba_file'), $target->configuration . '/pg_hba.conf', 'the rules that pg_ctlcluster names');
+    ends(rejoin(), 0, 'the rules that pg_ctlcluster names', $by_pg_ctlcluster, $follows);
+    is(setting('hba_file'), $target->configuration . '/pg_hba.conf', 'these are the server\'s still');
+    spew($main, $before);
+    return;
+}
+
 # pg_ctlcluster stops such a cluster, and does not start it.
 sub disabled
 {
@@ -167,6 +189,7 @@ each_version(sub {
     must_run([ 'cp', '-a', $target->data, $saved ]);
     subtest('another main file', \&another_main_file);
     subtest('files and sockets', \&files_and_sockets);
+    subtest('rules of the data directory', \&rules_of_data_directory);
     subtest('disabled', \&disabled);
     subtest('an option of two lines', \&newline);
     subtest('limits', \&limits);

@@ -121,6 +121,27 @@ static bool is_disabled(const char *directory, Arena *arena)
 }
 
 /*
+ * True if the server uses the files of rules that pg_ctlcluster would name. Where neither the main
+ * file nor an option of the last start names them, pg_ctlcluster names those beside the main file;
+ * the server itself takes them from the directory of -D.
+ */
+static bool uses_debians_rules(const ServerControl *control)
+{
+    Settings options = {.arena = control->arena};
+    const Configuration configuration = {.directory = control->directory,
+                                         .config_file = control->config_file,
+                                         .options = &options,
+                                         .arena = control->arena};
+    Settings settings;
+
+    last_start_settings(&control->last, &options);
+    settings = configuration_read(&configuration, NULL);
+    return last_start_configuration(&control->last, control->arena) != NULL ||
+           (settings_value(&settings, "hba_file") != NULL &&
+            settings_value(&settings, "ident_file") != NULL);
+}
+
+/*
  * True if pg_ctlcluster starts the server as it was. pg_ctlcluster always takes the cluster's own
  * main file, and only the first line of the options. (Rule I59.)
  */
@@ -133,7 +154,7 @@ static bool starts_by_pg_ctlcluster(const char *directory, const ServerControl *
         if (strchr(*argument, '\n') != NULL)
             return false;
     return last != NULL && strcmp(last, own) == 0 && strcmp(control->config_file, own) == 0 &&
-           !is_disabled(directory, control->arena);
+           uses_debians_rules(control) && !is_disabled(directory, control->arena);
 }
 
 /*
