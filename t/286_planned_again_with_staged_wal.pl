@@ -9,6 +9,7 @@ use strict;
 use warnings;
 use lib 't/lib';
 use RewindTest;
+use RewindTest::Background;
 use RewindTest::Held;
 
 sub segments_of { my ($source) = @_; return map { m{/([0-9A-F]{24})\z} } glob($source->path('pg_wal/*')) }
@@ -51,8 +52,37 @@ sub is_rewound
     return;
 }
 
+# With --compare the second plan begins at a later checkpoint, and needs nothing from before: that takes no space.
+sub needs_less
+{
+    my ($version) = @_;
+    my $strategy = $version >= 15 ? 'STRATEGY = FILE_COPY' : '';
+    my ($source, $target) = split_brain($version,
+        before => sub { $_[0]->sql('CREATE TABLE t AS SELECT i, repeat(i::text, 100) AS v FROM generate_series(1, 20000) i') },
+        source => sub { $_[0]->sql('CHECKPOINT') },
+        target => sub { $_[0]->sql("UPDATE t SET v = 'target'") });
+    my $held = hold($target, $source, 'write@*/pg_rewind.work/*', qw(--compare --max-rate=2M));
+    $source->sql('CREATE TABLE u AS SELECT generate_series(1, 1000); SELECT pg_switch_wal()');
+    my @written = segments_of($source);
+    $source->sql("CREATE DATABASE copied $strategy");
+    $source->sql('SELECT pg_switch_wal()');
+    $source->sql('CHECKPOINT') for 1 .. 2;
+    release($held);
+    my $again = qr/^pg_rewind: the source has copied a database, .*: starting again$/m;
+    wait_until('the plan is made again', sub { slurp($held->{errors}) =~ $again || has_ended($held) });
+    my $kept = sub { scalar grep { -e $target->path("pg_rewind.work.wal/source.$_") } @written };
+    wait_until('WAL of the former plan is removed', sub { !$kept->() || has_ended($held) });
+    ok(!has_ended($held), 'WAL that the second plan does not need is removed before its files are fetched');
+    my $result = end_of_rewind($held);
+    is($result->{status}, 0, 'pg_rewind succeeds') or return diag($result->{stderr});
+    rejoins($target, $source);
+    return;
+}
+
 each_version(sub {
     my ($version) = @_;
+    subtest('a plan that needs less', sub { needs_less($version) });
+    RewindTest::Cluster::discard_all();
     for my $option ([], ['--early-start'])
     {
         subtest("options: @$option", sub { is_rewound($version, @$option) });

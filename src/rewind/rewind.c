@@ -130,11 +130,12 @@ static bool find_archives(const Run *run, const SourceState *source, bool *archi
 static bool plan(Run *run, const SourceState *source, bool first, Error *error)
 {
     Session *session = &run->session;
+    SourceWal *wal = session->source_wal;
     StartInput known = {.clusters = &session->clusters,
                         .source = source,
                         .divergence = &run->divergence,
                         .changes = session->options->compare ? NULL : &run->changes,
-                        .source_wal = session->source_wal,
+                        .source_wal = wal,
                         .options = session->options};
     AdviceList warnings = {.arena = session->arena};
     const StartChoice former = run->start.choice;
@@ -153,7 +154,10 @@ static bool plan(Run *run, const SourceState *source, bool first, Error *error)
         run->start.choice.checkpoint_made = true;
         run->start.choice.checkpoint = former.checkpoint;
     }
-    if (!chosen)
+    /* Rule C31: WAL that was staged for the former plan, and that this one does not need, takes no
+     * more space. */
+    if (!chosen || (!first && wal->fetched_from != LSN_INVALID &&
+                    !source_wal_remove_before(wal, wal->fetched_from, run->start.wal_from, error)))
         return false;
     run_begin_phase(run, PHASE_PLAN);
     planned =
