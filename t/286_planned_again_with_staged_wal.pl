@@ -58,7 +58,9 @@ sub needs_less
     my ($version) = @_;
     my $strategy = $version >= 15 ? 'STRATEGY = FILE_COPY' : '';
     my ($source, $target) = split_brain($version,
-        before => sub { $_[0]->sql('CREATE TABLE t AS SELECT i, repeat(i::text, 100) AS v FROM generate_series(1, 20000) i') },
+        before => sub {
+            $_[0]->sql('CREATE TABLE t AS SELECT i, repeat(i::text, 100) AS v FROM generate_series(1, 20000) i');
+        },
         source => sub { $_[0]->sql('CHECKPOINT') },
         target => sub { $_[0]->sql("UPDATE t SET v = 'target'") });
     my $held = hold($target, $source, 'write@*/pg_rewind.work/*', qw(--compare --max-rate=2M));
