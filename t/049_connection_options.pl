@@ -9,6 +9,7 @@ use strict;
 use warnings;
 use lib 't/lib';
 use RewindTest;
+use RewindTest::Proxy;
 
 # Of the newest libpq, so that most systems do not know them yet.
 my %option = (oauth_ca_file => [ 'PGOAUTHCAFILE', 19 ], max_protocol_version => [ 'PGMAXPROTOCOLVERSION', 18 ],
@@ -16,8 +17,9 @@ my %option = (oauth_ca_file => [ 'PGOAUTHCAFILE', 19 ], max_protocol_version => 
 
 sub dry_run
 {
-    my ($target, $conninfo, %env) = @_;
-    return run([ rewind_argv($target->data, '-n', '--source-server', $conninfo) ], env => \%env);
+    my ($target, $conninfo, @env) = @_;
+    my @options = @env % 2 ? shift @env : ();
+    return run([ rewind_argv($target->data, '-n', @options, '--source-server', $conninfo) ], env => {@env});
 }
 
 each_version(sub {
@@ -59,7 +61,7 @@ each_version(sub {
     # libpq 15 would look for a file of this name, find none, and trust any server.
     SKIP: {
         my $older = dry_run($target, $source->conninfo . ' require_auth=x')->{stderr} =~ /"require_auth"/;
-        skip('this libpq knows sslrootcert=system', 7) if !$older;
+        skip('this libpq knows sslrootcert=system', 9) if !$older;
         for my $case ([ "host=localhost port=1 user=postgres dbname=postgres sslrootcert=system", {} ],
             [ "host=localhost port=1 user=postgres dbname=postgres", { PGSSLROOTCERT => 'system' } ])
         {
@@ -73,6 +75,15 @@ each_version(sub {
         }
         is(dry_run($target, $source->conninfo, PGSSLROOTCERT => 'system')->{status}, 0,
             'a Unix socket needs no certificate');
+        # The standby's libpq knows it: its connection cannot be tried by ours, which is no error of the source.
+        my $proxy = RewindTest::Proxy->new('proxy', $source, tcp => 1);
+        my $before = slurp($target->path('postgresql.auto.conf'));
+        append($target->path('postgresql.auto.conf'), "primary_conninfo = 'host=/nowhere sslrootcert=system'\n");
+        my $tried = dry_run($target, $proxy->conninfo, '-R');
+        is($tried->{status}, 0, 'a primary_conninfo that our libpq would misread');
+        unlike($tried->{stderr}, qr/does not accept a replication connection/, 'it is not tried');
+        spew($target->path('postgresql.auto.conf'), $before);
+        $proxy->end;
     }
     my $result = dry_run($target, $source->conninfo . ' nonsense=x');
     like($result->{stderr},

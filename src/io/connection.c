@@ -157,6 +157,13 @@ OptionSupport connection_option_support(const char *keyword, const char *value, 
     return OPTION_KNOWN;
 }
 
+bool connection_misreads(const char *keyword, const char *value)
+{
+    return connection_knows_option(keyword) &&
+           connection_option_support(keyword, value, 100 * LIBPQ_MAJOR(PQlibVersion())) ==
+               OPTION_UNKNOWN_RESTRICTION;
+}
+
 /* Add the rest of the error about an option or value that is newer than this libpq. instead: what
  * can be done without another libpq. */
 static bool explain_newer_option(const NewerOption *option, const char *instead, Error *error)

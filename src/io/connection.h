@@ -258,6 +258,10 @@ typedef enum OptionSupport
 /* version: as Version.number. */
 OptionSupport connection_option_support(const char *keyword, const char *value, int version);
 
+/* True if the libpq that this process uses would take the option's value for something else, and so
+ * trust servers that the value excludes: "system" of sslrootcert before 16. (Rule T17.) */
+bool connection_misreads(const char *keyword, const char *value);
+
 /* ---- connection.c, for statement.c ---- */
 
 /* The milliseconds of silence after which a server counts as lost: half of the retry timeout, at

@@ -76,7 +76,10 @@ static bool is_configured_for_source(const Rejoin *rejoin)
     const char *wanted = rejoin->settings.conninfo;
     AUTO_BUFFER Buffer keyword = {0}, value = {0};
 
-    if (conninfo == NULL)
+    /* libpq connects to hostaddr, whatever the host is. */
+    if (conninfo == NULL ||
+        (own_value(rejoin, conninfo, "hostaddr") != NULL &&
+         configuration_conninfo_value(wanted, "hostaddr", rejoin->arena) == NULL))
         return false;
     while (conninfo_next(&wanted, &keyword, &value))
     {
@@ -86,13 +89,33 @@ static bool is_configured_for_source(const Rejoin *rejoin)
         if (!is_among(name, destination))
             continue;
         own = own_value(rejoin, conninfo, name);
-        if (own == NULL && strcmp(name, "host") == 0 && buffer_string(&value)[0] == '/' &&
-            own_value(rejoin, conninfo, "hostaddr") == NULL)
+        if (own == NULL && strcmp(name, "host") == 0 && buffer_string(&value)[0] == '/')
             continue;
         if (own == NULL || strcmp(own, buffer_string(&value)) != 0)
             return false;
     }
     return true;
+}
+
+/*
+ * True if the WAL receiver connects to where primary_conninfo leads, as far as it shows that. The
+ * server may still run with a former string: a changed one takes effect at a restart, from 13 on at
+ * a reload. (Rule I55.)
+ */
+static bool receives_as_configured(const Rejoin *rejoin, const TargetAnswer *target)
+{
+    const char *conninfo =
+        configuration_recovery_setting(&rejoin->target, rejoin->arena, false, "primary_conninfo");
+    const char *host, *hostaddr, *port;
+
+    if (conninfo == NULL || target->port[0] == '\0')
+        return true;
+    host = own_value(rejoin, conninfo, "host");
+    hostaddr = own_value(rejoin, conninfo, "hostaddr");
+    port = own_value(rejoin, conninfo, "port");
+    return (host == NULL || strcmp(target->host, host) == 0) &&
+           strcmp(target->hostaddr, hostaddr != NULL ? hostaddr : "") == 0 &&
+           (port == NULL || strcmp(target->port, port) == 0);
 }
 
 /* State of both servers at one moment, and since when it lasts. */
@@ -172,7 +195,8 @@ static bool streams_from_source(const Rejoin *rejoin, const Standing *standing)
                               !directory_standby_timeline(directory, &control, &timeline, NULL)))
             timeline = 0;
         return source_says_so && target->in_recovery && target->receives &&
-               timeline == rejoin->state.position.timeline;
+               timeline == rejoin->state.position.timeline &&
+               (started || receives_as_configured(rejoin, target));
     }
     /* A name alone is enough only of one that has connected since the server was started, which
      * takes no connections, or none of ours. */

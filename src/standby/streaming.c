@@ -81,9 +81,11 @@ static StreamingTrial *begin_trial(const SourceRole *role, const StandbySettings
     {
         if (connection_knows_option(buffer_string(&keyword)))
             conninfo_append(&trial->conninfo, buffer_string(&keyword), buffer_string(&value));
-        /* Only the server looks for a relative path in its data directory: that cannot be tried. */
-        if (option_names_file(buffer_string(&keyword)) && value.size > 0 && value.bytes[0] != '/' &&
-            strcmp(buffer_string(&value), "system") != 0)
+        /* Only the server looks for a relative path in its data directory, and only a newer libpq
+         * reads some values: such a connection cannot be tried. */
+        if (connection_misreads(buffer_string(&keyword), buffer_string(&value)) ||
+            (option_names_file(buffer_string(&keyword)) && value.size > 0 &&
+             value.bytes[0] != '/' && strcmp(buffer_string(&value), "system") != 0))
         {
             buffer_free(&trial->conninfo);
             free(trial);

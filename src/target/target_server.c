@@ -196,19 +196,21 @@ static TargetState connect_to_target(TargetServer *server)
 }
 
 /*
- * The value of a keyword in pg_stat_wal_receiver.conninfo, which has no quotes
- * (libpqrcv_get_conninfo, libpqwalreceiver.c): it ends before the next keyword. NULL: it is not
- * set.
+ * Set `value` to that of a keyword in pg_stat_wal_receiver.conninfo, if it is set there. The string
+ * has no quotes (libpqrcv_get_conninfo, libpqwalreceiver.c): a value ends before the next keyword.
  */
-static const char *find_receiver_option(const char *conninfo, const char *keyword, Arena *arena)
+static void take_receiver_option(const char *conninfo, const char *keyword, char *value,
+                                 size_t size)
 {
-    const char *text = arena_printf(arena, " %s", conninfo);
-    const char *begin = strstr(text, arena_printf(arena, " %s=", keyword));
-    const char *end;
+    AUTO_BUFFER Buffer text = {0}, start = {0};
+    const char *begin, *end;
 
+    buffer_printf(&text, " %s", conninfo);
+    buffer_printf(&start, " %s=", keyword);
+    begin = strstr(buffer_string(&text), buffer_string(&start));
     if (begin == NULL)
-        return NULL;
-    begin += strlen(keyword) + 2;
+        return;
+    begin += start.size;
     end = begin + strcspn(begin, " ");
     for (size_t letters; *end == ' '; end += 1 + strcspn(end + 1, " "))
     {
@@ -216,7 +218,7 @@ static const char *find_receiver_option(const char *conninfo, const char *keywor
         if (letters > 0 && end[1 + letters] == '=')
             break;
     }
-    return end > begin ? arena_strndup(arena, begin, (size_t) (end - begin)) : NULL;
+    snprintf(value, size, "%.*s", (int) (end - begin), begin);
 }
 
 void target_server_ask(TargetServer *server, TargetAnswer *answer)
@@ -225,7 +227,7 @@ void target_server_ask(TargetServer *server, TargetAnswer *answer)
     AUTO_ARENA Arena *arena = arena_create();
     AUTO_BUFFER Buffer sql = {0};
     char *values[STATE_COLUMNS];
-    const char *conninfo, *name;
+    const char *conninfo;
     const ServerSql *names;
     TextCursor timeline;
     bool success;
@@ -259,10 +261,12 @@ void target_server_ask(TargetServer *server, TargetAnswer *answer)
     (void) text_take_u32(&timeline, &answer->timeline);
     snprintf(answer->slot, sizeof(answer->slot), "%s", values[5] != NULL ? values[5] : "");
     conninfo = values[6] != NULL ? values[6] : "";
-    name = find_receiver_option(conninfo, "application_name", arena);
-    if (name == NULL) /* a WAL receiver's connection string sets one of the two */
-        name = find_receiver_option(conninfo, "fallback_application_name", arena);
-    snprintf(answer->name, sizeof(answer->name), "%s", name != NULL ? name : "");
+    /* A WAL receiver's connection string sets one of the first two. */
+    take_receiver_option(conninfo, "fallback_application_name", answer->name, sizeof(answer->name));
+    take_receiver_option(conninfo, "application_name", answer->name, sizeof(answer->name));
+    take_receiver_option(conninfo, "host", answer->host, sizeof(answer->host));
+    take_receiver_option(conninfo, "hostaddr", answer->hostaddr, sizeof(answer->hostaddr));
+    take_receiver_option(conninfo, "port", answer->port, sizeof(answer->port));
 }
 
 static uint64_t parse_count(const char *text)
