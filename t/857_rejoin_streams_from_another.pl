@@ -41,7 +41,8 @@ sub becomes_standby_of_source
     is($source->query(q{SELECT count(*) FROM pg_stat_replication WHERE application_name = 'one_name'}), 2,
         "$what: it streams from the source");
     $pid = $target->postmaster_pid;
-    ends(rejoin(), 0, "$what, and again", qr/^pg_rewind: the target's server \(PID $pid\) follows the source already$/m);
+    ends(rejoin(), 0, "$what, and again",
+        qr/^pg_rewind: the target's server \(PID $pid\) follows the source already$/m);
     return;
 }
 
