@@ -62,10 +62,14 @@ static bool has_new_number(const PlanInput *input, const UnloggedEvidence *evide
            !makes_database(input->scan, id, WAL_EVENT_DATABASE_FILE_COPY);
 }
 
-/* The common history of both sides has no file of this relation's number. */
+/* The common history of both sides has no file of this relation's number. The target may have made
+ * a relation of a number that it had dropped before, where the counter has gone round: so a drop
+ * proves nothing. (Rule C76.) */
 static bool is_not_common(const PlanInput *input, const PlanEntry *entry, RelationId id)
 {
-    return entry->on_target ? makes_fork(input->scan, id, FORK_MAIN)
+    const BlockMapRelation *relation = blockmap_find(input->scan->blocks, id);
+
+    return entry->on_target ? makes_fork(input->scan, id, FORK_MAIN) && !relation->dropped
                             : !target_changed_storage(input, id);
 }
 

@@ -498,7 +498,7 @@ static bool add_source_changes(Chooser *chooser, const ScanResult *scanned, Erro
         start->whole_from = start->earliest.redo;
     }
     note_made_before(chooser, scanned->blocks);
-    blockmap_forget_forks(scanned->blocks); /* the map lists forks created by the target only */
+    blockmap_forget_forks(scanned->blocks); /* the map lists what the target created or dropped */
     blockmap_merge(start->owned_blocks, scanned->blocks);
     add_databases(chooser->arena, scanned->databases, scanned->database_count, &start->changes);
     return true;

@@ -182,11 +182,20 @@ void blockmap_fork_made(BlockMap *map, RelationId id, uint8_t fork)
     get_relation(map, id)->forks_made |= 1u << fork;
 }
 
+void blockmap_dropped(BlockMap *map, RelationId id, Lsn lsn)
+{
+    blockmap_storage_changed(map, id, lsn);
+    get_relation(map, id)->dropped = true;
+}
+
 void blockmap_forget_forks(BlockMap *map)
 {
     for (size_t i = 0; i < map->table_size; i++)
         if (map->table[i] != NULL)
+        {
             map->table[i]->forks_made = 0;
+            map->table[i]->dropped = false;
+        }
 }
 
 void blockmap_merge(BlockMap *map, const BlockMap *from)
@@ -202,6 +211,7 @@ void blockmap_merge(BlockMap *map, const BlockMap *from)
         if (other->storage_lsn > relation->storage_lsn)
             relation->storage_lsn = other->storage_lsn;
         relation->forks_made |= other->forks_made;
+        relation->dropped = relation->dropped || other->dropped;
         for (size_t i = 0; i < other->chunk_count; i++)
         {
             const BlockChunk *added = &other->chunks[i];

@@ -94,7 +94,7 @@ static void note_transaction_end(SegmentContent *content, const WalRecord *recor
     const bool commits = event->kind == WAL_EVENT_COMMIT;
 
     for (uint32_t i = 0; i < event->dropped_count; i++)
-        blockmap_storage_changed(content->blocks, wal_event_dropped(event, i), record->lsn);
+        blockmap_dropped(content->blocks, wal_event_dropped(event, i), record->lsn);
     if (event->prepared)
         NOTE(&content->finished, uint32_t, event->xid);
     if (record->lsn < content->divergence)

@@ -113,8 +113,13 @@ static void test_truncation_and_storage(void **state)
     blockmap_fork_made(map, relation_of(1), FORK_INIT);
     assert_true((relation->forks_made & 1u << FORK_INIT) != 0);
     assert_false((relation->forks_made & 1u << FORK_MAIN) != 0);
+    assert_false(relation->dropped);
+    blockmap_dropped(map, relation_of(1), 600);
+    assert_int_equal(relation->storage_lsn, 600);
+    assert_true(relation->dropped);
     blockmap_forget_forks(map);
     assert_false((relation->forks_made & 1u << FORK_INIT) != 0);
+    assert_false(relation->dropped);
     blockmap_truncate(map, relation_of(2), 0);
     assert_string_equal(runs_of(map, 2, 0, BLOCK_NONE), "");
     assert_int_equal(blockmap_count(map).relations, 2);
@@ -135,7 +140,7 @@ static void test_merge(void **state)
     }
     blockmap_truncate(map, relation_of(7), 70);
     blockmap_truncate(other, relation_of(7), 50);
-    blockmap_storage_changed(other, relation_of(7), 9);
+    blockmap_dropped(other, relation_of(7), 9);
     blockmap_fork_made(other, relation_of(7), FORK_MAIN);
     blockmap_merge(map, other);
     assert_int_equal(blockmap_count(map).relations, 1000);
@@ -147,6 +152,7 @@ static void test_merge(void **state)
     const BlockMapRelation *relation = blockmap_find(map, relation_of(7));
     assert_int_equal(relation->truncated_to, 50);
     assert_int_equal(relation->storage_lsn, 9);
+    assert_true(relation->dropped);
     assert_true((relation->forks_made & 1u << FORK_MAIN) != 0);
 
     /* Nothing of the other one is shared. */
