@@ -36,22 +36,32 @@ sub make_tables
     return;
 }
 
-# A target that has dropped an old relation, and has given its number to one of its own, has a file of that number, too.
+# A target that has an old relation no more, and has given its number to one of its own, has a file of that number, too.
+# The statements lose the one and make the other. (The first database has the number 16384.)
 sub number_given_again
 {
-    my ($version) = @_;
+    my ($version, $what, $before, @statements) = @_;
     my $target = make_cluster('target', $version)->start;
     make_tables($target);
     my ($idle, $number) = path_of($target, 'idle');
-    set_next_number($target, $number - 1);
+    set_next_number($target, $number + $before);
     my $source = $target->standby('source');
     $target->sql('CHECKPOINT');
     $source->wait_for_replay_of($target);
     $source->promote;
     $source->sql('CHECKPOINT');
-    $source->sql("\\c d\nCREATE TABLE next (a int)");
-    $target->sql("\\c d\nTRUNCATE idle; CHECKPOINT; TRUNCATE busy");
-    is((path_of($target, 'busy'))[1], $number, 'the number is given again');
+    $source->sql('CREATE TABLE next (a int)');
+    if ($what eq 'lost without WAL')
+    {
+        $target->stop('kill');
+        unlink $target->path($idle) or die "$idle: $!";
+        $target->start;
+    }
+    my $space = work_dir() . '/space';
+    mkdir $space;
+    $target->sql(s/DIRECTORY/$space/r) for @statements;
+    my $own = "SELECT 'own: ' || relname FROM pg_class WHERE relfilenode = $number AND relname <> 'idle'";
+    like($target->try_sql("\\c d\n$own")->{stdout}, qr/^own: /m, 'the number is given again');
     $target->stop;
     rewinds_from_both_kinds($source, $target, options => ['--early-start'],
         rewound => sub { ok(-e $_[0]->path($idle), 'the file of a table that nobody changes is there') });
@@ -59,9 +69,21 @@ sub number_given_again
     return;
 }
 
+my @given_again = (
+    [ 'truncated', -1, "\\c d\nTRUNCATE idle; CHECKPOINT; TRUNCATE busy" ],
+    [ 'its database dropped', 0, 'DROP DATABASE d', 'CREATE DATABASE d OID = 16384', "\\c d\nCREATE TABLE own (a int)" ],
+    [ 'its database moved', -1, "CREATE TABLESPACE space LOCATION 'DIRECTORY'", 'ALTER DATABASE d SET TABLESPACE space',
+        "\\c d\nALTER TABLE busy SET TABLESPACE pg_default" ],
+    [ 'lost without WAL', -1, "\\c d\nTRUNCATE busy; TRUNCATE busy" ],
+);
+
 each_version(sub {
     my ($version) = @_;
-    subtest('a number given again', sub { number_given_again($version) });
+    for my $row (@given_again)
+    {
+        my ($what, @how) = @$row;
+        subtest("a number given again: $what", sub { number_given_again($version, $what, @how) });
+    }
     my $target = make_cluster('target', $version)->start;
     make_tables($target);
     my ($idle, $number) = path_of($target, 'idle');

@@ -10,6 +10,7 @@
 #define FETCHED_PART_MIN 2 /* at least this part of a replaced file is fetched */
 
 #define RESERVED_OIDS 8192
+#define LAST_OIDS (UINT32_MAX - (1u << 26)) /* from here on the counter may go round soon */
 
 #define NAMED_MAX 10 /* things that are removed */
 
@@ -54,7 +55,8 @@ static bool is_in_database_of_target(PlanBuilder *builder, const RelationId *rel
  * A file of a relation that both sides have, of which nothing is fetched, cut or removed. Most are
  * such, so that memory depends on their number: they get no entry. A relation that the source may
  * have made since its WAL was read gets one: the file may have to go when all of its WAL is known.
- * An online checkpoint counts numbers as given away that the server has only reserved.
+ * An online checkpoint counts numbers as given away that the server has only reserved; and near its
+ * end the counter may have gone round since, and have given out low numbers.
  * (VAR_OID_PREFETCH, varsup.c; CreateCheckPoint, xlog.c)
  */
 static bool is_untouched_relation(const PlanInput *input, const FilePair *pair,
@@ -64,6 +66,7 @@ static bool is_untouched_relation(const PlanInput *input, const FilePair *pair,
 
     return entry->reason == REASON_BLOCKS_NAMED && entry->action == ACTION_NONE &&
            entry->blocks == NULL && entry->fetch_all_from == BLOCK_NONE &&
+           input->next_oid < LAST_OIDS &&
            (uint64_t) relation->relation + RESERVED_OIDS < input->next_oid &&
            (uint64_t) relation->database + RESERVED_OIDS < input->next_oid;
 }

@@ -13,9 +13,10 @@ static bool makes_fork(const ScanResult *scan, RelationId id, uint8_t fork)
     return relation != NULL && (relation->forks_made & 1u << fork) != 0;
 }
 
-/* The WAL makes the relation's database: as a copy of files, which have the numbers of the
- * template's and no record; or block by block, with the template's numbers. */
-static bool makes_database(const ScanResult *scan, RelationId id, WalEventKind kind)
+/* The WAL has such an event of the relation's database. It makes the database as a copy of files,
+ * which have the numbers of the template's and no record, or block by block, with the template's
+ * numbers; or drops it. */
+static bool has_database_event(const ScanResult *scan, RelationId id, WalEventKind kind)
 {
     for (size_t i = 0; i < scan->database_count; i++)
     {
@@ -28,6 +29,16 @@ static bool makes_database(const ScanResult *scan, RelationId id, WalEventKind k
     return false;
 }
 
+/* The target has dropped a relation of that number, or its database, also from one tablespace when
+ * the database moved to another one. */
+static bool target_dropped(const PlanInput *input, RelationId id)
+{
+    const BlockMapRelation *relation = blockmap_find(input->scan->blocks, id);
+
+    return (relation != NULL && relation->dropped) ||
+           has_database_event(input->scan, id, WAL_EVENT_DATABASE_DROP);
+}
+
 /* The target has made or dropped a relation of that number, or its database. One that both sides
  * made, in their common WAL, the target has. */
 static bool target_changed_storage(const PlanInput *input, RelationId id)
@@ -35,16 +46,12 @@ static bool target_changed_storage(const PlanInput *input, RelationId id)
     const ScanResult *scan = input->scan;
     const BlockMapRelation *relation = blockmap_find(scan->blocks, id);
 
-    if (relation != NULL && relation->storage_lsn != LSN_INVALID)
+    if (target_dropped(input, id) || (relation != NULL && relation->storage_lsn != LSN_INVALID))
         return true;
     for (size_t i = 0; i < scan->database_count; i++)
-    {
-        const ScanDatabase *database = &scan->databases[i];
-
-        if (database->database == id.database &&
-            (database->kind == WAL_EVENT_DATABASE_DROP || database->lsn >= input->divergence))
+        if (scan->databases[i].database == id.database &&
+            scan->databases[i].lsn >= input->divergence)
             return true;
-    }
     return false;
 }
 
@@ -59,7 +66,7 @@ static bool has_new_number(const PlanInput *input, const UnloggedEvidence *evide
         return id.relation < evidence->chain->next_oid;
     return evidence->made_before != NULL && id.relation >= evidence->first_oid &&
            blockmap_find(evidence->made_before, id) == NULL &&
-           !makes_database(input->scan, id, WAL_EVENT_DATABASE_FILE_COPY);
+           !has_database_event(input->scan, id, WAL_EVENT_DATABASE_FILE_COPY);
 }
 
 /* The common history of both sides has no file of this relation's number. The target may have made
@@ -67,9 +74,7 @@ static bool has_new_number(const PlanInput *input, const UnloggedEvidence *evide
  * proves nothing. (Rule C76.) */
 static bool is_not_common(const PlanInput *input, const PlanEntry *entry, RelationId id)
 {
-    const BlockMapRelation *relation = blockmap_find(input->scan->blocks, id);
-
-    return entry->on_target ? makes_fork(input->scan, id, FORK_MAIN) && !relation->dropped
+    return entry->on_target ? makes_fork(input->scan, id, FORK_MAIN) && !target_dropped(input, id)
                             : !target_changed_storage(input, id);
 }
 
@@ -84,13 +89,13 @@ static bool is_left_out(const PlanInput *input, const UnloggedEvidence *evidence
         return true;
     /* A record of the chain makes this relation, changes it, or copies its database. */
     if (makes_fork(chain, id, FORK_MAIN) || (relation != NULL && relation->chunk_count > 0) ||
-        makes_database(chain, id, WAL_EVENT_DATABASE_FILE_COPY))
+        has_database_event(chain, id, WAL_EVENT_DATABASE_FILE_COPY))
         return false;
     /* The source made this relation after the start. Its number alone proves nothing: the counter
      * may have gone round. */
     return evidence->target_scanned && is_not_common(input, entry, id) &&
            (has_new_number(input, evidence, id) ||
-            makes_database(chain, id, WAL_EVENT_DATABASE_CREATE));
+            has_database_event(chain, id, WAL_EVENT_DATABASE_CREATE));
 }
 
 /* The source's listing has the init fork: the server then removes the relation's other forks when
@@ -126,7 +131,7 @@ bool plan_is_of_unknown_origin(const PlanInput *input, const UnloggedEvidence *e
     return evidence->target_scanned && entry->kind == KIND_RELATION && !entry->on_target &&
            relpath_parse(&input->version_directory, entry->path, &file) && file.fork == FORK_MAIN &&
            file.segment == 0 && blockmap_find(chain->blocks, file.relation) == NULL &&
-           !makes_database(chain, file.relation, WAL_EVENT_DATABASE_FILE_COPY) &&
-           !makes_database(chain, file.relation, WAL_EVENT_DATABASE_CREATE) &&
+           !has_database_event(chain, file.relation, WAL_EVENT_DATABASE_FILE_COPY) &&
+           !has_database_event(chain, file.relation, WAL_EVENT_DATABASE_CREATE) &&
            is_not_common(input, entry, file.relation) && !init_fork_is_listed(input, &file);
 }

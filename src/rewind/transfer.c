@@ -99,8 +99,8 @@ static bool is_future_twophase(const Version *version, const Start *start, const
  * Set *older if the staged file has a page that was logged before the start of recovery. The page
  * is then of an old relation whose relfilenode was assigned again after the counter had wrapped,
  * and whose removal the target has lost without WAL: its server was killed while it dropped the
- * database. Pages of unlogged relations have no LSN, so what looks like one proves nothing. (Rule
- * C77.)
+ * database. The target may have given the number to a relation of its own since. Pages of unlogged
+ * relations have no LSN, so what looks like one proves nothing. (Rule C77.)
  */
 static bool holds_older_page(const Staged *staged, const PlanEntry *entry, bool *older,
                              Error *error)
@@ -115,7 +115,7 @@ static bool holds_older_page(const Staged *staged, const PlanEntry *entry, bool 
     bool found;
 
     *older = false;
-    if (entry->kind != KIND_RELATION || entry->on_target || !stage_is_whole(staged->stage, entry))
+    if (entry->kind != KIND_RELATION || !stage_is_whole(staged->stage, entry))
         return true;
     if (!file_open_read(path, &fd, &found, error))
         return false;

@@ -154,6 +154,13 @@ static void test_an_old_relation_of_a_new_number(void **state)
     for (size_t i = 0; i < c.plan.count; i++)
         c.entries[i].on_target = true;
     assert_int_equal(end(&c), 0);
+    begin(&c, no_init); /* the target dropped the relation's database, and made its own of both */
+    c.target.databases = &dropped;
+    c.target.database_count = 1;
+    blockmap_fork_made(c.target_blocks, id, FORK_MAIN);
+    for (size_t i = 0; i < c.plan.count; i++)
+        c.entries[i].on_target = true;
+    assert_int_equal(end(&c), 0);
     begin(&c, no_init); /* the target dropped the relation */
     blockmap_storage_changed(c.target_blocks, id, 1);
     assert_int_equal(end(&c), 0);
