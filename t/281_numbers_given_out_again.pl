@@ -71,7 +71,8 @@ sub number_given_again
 
 my @given_again = (
     [ 'truncated', -1, "\\c d\nTRUNCATE idle; CHECKPOINT; TRUNCATE busy" ],
-    [ 'its database dropped', 0, 'DROP DATABASE d', 'CREATE DATABASE d OID = 16384', "\\c d\nCREATE TABLE own (a int)" ],
+    [ 'its database dropped', 0, 'DROP DATABASE d', 'CREATE DATABASE d OID = 16384',
+        "\\c d\nCREATE TABLE own (a int)" ],
     [ 'its database moved', -1, "CREATE TABLESPACE space LOCATION 'DIRECTORY'", 'ALTER DATABASE d SET TABLESPACE space',
         "\\c d\nALTER TABLE busy SET TABLESPACE pg_default" ],
     [ 'lost without WAL', -1, "\\c d\nTRUNCATE busy; TRUNCATE busy" ],

@@ -389,14 +389,15 @@ static void test_untouched_relations_have_no_entry(void **state)
  * reserved 8192 numbers. */
 static void test_untouched_relations_of_new_numbers_have_an_entry(void **state)
 {
-    static const Oid next_oids[] = {1, 5, 16384, 16384 + 8192, 16385 + 8192};
+    static const Oid next_oids[] = {1, 5, 16384, 16384 + 8192, 16385 + 8192, UINT32_MAX};
     size_t left_out = 0;
 
     (void) state;
     for (size_t i = 0; i < sizeof(next_oids) / sizeof(next_oids[0]); i++)
     {
         const bool is_old =
-            table.relation + 8192 < next_oids[i] && table.database + 8192 < next_oids[i];
+            table.relation + 8192 < next_oids[i] && table.database + 8192 < next_oids[i] &&
+            next_oids[i] != UINT32_MAX; /* the counter may go round soon */
         Case c;
 
         begin(&c, 15);
