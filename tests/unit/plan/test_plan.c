@@ -395,9 +395,9 @@ static void test_untouched_relations_of_new_numbers_have_an_entry(void **state)
     (void) state;
     for (size_t i = 0; i < sizeof(next_oids) / sizeof(next_oids[0]); i++)
     {
-        const bool is_old =
-            table.relation + 8192 < next_oids[i] && table.database + 8192 < next_oids[i] &&
-            next_oids[i] != UINT32_MAX; /* the counter may go round soon */
+        const bool is_old = table.relation + 8192 < next_oids[i] &&
+                            table.database + 8192 < next_oids[i] &&
+                            next_oids[i] != UINT32_MAX; /* the counter may go round soon */
         Case c;
 
         begin(&c, 15);
