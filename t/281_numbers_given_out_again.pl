@@ -17,14 +17,21 @@ sub path_of
     return $said =~ m{^(base/(\d+)/(\d+))$}m ? ($1, $3) : die "no path: $said";
 }
 
-sub set_next_number
+# Both sides give out numbers from this one on, and the source has done so.
+sub source_from_number
 {
-    my ($cluster, $number) = @_;
-    $cluster->stop;
-    my $program = $cluster->version < 10 ? $cluster->bindir . '/pg_resetxlog' : program('pg_resetwal');
-    must_run([ $program, '-f', '-o', $number, $cluster->data ]);
-    $cluster->start;
-    return;
+    my ($target, $number) = @_;
+    $target->stop;
+    my $program = $target->version < 10 ? $target->bindir . '/pg_resetxlog' : program('pg_resetwal');
+    must_run([ $program, '-f', '-o', $number, $target->data ]);
+    $target->start;
+    my $source = $target->standby('source');
+    $target->sql('CHECKPOINT');
+    $source->wait_for_replay_of($target);
+    $source->promote;
+    $source->sql('CHECKPOINT');
+    $source->sql('CREATE TABLE next (a int)');
+    return $source;
 }
 
 sub make_tables
@@ -44,13 +51,7 @@ sub number_given_again
     my $target = make_cluster('target', $version)->start;
     make_tables($target);
     my ($idle, $number) = path_of($target, 'idle');
-    set_next_number($target, $number + $before);
-    my $source = $target->standby('source');
-    $target->sql('CHECKPOINT');
-    $source->wait_for_replay_of($target);
-    $source->promote;
-    $source->sql('CHECKPOINT');
-    $source->sql('CREATE TABLE next (a int)');
+    my $source = source_from_number($target, $number + $before);
     if ($what eq 'lost without WAL')
     {
         $target->stop('kill');
@@ -89,13 +90,7 @@ each_version(sub {
     make_tables($target);
     my ($idle, $number) = path_of($target, 'idle');
     my ($busy) = path_of($target, 'busy');
-    set_next_number($target, $number - 1);
-    my $source = $target->standby('source');
-    $target->sql('CHECKPOINT');
-    $source->wait_for_replay_of($target);
-    $source->promote;
-    $source->sql('CHECKPOINT');
-    $source->sql('CREATE TABLE next (a int)');
+    my $source = source_from_number($target, $number - 1);
     $source->sql("\\c d\nDELETE FROM busy WHERE a > 500");
     $target->sql('CREATE TABLE lost (a int)');
     $target->stop('kill');

@@ -98,9 +98,9 @@ static bool is_configured_for_source(const Rejoin *rejoin)
 }
 
 /*
- * True if the WAL receiver connects to where primary_conninfo leads, as far as it shows that. The
- * server may still run with a former string: a changed one takes effect at a restart, from 13 on at
- * a reload. (Rule I55.)
+ * True if the WAL receiver's connection has host, hostaddr and port of primary_conninfo, or if the
+ * role may not see that connection. The server may still run with a former string: a changed one
+ * takes effect at a restart, from 13 on at a reload. (Rule I55.)
  */
 static bool receives_as_configured(const Rejoin *rejoin, const TargetAnswer *target)
 {

@@ -47,8 +47,8 @@ typedef struct Rejoin
                  was already stopping */
     bool was_started; /* another program has started the server after this command had stopped it,
                          or found it stopped */
-    bool has_stopped; /* this command has stopped the server at least once: what it held of the WAL
-                         before may be the only copy of what that stop removed */
+    bool has_stopped; /* true once this command has stopped the server: the held WAL may then be the
+                         only copy of WAL that the stop removed */
     ServerControl control;
     RejoinResult report;
     Source *source;    /* connection to the source; NULL: not connected */

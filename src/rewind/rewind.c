@@ -154,8 +154,8 @@ static bool plan(Run *run, const SourceState *source, bool first, Error *error)
         run->start.choice.checkpoint_made = true;
         run->start.choice.checkpoint = former.checkpoint;
     }
-    /* Rule C31: WAL that was staged for the former plan, and that this one does not need, takes no
-     * more space. */
+    /* Rule C31: remove WAL that was staged for the former plan, and that this plan does not need:
+     * the check of the space counts neither its bytes nor its space. */
     if (!chosen || (!first && wal->fetched_from != LSN_INVALID &&
                     !source_wal_remove_before(wal, wal->fetched_from, run->start.wal_from, error)))
         return false;

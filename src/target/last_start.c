@@ -485,9 +485,8 @@ static void ask_server(const char *directory, Arena *arena, LastStart *start)
         last_start_use_file(start, file, arena);
 }
 
-/* Where nothing tells of the last start of a Debian cluster, it counts as one with the cluster's
- * configuration, as pg_ctlcluster starts it: the data directory may have another one. (Rule I59.)
- */
+/* Take an unknown last start of a Debian cluster for one with the cluster's configuration, as
+ * pg_ctlcluster starts it: the data directory may have another one. (Rule I59.) */
 static void use_debian(const char *directory, const Version *version, Arena *arena,
                        LastStart *start)
 {

@@ -21,8 +21,8 @@ typedef struct TargetAnswer
     char slot[64];     /* replication slot with which it receives; empty: none, or not known */
     char name[128];    /* application_name of its WAL receiver on the server that sends; empty: not
                           known */
-    /* Where its WAL receiver connects to, as in pg_stat_wal_receiver.conninfo; empty: not set. The
-     * port is always there if the role may see the others. */
+    /* The server that the target's WAL receiver connects to, by pg_stat_wal_receiver.conninfo;
+     * empty: not set there. The port is always set if the role may see the string. */
     char host[1024], hostaddr[256], port[64];
     Lsn received, replayed;
 } TargetAnswer;

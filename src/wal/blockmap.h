@@ -21,7 +21,7 @@ typedef struct BlockMapRelation
         truncated_to;    /* smallest number of blocks that it was truncated to; BLOCK_NONE: never */
     Lsn storage_lsn;     /* where its storage was last created or dropped; LSN_INVALID: never */
     uint32_t forks_made; /* forks that were created: bit 1 << fork */
-    bool dropped;        /* its storage was dropped, before or after any creation */
+    bool dropped;        /* the relation's storage was dropped, before or after any creation */
     struct BlockChunk *chunks; /* blockmap.c's own */
     size_t chunk_count;
 } BlockMapRelation;
