@@ -60,20 +60,28 @@ bool relpath_parse(const VersionDirectory *own, const char *path, RelationFile *
            take_fork_and_segment(text, &file->fork, &file->segment);
 }
 
+void relpath_make_database(const VersionDirectory *own, Oid tablespace, Oid database,
+                           char path[RELPATH_SIZE])
+{
+    if (tablespace == TABLESPACE_GLOBAL)
+        snprintf(path, RELPATH_SIZE, "global");
+    else if (tablespace == TABLESPACE_DEFAULT)
+        snprintf(path, RELPATH_SIZE, "base/%u", database);
+    else
+        snprintf(path, RELPATH_SIZE, "pg_tblspc/%u/%s/%u", tablespace, own->name, database);
+}
+
 void relpath_make(const VersionDirectory *own, const RelationFile *file, char path[RELPATH_SIZE])
 {
     const RelationId *relation = &file->relation;
-    char directory[RELPATH_SIZE / 2] = "global";
     char segment[16] = "";
+    size_t length;
 
-    if (relation->tablespace == TABLESPACE_DEFAULT)
-        snprintf(directory, sizeof(directory), "base/%u", relation->database);
-    else if (relation->tablespace != TABLESPACE_GLOBAL)
-        snprintf(directory, sizeof(directory), "pg_tblspc/%u/%s/%u", relation->tablespace,
-                 own->name, relation->database);
     if (file->segment != 0)
         snprintf(segment, sizeof(segment), ".%u", file->segment);
-    snprintf(path, RELPATH_SIZE, "%s/%u%s%s", directory, relation->relation,
+    relpath_make_database(own, relation->tablespace, relation->database, path);
+    length = strlen(path);
+    snprintf(path + length, RELPATH_SIZE - length, "/%u%s%s", relation->relation,
              fork_suffixes[file->fork % FORK_COUNT], segment);
 }
 

@@ -25,6 +25,10 @@ bool relpath_parse(const VersionDirectory *own, const char *path, RelationFile *
 /* Make the path of a data file, relative to the data directory. */
 void relpath_make(const VersionDirectory *own, const RelationFile *file, char path[RELPATH_SIZE]);
 
+/* Make the path of a database's directory in a tablespace, relative to the data directory. */
+void relpath_make_database(const VersionDirectory *own, Oid tablespace, Oid database,
+                           char path[RELPATH_SIZE]);
+
 /* True for a file of a temporary relation: t3_16400, with fork or segment. */
 bool relpath_is_temporary(const VersionDirectory *own, const char *path);
 

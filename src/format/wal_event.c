@@ -23,6 +23,7 @@
 #define DBASE_OLD_DROP 0x10      /* otherwise */
 #define TBLSPC_CREATE 0x00       /* commands/tablespace.h */
 #define TBLSPC_DROP 0x10
+#define RELMAP_UPDATE 0x00         /* utils/relmapper.h */
 #define STANDBY_RUNNING_XACTS 0x10 /* storage/standbydefs.h */
 
 /* GIDSIZE, access/transam/twophase.c: bytes of the gid's field if the record does not tell its
@@ -303,6 +304,11 @@ static void read_payload(Payload *payload)
         event->list_count = version->database_drop_counted ? cursor_u32(cursor) : 1;
         event->list = take_items(payload, event->list_count, sizeof(Oid));
         break;
+    case WAL_EVENT_MAP_UPDATE:
+        event->database = cursor_u32(cursor);
+        event->tablespace = cursor_u32(cursor);
+        cursor_skip(cursor, cursor_left(cursor)); /* the map */
+        break;
     case WAL_EVENT_TABLESPACE_CREATE:
         event->tablespace = cursor_u32(cursor);
         event->path = payload_string(payload, cursor_left(cursor), true, &event->path_size);
@@ -351,6 +357,7 @@ static const EventRow event_rows[] = {
     {RM_DBASE, DBASE_DROP, true, WAL_EVENT_DATABASE_DROP},
     {RM_TBLSPC, TBLSPC_CREATE, false, WAL_EVENT_TABLESPACE_CREATE},
     {RM_TBLSPC, TBLSPC_DROP, false, WAL_EVENT_TABLESPACE_DROP},
+    {RM_RELMAP, RELMAP_UPDATE, false, WAL_EVENT_MAP_UPDATE},
 };
 
 static const EventRow *find_row(const Version *version, const WalRecord *record)

@@ -29,6 +29,8 @@ typedef enum WalEventKind
     WAL_EVENT_DATABASE_FILE_COPY, /* database, tablespace, source_database, source_tablespace */
     WAL_EVENT_DATABASE_CREATE,    /* database whose content follows in WAL: database, tablespace */
     WAL_EVENT_DATABASE_DROP,      /* database; list: tablespaces */
+    WAL_EVENT_MAP_UPDATE,         /* a map of catalogs (pg_filenode.map) is written: database and
+                                     tablespace; database 0: the map of shared catalogs */
     WAL_EVENT_TABLESPACE_CREATE,  /* tablespace, path */
     WAL_EVENT_TABLESPACE_DROP,    /* tablespace */
     WAL_EVENT_RUNNING_XACTS, /* next_xid, oldest_running_xid; list: xids; flag: some subtransactions

@@ -261,6 +261,44 @@ static Oid find_removed_tablespace(const Listing *source_files, const ScanResult
     return 0;
 }
 
+/* ---- Databases that the source has dropped ---- */
+
+/* The chain makes the directory of the map's database before replay writes the map. */
+static bool is_made_before(const ScanResult *chain, const ScanMap *map)
+{
+    for (size_t i = 0; i < chain->database_count; i++)
+    {
+        const ScanDatabase *database = &chain->databases[i];
+
+        if (database->kind != WAL_EVENT_DATABASE_DROP && database->lsn < map->lsn &&
+            database->database == map->database && database->tablespace == map->tablespace)
+            return true;
+    }
+    return false;
+}
+
+/*
+ * Add the directories in which replay writes a map of catalogs without making them (relmap_redo,
+ * utils/cache/relmapper.c), and which the source no longer has: it has dropped the database, and
+ * replay of that removes the directory. Relations need no such directory: replay makes theirs
+ * (TablespaceCreateDbspace, commands/tablespace.c). (Rule C102.)
+ */
+static void add_directories_of_maps(const Staged *staged, const ScanResult *chain)
+{
+    const Planned *planned = staged->planned;
+    char path[RELPATH_SIZE];
+
+    for (size_t i = 0; i < chain->map_count; i++)
+    {
+        const ScanMap *map = &chain->maps[i];
+
+        relpath_make_database(&planned->input.version_directory, map->tablespace, map->database,
+                              path);
+        if (listing_find(&planned->source_files, path) == NULL && !is_made_before(chain, map))
+            stage_add_directory(staged->stage, path);
+    }
+}
+
 /* ---- The chain ---- */
 
 /*
@@ -290,6 +328,7 @@ static bool prove_chain(const Session *session, const StagedWal *wal, Staged *st
                                 &chain, hazard, error);
     if (result)
         result = leave_out_replayed_files(staged, &evidence, error);
+    add_directories_of_maps(staged, &chain);
     *removed = find_removed_tablespace(&staged->planned->source_files, &chain);
     if (result && *removed == 0)
         result = warn_of_unknown_origin(staged, &evidence, error);

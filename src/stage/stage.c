@@ -127,6 +127,23 @@ ExtraFile *stage_add_extra(Stage *stage, const char *path, const char *staged)
     return &stage->extras[index];
 }
 
+void stage_add_directory(Stage *stage, const char *path)
+{
+    for (size_t length = 0; length < strlen(path);)
+    {
+        bool found;
+        size_t index;
+        const char *directory;
+
+        length += strcspn(path + length + 1, "/") + 1;
+        directory = arena_strndup(stage->arena, path, length);
+        index = array_search(&directory, stage->directories, stage->directory_count, sizeof(char *),
+                             compare_strings, &found);
+        if (!found)
+            ARRAY_INSERT(stage->directories, stage->directory_count, index, directory);
+    }
+}
+
 /* *found is set if a regular file exists at the path. */
 static bool find_regular(const char *path, struct stat *status, bool *found, Error *error)
 {
@@ -447,5 +464,6 @@ void stage_free(Stage *stage)
     stage_close_files(stage);
     pthread_mutex_destroy(&stage->lock);
     free(stage->extras);
+    free(stage->directories);
     arena_destroy(stage->arena);
 }

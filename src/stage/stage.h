@@ -78,6 +78,8 @@ typedef struct Stage
     Written *written;  /* descriptors of staged files, kept open until the files are synced */
     ExtraFile *extras; /* ascending by path */
     size_t extra_count;
+    const char **directories; /* to be made, beside those that the plan names; ascending */
+    size_t directory_count;
     uint64_t content_count; /* files of stage_content so far: the next name is c<content_count> */
     pthread_mutex_t lock;   /* staging_states, sizes of data files, statistics while workers run */
     StageStatistics statistics;
@@ -216,6 +218,13 @@ MUST_CHECK bool stage_mode(const Stage *stage, const char *path, bool clusters,
  */
 MUST_CHECK bool stage_content(Stage *stage, const char *path, const void *bytes, size_t size,
                               Error *error);
+
+/*
+ * Add a directory, relative to PGDATA, that the target must have when the server starts, and each
+ * directory above it. One that is there stays, but the plan may remove one of that name, with its
+ * files, or a link: then an empty directory takes the place.
+ */
+void stage_add_directory(Stage *stage, const char *path);
 
 /* ---- fetch.c ---- */
 

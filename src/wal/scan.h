@@ -45,6 +45,13 @@ typedef struct ScanTablespace
     const char *path; /* directory of a created tablespace; NULL: dropped */
 } ScanTablespace;
 
+/* A database's map of catalogs (pg_filenode.map) that is written. */
+typedef struct ScanMap
+{
+    Lsn lsn;
+    Oid tablespace, database;
+} ScanMap;
+
 typedef struct ScanPrepared
 {
     Lsn lsn;
@@ -100,6 +107,7 @@ typedef struct SegmentContent
     Buffer checkpoints;    /* ScanCheckpoint */
     Buffer databases;      /* ScanDatabase */
     Buffer tablespaces;    /* ScanTablespace; paths in strings */
+    Buffer maps;           /* ScanMap */
     Buffer prepared;       /* ScanPrepared; gids in strings */
     Buffer finished;       /* u32: xids of COMMIT PREPARED and ROLLBACK PREPARED */
     Buffer running;        /* ScanRunning */
@@ -262,6 +270,8 @@ typedef struct ScanResult
     size_t database_count;
     ScanTablespace *tablespaces;
     size_t tablespace_count;
+    ScanMap *maps;
+    size_t map_count;
     ScanCheckpoint *checkpoints;
     size_t checkpoint_count;
     ScanRunning *running;

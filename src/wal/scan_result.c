@@ -289,6 +289,7 @@ static void join_all_lists(const Cut *cut, Arena *arena, ScanResult *result)
     }
     result->databases = JOIN(databases, ScanDatabase, &result->database_count);
     result->tablespaces = JOIN(tablespaces, ScanTablespace, &result->tablespace_count);
+    result->maps = JOIN(maps, ScanMap, &result->map_count);
     result->checkpoints = JOIN(checkpoints, ScanCheckpoint, &result->checkpoint_count);
     result->running = JOIN(running, ScanRunning, &result->running_count);
     result->parameters = JOIN(parameters, ScanParameters, &result->parameter_count);

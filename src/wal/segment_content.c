@@ -212,6 +212,11 @@ static void note_event(SegmentContent *content, const WalRecord *record, const W
     case WAL_EVENT_DATABASE_DROP:
         note_database_event(content, record, event);
         break;
+    case WAL_EVENT_MAP_UPDATE:
+        if (event->database != 0)
+            NOTE(&content->maps, ScanMap, .lsn = record->lsn, .tablespace = event->tablespace,
+                 .database = event->database);
+        break;
     case WAL_EVENT_TABLESPACE_CREATE:
         NOTE(&content->tablespaces, ScanTablespace, .lsn = record->lsn, .created = true,
              .tablespace = event->tablespace,
@@ -327,6 +332,7 @@ void segment_content_destroy(SegmentContent *content)
     blockmap_destroy(content->vm_reads);
     buffer_free(&content->checkpoints);
     buffer_free(&content->databases);
+    buffer_free(&content->maps);
     buffer_free(&content->tablespaces);
     buffer_free(&content->prepared);
     buffer_free(&content->finished);
