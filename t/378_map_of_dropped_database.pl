@@ -1,6 +1,6 @@
-# The map of a database's catalogs (pg_filenode.map) is the first thing that replay writes in a database which the source
-# has dropped since. Replay of it makes no directory (relmap_redo, utils/cache/relmapper.c), so the rewound target must
-# have one, or its server never starts: "could not open file "base/16384/pg_filenode.map"".
+# The map of a database's catalogs (pg_filenode.map) is the first thing that replay writes in a database which the
+# source has dropped since. Replay of it makes no directory (relmap_redo, utils/cache/relmapper.c), so the rewound
+# target must have one, or its server never starts: "could not open file "base/16384/pg_filenode.map"".
 #
 #   common   ─ BEGIN; REINDEX INDEX pg_class_oid_index ─ CHECKPOINT ─ COMMIT ┬ target goes on
 #   source                                             start of recovery     └ DROP DATABASE ─▶
