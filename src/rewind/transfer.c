@@ -261,41 +261,67 @@ static Oid find_removed_tablespace(const Listing *source_files, const ScanResult
     return 0;
 }
 
-/* ---- Databases that the source has dropped ---- */
+/* ---- Directories in which replay makes files ---- */
 
-/* The chain makes the directory of the map's database before replay writes the map. */
-static bool is_made_before(const ScanResult *chain, const ScanMap *map)
+/* The chain makes the database's directory, or its tablespace, before `lsn`. */
+static bool is_made_before(const ScanResult *chain, Oid tablespace, Oid database, Lsn lsn)
 {
     for (size_t i = 0; i < chain->database_count; i++)
     {
-        const ScanDatabase *database = &chain->databases[i];
+        const ScanDatabase *event = &chain->databases[i];
 
-        if (database->kind != WAL_EVENT_DATABASE_DROP && database->lsn < map->lsn &&
-            database->database == map->database && database->tablespace == map->tablespace)
+        if (event->kind != WAL_EVENT_DATABASE_DROP && event->lsn < lsn &&
+            event->database == database && event->tablespace == tablespace)
+            return true;
+    }
+    for (size_t i = 0; i < chain->tablespace_count; i++)
+    {
+        const ScanTablespace *event = &chain->tablespaces[i];
+
+        if (event->created && event->lsn < lsn && event->tablespace == tablespace)
             return true;
     }
     return false;
 }
 
-/*
- * Add the directories in which replay writes a map of catalogs without making them (relmap_redo,
- * utils/cache/relmapper.c), and which the source no longer has: it has dropped the database, and
- * replay of that removes the directory. Relations need no such directory: replay makes theirs
- * (TablespaceCreateDbspace, commands/tablespace.c). (Rule C102.)
- */
-static void add_directories_of_maps(const Staged *staged, const ScanResult *chain)
+/* Add a directory in which replay makes files at `lsn`, unless the target gets it from the source
+ * or by replay. is_copy: the database's directory is made, in that of its tablespace. */
+static void add_directory(const Staged *staged, const ScanResult *chain, Oid tablespace,
+                          Oid database, Lsn lsn, bool is_copy)
 {
     const Planned *planned = staged->planned;
     char path[RELPATH_SIZE];
 
+    relpath_make_database(&planned->input.version_directory, tablespace, database, path);
+    if (is_copy)
+        path[path_parent_length(path)] = '\0';
+    if (listing_find(&planned->source_files, path) == NULL &&
+        !is_made_before(chain, tablespace, database, lsn))
+        stage_add_directory(staged->stage, path);
+}
+
+/*
+ * Add the directories that replay needs and does not make, and that the source no longer has: it
+ * has dropped the database or the tablespace, and replay of that removes them. A map of catalogs is
+ * written in the directory of its database (relmap_redo, utils/cache/relmapper.c), and the copy of
+ * a database is made in the directory of its tablespace, which servers of before August 2022 do not
+ * make (dbase_redo, commands/dbcommands.c). Relations need none: replay makes theirs
+ * (TablespaceCreateDbspace, commands/tablespace.c). (Rule C102.)
+ */
+static void add_directories(const Staged *staged, const ScanResult *chain)
+{
     for (size_t i = 0; i < chain->map_count; i++)
     {
         const ScanMap *map = &chain->maps[i];
 
-        relpath_make_database(&planned->input.version_directory, map->tablespace, map->database,
-                              path);
-        if (listing_find(&planned->source_files, path) == NULL && !is_made_before(chain, map))
-            stage_add_directory(staged->stage, path);
+        add_directory(staged, chain, map->tablespace, map->database, map->lsn, false);
+    }
+    for (size_t i = 0; i < chain->database_count; i++)
+    {
+        const ScanDatabase *copy = &chain->databases[i];
+
+        if (copy->kind == WAL_EVENT_DATABASE_FILE_COPY)
+            add_directory(staged, chain, copy->tablespace, copy->database, copy->lsn, true);
     }
 }
 
@@ -328,7 +354,7 @@ static bool prove_chain(const Session *session, const StagedWal *wal, Staged *st
                                 &chain, hazard, error);
     if (result)
         result = leave_out_replayed_files(staged, &evidence, error);
-    add_directories_of_maps(staged, &chain);
+    add_directories(staged, &chain);
     *removed = find_removed_tablespace(&staged->planned->source_files, &chain);
     if (result && *removed == 0)
         result = warn_of_unknown_origin(staged, &evidence, error);
