@@ -1,6 +1,6 @@
-# A database was copied into a tablespace that the source has dropped since. Servers of before August 2022 (10.21, 11.16,
-# 12.11, 13.7, 14.4), and of 9.3 to 9.6, do not make the directory above the copy's when they replay it, so the rewound
-# target must have it: "could not create directory "pg_tblspc/..."" at each start. Later servers make it.
+# A database was copied into a tablespace that the source has dropped since. Servers of before August 2022 (10.21,
+# 11.16, 12.11, 13.7, 14.4), and of 9.3 to 9.6, do not make the directory above the copy's when they replay it, so the
+# rewound target must have it: "could not create directory "pg_tblspc/..."" at each start. Later servers make it.
 # (Source is a standby that has replayed all, and whose restartpoint is older: a primary's checkpoint follows the copy.)
 #
 #   primary   ─ CREATE DATABASE d TABLESPACE goes ─ DROP DATABASE d ─ DROP TABLESPACE goes ─▶
