@@ -286,8 +286,8 @@ static bool is_made_before(const ScanResult *chain, Oid tablespace, Oid database
 
 /* Add a directory in which replay makes files at `lsn`, unless the target gets it from the source
  * or by replay. is_copy: the database's directory is made, in that of its tablespace. */
-static void add_directory(const Staged *staged, const ScanResult *chain, Oid tablespace,
-                          Oid database, Lsn lsn, bool is_copy)
+static void add_replayed_directory(const Staged *staged, const ScanResult *chain, Oid tablespace,
+                                   Oid database, Lsn lsn, bool is_copy)
 {
     const Planned *planned = staged->planned;
     char path[RELPATH_SIZE];
@@ -308,20 +308,21 @@ static void add_directory(const Staged *staged, const ScanResult *chain, Oid tab
  * make (dbase_redo, commands/dbcommands.c). Relations need none: replay makes theirs
  * (TablespaceCreateDbspace, commands/tablespace.c). (Rule C102.)
  */
-static void add_directories(const Staged *staged, const ScanResult *chain)
+static void add_replayed_directories(const Staged *staged, const ScanResult *chain)
 {
     for (size_t i = 0; i < chain->map_count; i++)
     {
         const ScanMap *map = &chain->maps[i];
 
-        add_directory(staged, chain, map->tablespace, map->database, map->lsn, false);
+        add_replayed_directory(staged, chain, map->tablespace, map->database, map->lsn, false);
     }
     for (size_t i = 0; i < chain->database_count; i++)
     {
         const ScanDatabase *copy = &chain->databases[i];
 
         if (copy->kind == WAL_EVENT_DATABASE_FILE_COPY)
-            add_directory(staged, chain, copy->tablespace, copy->database, copy->lsn, true);
+            add_replayed_directory(staged, chain, copy->tablespace, copy->database, copy->lsn,
+                                   true);
     }
 }
 
@@ -354,7 +355,7 @@ static bool prove_chain(const Session *session, const StagedWal *wal, Staged *st
                                 &chain, hazard, error);
     if (result)
         result = leave_out_replayed_files(staged, &evidence, error);
-    add_directories(staged, &chain);
+    add_replayed_directories(staged, &chain);
     *removed = find_removed_tablespace(&staged->planned->source_files, &chain);
     if (result && *removed == 0)
         result = warn_of_unknown_origin(staged, &evidence, error);
