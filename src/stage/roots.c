@@ -425,6 +425,33 @@ static bool check_outside(const Roots *roots, const NewLocation *location, Error
     return error_hint(error, "Give it a place on the target with --tablespace-mapping.");
 }
 
+/* Check that no tablespace that stays on the target is located where the new one will be: what the
+ * server removes by one of two links to a directory would be gone from the other tablespace. (Rule
+ * C42.) */
+static bool check_apart_from_kept(const Roots *roots, const Plan *plan, const NewLocation *location,
+                                  Error *error)
+{
+    AUTO_ARENA Arena *arena = arena_create();
+    const char **names;
+
+    if (!tablespaces_at(roots->target_directory, location->path, arena, &names, error))
+        return false;
+    for (; *names != NULL; names++)
+    {
+        const char *link = arena_printf(arena, TABLESPACES "%s", *names);
+        const PlanEntry *entry = plan_find(plan, link);
+
+        if (entry != NULL && entry->action == ACTION_REMOVE)
+            continue;
+        error_set(error, ERROR_FAILED,
+                  "tablespaces \"%s\" and \"%s\" of the source would have one place: \"%s\"", link,
+                  location->link, location->path);
+        return error_hint(error, "Give \"%s\" another place with --tablespace-mapping.",
+                          location->link);
+    }
+    return true;
+}
+
 /* Check that no two new tablespaces share a location, or have one inside the other's. */
 static bool check_separate(const Roots *roots, size_t index, Error *error)
 {
@@ -458,15 +485,17 @@ bool location_check_trust(const NewLocation *location, Error *error)
 static bool check_present(const Roots *roots, const Plan *plan, const NewLocation *location,
                           Occupied *foreign, Problems *problems, Error *error)
 {
-    bool found, occupied, own;
+    AUTO_ARENA Arena *arena = arena_create();
+    bool found, occupied;
     Error *problem = &foreign->last;
+    const char **own;
     Place place;
 
     if (!place_find(location->path, &place, &found, error) ||
         !is_occupied(location, plan, &occupied, error) ||
-        !tablespace_is_targets(roots->target_directory, location->path, &own, error))
+        !tablespaces_at(roots->target_directory, location->path, arena, &own, error))
         return false;
-    if (occupied && !own)
+    if (occupied && own[0] == NULL)
     {
         if (foreign->count++ > 0)
             problems_add(problems, problem);
@@ -516,7 +545,8 @@ void roots_check_locations(const Roots *roots, const Plan *plan, Problems *probl
         /* The user has chosen a location that -T gives, so check_outside is not called for it. */
         ok = check_name(location, &problem) &&
              (is_mapped_to(plan, location->path) || check_outside(roots, location, &problem)) &&
-             check_separate(roots, index, &problem);
+             check_separate(roots, index, &problem) &&
+             check_apart_from_kept(roots, plan, location, &problem);
         if (ok && location->missing)
             ok = check_missing(location, &problem);
         else if (ok)

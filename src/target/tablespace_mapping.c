@@ -74,28 +74,30 @@ const char *tablespace_mapped(const TablespaceMappings *mappings, const char *lo
     return NULL;
 }
 
-bool tablespace_is_targets(const char *target_directory, const char *location, bool *own,
-                           Error *error)
+bool tablespaces_at(const char *target_directory, const char *location, Arena *arena,
+                    const char ***names, Error *error)
 {
-    AUTO_ARENA Arena *arena = arena_create();
     const char *directory = arena_printf(arena, "%s/pg_tblspc", target_directory);
-    const char **names;
+    const char **all;
+    size_t count = 0;
     Place wanted, place;
     bool found;
 
-    *own = false;
+    if (!dir_list(directory, arena, &all, &found, error))
+        return false;
+    *names = all;
     if (!place_find(location, &wanted, &found, error))
         return false;
-    if (!found)
-        return true;
-    if (!dir_list(directory, arena, &names, &found, error))
-        return false;
-    for (; *names != NULL; names++)
+    for (; found && *all != NULL; all++)
     {
-        if (!place_find(arena_printf(arena, "%s/%s", directory, *names), &place, &found, error))
+        bool leads;
+
+        if (!place_find(arena_printf(arena, "%s/%s", directory, *all), &place, &leads, error))
             return false;
-        *own = *own || (found && place_same(&place, &wanted));
+        if (leads && place_same(&place, &wanted))
+            (*names)[count++] = *all;
     }
+    (*names)[count] = NULL;
     return true;
 }
 
@@ -112,9 +114,11 @@ static bool error_no_place(const char *location, const char *reason, Error *erro
 bool tablespace_check_replayed(const char *target_directory, const VersionDirectory *own_files,
                                const char *location, bool is_made, Error *error)
 {
+    AUTO_ARENA Arena *arena = arena_create();
     AUTO_BUFFER Buffer path = {0};
+    const char **own;
     struct stat status;
-    bool found, own;
+    bool found;
     Place place;
 
     if (location[0] != '/') /* in the data directory */
@@ -131,9 +135,9 @@ bool tablespace_check_replayed(const char *target_directory, const VersionDirect
         return false;
     if (!found)
         return true;
-    if (!tablespace_is_targets(target_directory, location, &own, error))
+    if (!tablespaces_at(target_directory, location, arena, &own, error))
         return false;
-    if (own)
+    if (own[0] != NULL)
         return true;
     error_set(error, ERROR_FAILED, "replay of CREATE TABLESPACE would empty directory \"%s\"",
               buffer_string(&path));

@@ -30,9 +30,10 @@ MUST_CHECK bool tablespace_mapping_add(TablespaceMappings *mappings, const char 
 /* The place on the target for the source's tablespace at `location`; NULL: no mapping names it. */
 const char *tablespace_mapped(const TablespaceMappings *mappings, const char *location);
 
-/* Set *own if this directory is the location of a tablespace that the target has. */
-MUST_CHECK bool tablespace_is_targets(const char *target_directory, const char *location, bool *own,
-                                      Error *error);
+/* Find the target's tablespaces that are located at this directory: *names is set to their names in
+ * pg_tblspc, NULL after the last, in the arena. A missing directory is the location of none. */
+MUST_CHECK bool tablespaces_at(const char *target_directory, const char *location, Arena *arena,
+                               const char ***names, Error *error);
 
 /*
  * Check that replay of CREATE TABLESPACE would neither fail nor destroy another cluster's files at

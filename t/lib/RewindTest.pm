@@ -257,6 +257,7 @@ sub verdict
 my @unseen = (
     qr/^directory ".*" of the tablespace ".*" belongs to another cluster$/,
     qr/^replay of CREATE TABLESPACE would (?:use|fail)/,
+    qr/^tablespaces ".*" and ".*" of the source would have one place: /,
     qr/^tablespace ".*" of the source is missing: nothing is in /, qr/ is of different type in source and target$/,
     qr/ in the source is a symbolic link$/, qr/^".*" and ".*" of the (?:source|target) lead to one directory$/,
     qr/^replay would copy database /, qr/^not enough space on the file system of /,

@@ -121,14 +121,16 @@ static void test_no_target(void **state)
 
 /* ---- Locations ---- */
 
-/* Is this path usable for a new tablespace? Else said is what was said. */
-static bool is_usable(const char *path, const char *said)
+/* Is this path usable for a new tablespace? Else said is what was said. action is that of the
+ * target's own tablespace, which is in old_location. */
+static bool is_usable_with(Action action, const char *path, const char *said)
 {
     PlanEntry entries[] = {
+        {OTHER_ENTRY("pg_tblspc/16400", action, FILE_LINK, true)},
         {OTHER_ENTRY("pg_tblspc/16401", ACTION_CREATE, FILE_LINK, false), .link_target = path},
         {OTHER_ENTRY("pg_tblspc/16401/PG_15", ACTION_CREATE, FILE_DIRECTORY, false)}};
     const Plan plan = {.entries = entries,
-                       .count = 2,
+                       .count = 3,
                        .block_size = BLOCK,
                        .wal_directory = "pg_wal",
                        .version_directory = {"PG_15"}};
@@ -148,6 +150,11 @@ static bool is_usable(const char *path, const char *said)
     return problems.count == 0;
 }
 
+static bool is_usable(const char *path, const char *said)
+{
+    return is_usable_with(ACTION_REMOVE, path, said);
+}
+
 static bool is_usable_below(const char *name, const char *said)
 {
     char path[256];
@@ -158,7 +165,10 @@ static bool is_usable_below(const char *name, const char *said)
 
 static void test_locations(void **state)
 {
+    char own[128];
+
     (void) state;
+    snprintf(own, sizeof(own), "%s/old_location", fixture.directory);
     assert_true(is_usable_below("place", "")); /* absent */
     shell("mkdir place");
     assert_true(is_usable_below("place", "")); /* empty */
@@ -166,7 +176,10 @@ static void test_locations(void **state)
     assert_true(is_usable_below("place", "")); /* other versions may share it */
     shell("mkdir place/PG_15");
     assert_false(is_usable_below("place", "belongs to another cluster"));
-    assert_true(is_usable_below("old_location", "")); /* the target's own, with its PG_15 */
+    assert_true(is_usable(own, "")); /* the target's own, with its PG_15 */
+    assert_false(is_usable_with(ACTION_NONE, own,
+                                "tablespaces \"pg_tblspc/16400\" and \"pg_tblspc/16401\" of the "
+                                "source would have one place"));
     assert_false(is_usable("relative/path", "is not at an absolute path: \"relative/path\""));
     assert_false(is_usable_below("none/place", "cannot create tablespace directory"));
     put_text("file", "");
