@@ -12,7 +12,7 @@ use RewindTest::Tree;
 
 each_version(sub {
     my ($version) = @_;
-    my $on_source;
+    my ($on_source, $link) = (undef, 'pg_tblspc/\d+');
     my ($source, $target) = split_brain($version,
         before => sub {
             my ($primary) = @_;
@@ -31,18 +31,17 @@ each_version(sub {
 
     subtest('a new tablespace is mapped there', sub {
         my $copy = $target->copy('mapped');
-        my $before = tree($copy);
+        my ($before, $place) = (tree($copy), "$copy->{dir}/tablespace/k");
         for my $kind (qw(server directory))
         {
             $source->stop if $kind eq 'directory';
-            my $refused = rewind($copy, $source, kind => $kind,
-                options => [ '-T', "$on_source=$copy->{dir}/tablespace/k" ]);
+            my $refused = rewind($copy, $source, kind => $kind, options => [ '-T', "$on_source=$place" ]);
             is($refused->{status}, 1, "refused, with a $kind as source");
             like($refused->{stderr},
-                qr{^pg_rewind: error: tablespaces "pg_tblspc/\d+" and "pg_tblspc/\d+" of the source would have one place: "\Q$copy->{dir}\E/tablespace/k"$}m,
+                qr{^pg_rewind: error: tablespaces "$link" and "$link" of the source would have one place: "\Q$place\E}m,
                 'the error names both');
             like($refused->{stderr},
-                qr/^pg_rewind: hint: Give "pg_tblspc\/\d+" another place with --tablespace-mapping\.$/m,
+                qr/^pg_rewind: hint: Give "$link" another place with --tablespace-mapping\.$/m,
                 'the hint says what to do');
             is_same_tree(tree($copy), $before, 'the target is as it was');
             $source->start if $kind eq 'directory';
