@@ -263,12 +263,13 @@ static const JsonKey keys[] = {
     {1, "slots", JSON_OBJECTS, false, NULL, NULL},
     {2, "name", JSON_STRING, false, NULL, NULL},
     {2, "type", JSON_ONE_OF, true, "physical|logical", NULL},
-    {2, "state", JSON_ONE_OF, false, "removed|kept|copied|missing|made|unknown",
+    {2, "state", JSON_ONE_OF, false, "removed|kept|copied|missing|unusable|made|unknown",
      "removed: the target had it. kept: it has it from its time as a primary, since no rewind was "
      "required and --drop-slots was not given. copied: it was copied with the source's files "
-     "(version 10). missing: the target will use it, but the source does not have it. made: the "
-     "same, but --create-slot has made it, or would. unknown: the target will use it, and it is "
-     "not known whether the source has it"},
+     "(version 10). missing: the target will use it, but the source does not have it. unusable: "
+     "the target will use it, but cannot stream with it: on the source it is in use, a logical "
+     "one, or has lost its WAL. made: the target will use it, and --create-slot has made it, or "
+     "would. unknown: the target will use it, and it is not known whether the source has it"},
     {1, "conninfo", JSON_OBJECT, true, NULL,
      "options of the target's former primary_conninfo, after -R. null: without -R, or not known"},
     {2, "kept", JSON_STRINGS, false, NULL, "keywords that the new one has from the former one"},

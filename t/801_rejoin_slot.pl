@@ -4,7 +4,7 @@
 #
 #   source   1 ──┬── 2 ─── slot s ──▶ target, again and again
 #   target       └── 1 ──╳
-# (Rules I56, S17.)
+# (Rules I56, S17, S32.)
 
 use strict;
 use warnings;
@@ -125,6 +125,14 @@ sub under_another_address
         qr/^pg_rewind: stopping the target's server/m,
         qr/^pg_rewind: the target follows the source: standby "target"/m);
     is_used_by_target('a source under another address');
+    # The configuration names the slot as well as --slot.
+    if ($target->version >= 12)
+    {
+        ends(run([ rewind_argv($target->data, qw(--rejoin --compare --keep-config --no-sync -B), $target->bindir,
+            '--source-server', $source->conninfo . ' application_name=target') ]), 0,
+            'a slot that the configuration names', qr/^pg_rewind: stopping the target's server/m);
+        is_used_by_target('a slot that the configuration names');
+    }
     return;
 }
 

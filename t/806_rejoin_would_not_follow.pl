@@ -1,11 +1,11 @@
 # --rejoin does not start, nor stop, a server of which it is known that it would not follow: a recovery target ends its
-# replay, and it may open for writing; its slot is not on the source; or what the lost rows go to is not there. And one
-# that receives from another host of its primary_conninfo, as from itself, does not follow the source. (Invariant 3.
-# Where recovery is configured: 10.)
+# replay, and it may open for writing; its slot is not on the source, or another standby uses it there; or what the
+# lost rows go to is not there. And one that receives from another host of its primary_conninfo, as from itself, does
+# not follow the source. (Invariant 3. Where recovery is configured: 10.)
 #
 #   source   1 ──┬── 2 ──────────▶
 #   target       └── 1 ──▶ running
-# (Rules I50, I53, I54, I57, I60, S27.)
+# (Rules I50, I53, I54, I57, I60, S27, S32.)
 
 use strict;
 use warnings;
@@ -116,6 +116,47 @@ sub recovery_targets
     return;
 }
 
+# A slot of the name in the source's configuration exists there, but is none for the target. -R alone says so as a step.
+sub is_no_slot_for_target
+{
+    my ($what, $says) = @_;
+    my $slot = qr/replication slot "of_source" of the source $says/;
+    with_settings($source, "primary_slot_name = 'of_source'\n", sub {
+        is_refused($what, qr/^pg_rewind: error: $slot$/m);
+        my $copy = $diverged->copy('copy');
+        my $with_r = sub { return run([ rewind_argv($copy->data, qw(-R --no-sync), '--source-server',
+            $source->conninfo, @_) ]) };
+        ends($with_r->(), 0, "$what, with -R alone", qr/^pg_rewind: hint: Before the server starts: $slot\. /m,
+            qr/: run pg_rewind with --slot=NAME and --create-slot\./);
+        my $again = ends($with_r->('--slot=own', '--create-slot'), 0, "$what, with a slot of its own");
+        unlike($again->{stderr}, qr/of_source/, "$what, with a slot of its own: nothing more to do");
+        $copy->start->wait_for_stream_from($source);
+        $copy->discard;
+        wait_until('the slot is free',
+            sub { $source->query(q{SELECT active FROM pg_replication_slots WHERE slot_name = 'own'}) eq 'f' });
+        $source->sql(q{SELECT pg_drop_replication_slot('own')});
+    });
+    return;
+}
+
+sub slots_that_are_taken
+{
+    fresh('taken')->start;
+    $source->sql(q{SELECT pg_create_physical_replication_slot('of_source')});
+    my $other = $source->standby('other');
+    append($other->path('postgresql.auto.conf'), "primary_slot_name = 'of_source'\n");
+    $other->stop->start;
+    wait_until('the other standby uses the slot',
+        sub { $source->query(q{SELECT active FROM pg_replication_slots WHERE slot_name = 'of_source'}) eq 't' });
+    is_no_slot_for_target('a slot of another standby', 'is in use');
+    $other->discard;
+    $source->sql(q{SELECT pg_drop_replication_slot('of_source')});
+    $source->sql(q{SELECT pg_create_logical_replication_slot('of_source', 'pgoutput')});
+    is_no_slot_for_target('a logical slot', 'is a logical one');
+    $source->sql(q{SELECT pg_drop_replication_slot('of_source')});
+    return;
+}
+
 sub slots
 {
     my ($version) = @_;
@@ -207,6 +248,7 @@ sub from_itself
 each_version(sub {
     my ($version) = @_;
     ($source, $diverged) = split_brain($version,
+        cluster => { settings => 'wal_level = logical' },
         before => sub { $_[0]->sql("CREATE TABLE t AS SELECT 'common'::text AS a") },
         source => sub {
             $_[0]->sql("INSERT INTO t VALUES ('source'); CHECKPOINT");
@@ -215,6 +257,7 @@ each_version(sub {
         target => sub { $_[0]->sql("INSERT INTO t VALUES ('target')") });
     recovery_targets($version) if $version >= 12;
     slots($version);
+    slots_that_are_taken() if $version >= 12;
     saved_directories();
     twice_at_once();
     managers();

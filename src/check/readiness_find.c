@@ -183,6 +183,19 @@ static void report_running(Node *node, bool looked, const Error *error)
                            : "what is needed depends on the divergence");
 }
 
+/* Find out which slot of the source the node's own server uses, if that server runs. */
+static void find_slot_user(Node *node, StandbySettings *settings)
+{
+    const Clusters *clusters = node->clusters;
+    TargetServer *server;
+
+    if (!node->look.session.running)
+        return;
+    server = target_server_open(node->arena, clusters->target.directory, clusters->source);
+    streaming_find_slot_user(&clusters->target, server, node->arena, settings);
+    target_server_close(server);
+}
+
 /* With --slot, look at this slot of the source server, and at slots that synchronized_standby_slots
  * names and that do not exist: logical decoding on the source waits for them. */
 static void look_at_source_slots(Node *node)
@@ -190,20 +203,14 @@ static void look_at_source_slots(Node *node)
     const char *name = node->options->slot, *awaited;
     const Clusters *clusters = node->clusters;
     StandbySettings settings = {0};
-    TargetServer *server;
     Error error;
 
     if (name == NULL)
         return;
-    if (node->look.session.running)
-    {
-        server = target_server_open(node->arena, clusters->target.directory, clusters->source);
-        streaming_find_slot_user(node->options, &clusters->target, server, node->arena, &settings);
-        target_server_close(server);
-    }
-    if (streaming_check_slot(node->options, clusters, &settings, 0, &error))
+    find_slot_user(node, &settings);
+    if (streaming_check_slot(node->options, clusters, name, &settings, 0, &error))
         node_ok(node, "source_slot",
-                settings.target_uses_slot
+                streaming_uses_slot(&settings, name)
                     ? "Replication slot \"%s\" of the source is the one that this node's "
                       "server uses."
                     : "Replication slot \"%s\" of the source can be used, or does not exist "
@@ -243,6 +250,7 @@ static void look_at_standby(Node *node)
     const Look *look = &node->look;
     AdviceList advice = {.arena = node->arena};
     Options options = *node->options;
+    StandbySettings settings = {0};
     bool in_order = true;
     Clusters clusters;
     Error error;
@@ -252,11 +260,13 @@ static void look_at_standby(Node *node)
         return;
     options.create_slot = options.slot != NULL;
     clusters = clusters_at_next_start(node);
+    find_slot_user(node, &settings);
     if (!next_start_check(&options, &clusters,
                           (ExpectedStart){.rewound = look->divergence.needed,
                                           .source = &look->source,
                                           .divergence = look->divergence.lsn,
-                                          .scratch = look->session.scratch},
+                                          .scratch = look->session.scratch,
+                                          .settings = &settings},
                           &advice, &error))
     {
         node_add_error(node, "standby", ADVICE_UNKNOWN, &error);

@@ -98,14 +98,16 @@ static bool check_streaming(Rejoin *rejoin, const Look *look, Error *error)
                                     .needs_own_file = rejoin->control.needs_own_file,
                                     .source = &rejoin->state,
                                     .divergence = look->divergence.lsn,
-                                    .scratch = look->session.scratch};
+                                    .scratch = look->session.scratch,
+                                    .settings = &rejoin->settings,
+                                    .slot_patience_seconds = STREAMING_RELEASE_SECONDS};
     AdviceList advice = {.arena = rejoin->arena};
     Problems problems = {0};
     LowLimits low;
 
     if (!standby_settings_make(options, clusters, rejoin->arena, &rejoin->settings, error))
         return false;
-    streaming_find_slot_user(options, &rejoin->target, rejoin_server(rejoin), rejoin->arena,
+    streaming_find_slot_user(&rejoin->target, rejoin_server(rejoin), rejoin->arena,
                              &rejoin->settings);
     if (!streaming_check(options, clusters, &rejoin->settings, &problems, rejoin->arena, error) ||
         (look->divergence.needed && !next_start_check(options, clusters, expected, &advice, error)))
@@ -334,7 +336,8 @@ static bool watch(Rejoin *rejoin, Error *error)
     if (!rejoin_find_whether_it_follows(rejoin, &follows, error))
         return false;
     facts->follows = follows ? REJOIN_YES : REJOIN_NO;
-    facts->has_slot = rejoin->settings.target_uses_slot;
+    facts->has_slot =
+        facts->names_slot && streaming_uses_slot(&rejoin->settings, rejoin->options->slot);
     if (follows && facts->names_slot && !facts->has_slot)
         log_info("the target's server (PID %ld) follows the source, but not with replication slot "
                  "\"%s\"",

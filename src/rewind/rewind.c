@@ -448,7 +448,8 @@ static bool check_next_start(Run *run, Error *error)
                                     .needs_own_file = run->needs_own_file,
                                     .source = &run->source_state,
                                     .divergence = run->divergence.lsn,
-                                    .scratch = session->scratch};
+                                    .scratch = session->scratch,
+                                    .slot_patience_seconds = STREAMING_RELEASE_SECONDS};
     AdviceList advice = {.arena = session->arena};
 
     if (!session->options->rejoin || (!run->divergence.needed && run->server_stopped))

@@ -1,6 +1,7 @@
 #include "standby/next_start.h"
 
 #include "base/array.h"
+#include "base/workers.h"
 #include "format/origins.h"
 #include "format/settings.h"
 #include "io/file.h"
@@ -8,6 +9,7 @@
 #include "standby/listening.h"
 #include "standby/start_advice.h"
 #include "standby/standby_files.h"
+#include "standby/streaming.h"
 #include "target/configuration.h"
 #include "wal_store/standby_archive.h"
 
@@ -434,22 +436,31 @@ static void collect_slots(const RewoundTarget *rewound, NextStart *next)
     }
 }
 
-/* List the slot that the standby will use, unless the source has it as a physical slot. */
+/* List the slot that the standby will use, unless it can stream with that slot. The slot of --slot
+ * was checked before the rewind: only that it exists is checked here. */
 static void check_used_slot(const RewoundTarget *rewound, const char *name, bool will_be_made,
                             NextStart *next)
 {
-    Source *source = rewound->input.clusters->source;
+    const Options *options = rewound->input.options;
+    const Clusters *clusters = rewound->input.clusters;
+    Source *source = clusters->source;
     SourceSlot slot = {0};
     const bool asked = source != NULL && source->is_server && name != NULL && name[0] != '\0' &&
                        source_server_slot(source, name, &slot, NULL);
+    const char *state = !asked ? "unknown" : slot.exists ? NULL : will_be_made ? "made" : "missing";
+    Error problem;
 
-    if (name == NULL || name[0] == '\0' || (asked && slot.physical))
+    if (name == NULL || name[0] == '\0')
         return;
-    add_slot(next, rewound->arena,
-             (AffectedSlot){name, "physical",
-                            !asked                         ? "unknown"
-                            : will_be_made && !slot.exists ? "made"
-                                                           : "missing"});
+    if (state == NULL && options->slot == NULL &&
+        !streaming_check_slot(options, clusters, name, NULL, STREAMING_RELEASE_SECONDS, &problem))
+    {
+        state = problem.kind == ERROR_RETRY || stop_requested() ? "unknown" : "unusable";
+        if (strcmp(state, "unusable") == 0)
+            start_advise_on_unusable_slot(&problem, &next->advice);
+    }
+    if (state != NULL)
+        add_slot(next, rewound->arena, (AffectedSlot){name, "physical", state});
 }
 
 /* ---- standby or not ---- */
@@ -961,6 +972,39 @@ void next_start_judge(const Options *options, const Clusters *clusters, Timeline
     start_advise_on_data_directory(&start, list);
 }
 
+/* Advise on the slot that the standby will use, unless it can stream with that slot.
+ * streaming_check judges a slot of --slot that exists. Fails only if the source cannot be asked. */
+static bool advise_on_used_slot(const Options *options, const Clusters *clusters,
+                                const ExpectedStart *expected, const Settings *recovery,
+                                AdviceList *list, Error *error)
+{
+    const Version *version = clusters->shape.version;
+    const char *name =
+        options->slot != NULL ? options->slot : settings_value(recovery, "primary_slot_name");
+    SourceSlot slot;
+    Error problem;
+
+    if (name == NULL || name[0] == '\0' || options->create_slot || !version->sql.replication_slots)
+        return true;
+    if (!source_server_slot(clusters->source, name, &slot, error))
+        return false;
+    if (!slot.exists)
+        start_advise_on_slot(version, name, false,
+                             options->slot != NULL
+                                 ? "Add --create-slot, or make the slot on the source: "
+                                 : "Add --slot=NAME and --create-slot, or make the slot on the "
+                                   "source: ",
+                             LSN_INVALID, list);
+    if (!slot.exists || options->slot != NULL ||
+        streaming_check_slot(options, clusters, name, expected->settings,
+                             expected->slot_patience_seconds, &problem))
+        return true;
+    if (problem.kind == ERROR_RETRY || stop_requested())
+        return error_copy(error, &problem);
+    start_advise_on_unusable_slot(&problem, list);
+    return true;
+}
+
 bool next_start_check(const Options *options, const Clusters *clusters, ExpectedStart expected,
                       AdviceList *list, Error *error)
 {
@@ -968,9 +1012,8 @@ bool next_start_check(const Options *options, const Clusters *clusters, Expected
     Arena *arena = list->arena;
     RewoundTarget rewound;
     Settings recovery;
-    const char *not_run, *slot;
+    const char *not_run;
     AUTO_BUFFER Buffer file = {0};
-    SourceSlot slot_found;
     bool found;
 
     foretell(options, clusters, expected, arena, &rewound);
@@ -1006,17 +1049,5 @@ bool next_start_check(const Options *options, const Clusters *clusters, Expected
                                                       &present, &rewound.present, &former)},
                                  &start, not_run, list);
     }
-    slot = options->slot != NULL ? options->slot : settings_value(&recovery, "primary_slot_name");
-    if (slot == NULL || slot[0] == '\0' || options->create_slot || !version->sql.replication_slots)
-        return true;
-    if (!source_server_slot(clusters->source, slot, &slot_found, error))
-        return false;
-    if (!slot_found.exists)
-        start_advise_on_slot(version, slot, false,
-                             options->slot != NULL
-                                 ? "Add --create-slot, or make the slot on the source: "
-                                 : "Add --slot=NAME and --create-slot, or make the slot on the "
-                                   "source: ",
-                             LSN_INVALID, list);
-    return true;
+    return advise_on_used_slot(options, clusters, &expected, &recovery, list, error);
 }

@@ -25,8 +25,9 @@ typedef struct AffectedSlot
     const char *state; /* one of: "removed" from the target; "kept": the slot is from the
                           target's time as a primary, and no rewind was required; "copied" with
                           the source's files (before 11); and for the slot that the target will
-                          use: "missing" on the source, or a logical one there; "made" by
-                          --create-slot, else missing; "unknown" if the source could not be asked */
+                          use: "missing" on the source; "unusable": it exists there, and the
+                          standby cannot stream with it; "made" by --create-slot, else missing;
+                          "unknown" if the source could not be asked */
 } AffectedSlot;
 
 typedef struct NextStart
@@ -113,14 +114,17 @@ typedef struct ExpectedStart
     const SourceState *source;
     Lsn divergence;   /* divergence of a target that will be rewound; LSN_INVALID if not known */
     Scratch *scratch; /* directory for files that the restore command fetches */
+    const StandbySettings *settings; /* tells which slot the target's own running server uses; NULL:
+                                        the server does not run */
+    int slot_patience_seconds; /* time to wait until another server releases the standby's slot */
 } ExpectedStart;
 
 /*
  * Advise on the expected start, for --rejoin. Problems: a setting that would stop replay early or
  * open the server for writing; WAL in the archive that would lead the server away from the source;
- * a replication slot that the source lacks; a configuration file that the server needs and that
- * will not exist. A warning: what the server would run by the source's configuration. Fails only if
- * the source cannot be asked.
+ * a replication slot that the source lacks, or that the standby cannot use; a configuration file
+ * that the server needs and that will not exist. A warning: what the server would run by the
+ * source's configuration. Fails only if the source cannot be asked.
  */
 MUST_CHECK bool next_start_check(const Options *options, const Clusters *clusters,
                                  ExpectedStart expected, AdviceList *list, Error *error);

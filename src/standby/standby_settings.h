@@ -34,9 +34,9 @@ typedef struct StandbySettings
     AdviceList advice;      /* steps needed before the standby can stream; see streaming_check */
     StreamingTrial *trial;  /* replication connection that is being tried, until
                                 streaming_check_end; NULL: none is */
-    bool target_uses_slot;  /* the target's own server runs and streams with the slot, or is
-                               about to */
-    const char *const *slot_users; /* application names under which target_uses_slot holds; NULL
+    const char *own_slot;   /* slot with which the target's own running server streams, or is about
+                               to; NULL: none */
+    const char *const *slot_users; /* application names under which that server uses own_slot; NULL
                                       after the last */
     LowLimits limits; /* limits that -R raises; set once the next configuration is known, none
                          if the settings are in recovery.conf */

@@ -252,6 +252,11 @@ void start_advise_on_slot(const Version *version, const char *name, bool unknown
                    name);
 }
 
+void start_advise_on_unusable_slot(const Error *problem, AdviceList *list)
+{
+    advice_add_error(list, before_start(NULL), problem);
+}
+
 /* Settings with commands for a shell, with libraries, with places where libraries are, and with
  * what a language runs when it begins (plperl.on_plperlu_init, pltclu.start_proc). */
 static bool names_what_is_run(const char *name)

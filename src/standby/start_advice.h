@@ -64,6 +64,10 @@ void start_advise_on_misleading_wal(const MisleadingWal *misleading, Timeline ti
 void start_advise_on_slot(const Version *version, const char *name, bool unknown,
                           const char *remedy, Lsn needed_from, AdviceList *list);
 
+/* Advise that the standby cannot stream with the slot of the source that its configuration names.
+ * problem: the reason, from streaming_check_slot. */
+void start_advise_on_unusable_slot(const Error *problem, AdviceList *list);
+
 /*
  * Advise on settings that make the server run commands or load libraries other than before, since
  * its configuration becomes the source's. command_not_run: restore_command of the source's

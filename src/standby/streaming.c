@@ -10,7 +10,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define RELEASE_SECONDS 5 /* a server that was stopped just now may still hold its slot */
 #define SILENT_SECONDS 1
 #define NAME_SHOWN_MAX 63 /* NAMEDATALEN - 1 */
 
@@ -144,11 +143,21 @@ void streaming_check_end(const Options *options, const Clusters *clusters,
 
 /* ---- the slot ---- */
 
-/* Check that the standby may use the slot, or that the slot can be created if it does not exist. */
-static bool check_slot(const Options *options, const SourceSlot *slot, Error *error)
+/* Add how the target gets a slot that no other server needs. */
+static bool hint_other_slot(const Options *options, Error *error)
 {
-    const char *name = options->slot;
+    if (options->slot != NULL)
+        return error_hint(error, "Choose another name.");
+    error_detail(error, "The configuration that the target will have names it: primary_slot_name.");
+    return error_hint(error,
+                      "Give the target a slot of its own: run pg_rewind with --slot=NAME and "
+                      "--create-slot.");
+}
 
+/* Check that the standby may use the slot, or that the slot can be created if it does not exist. */
+static bool check_slot(const Options *options, const char *name, const SourceSlot *slot,
+                       Error *error)
+{
     if (!slot->exists && slot->none_free && options->create_slot)
     {
         error_set(error, ERROR_FAILED, "all replication slots of the source are in use");
@@ -160,7 +169,7 @@ static bool check_slot(const Options *options, const SourceSlot *slot, Error *er
     {
         error_set(error, ERROR_FAILED, "replication slot \"%s\" of the source is a logical one",
                   name);
-        return error_hint(error, "Choose another name.");
+        return hint_other_slot(options, error);
     }
     if (slot->active)
     {
@@ -168,9 +177,9 @@ static bool check_slot(const Options *options, const SourceSlot *slot, Error *er
         if (slot->holder[0] != '\0')
             error_detail(error, "A client with application_name \"%s\" streams with it.",
                          slot->holder);
-        return error_hint(error, "Another standby streams with it: choose another name. Or the "
-                                 "source has not noticed yet that its standby is gone: that takes "
-                                 "at most wal_sender_timeout.");
+        hint_other_slot(options, error);
+        return error_hint(error, "Or wait, if the standby that used it is gone: the source notices "
+                                 "that after wal_sender_timeout at most.");
     }
     if (slot->lost)
     {
@@ -180,13 +189,20 @@ static bool check_slot(const Options *options, const SourceSlot *slot, Error *er
         error_set(error, ERROR_FAILED,
                   "replication slot \"%s\" of the source no longer keeps the WAL that it reserved",
                   name);
+        if (options->slot == NULL)
+            return hint_other_slot(options, error);
         return error_hint(error, "Drop it on the source, so that it can be made again: %s",
                           buffer_string(&drop));
     }
     return true;
 }
 
-bool streaming_check_slot(const Options *options, const Clusters *clusters,
+bool streaming_uses_slot(const StandbySettings *settings, const char *name)
+{
+    return settings->own_slot != NULL && strcmp(settings->own_slot, name) == 0;
+}
+
+bool streaming_check_slot(const Options *options, const Clusters *clusters, const char *name,
                           const StandbySettings *settings, int patience_seconds, Error *error)
 {
     const Version *version = clusters->shape.version;
@@ -212,17 +228,17 @@ bool streaming_check_slot(const Options *options, const Clusters *clusters,
     /* The source may not have noticed yet that another server, which had the slot, is gone. */
     do
     {
-        if (!source_server_slot(clusters->source, options->slot, &slot, error))
+        if (!source_server_slot(clusters->source, name, &slot, error))
             return false;
-        if (settings->target_uses_slot &&
+        if (settings != NULL && streaming_uses_slot(settings, name) &&
             (slot.holder[0] == '\0' || is_among(slot.holder, settings->slot_users)))
             slot.active = false; /* the target's own server streams with it */
         if (slot.active && wait_reports(&wait, SILENT_SECONDS))
             log_info("replication slot \"%s\" of the source is in use; waiting up to %d s for its "
                      "release",
-                     options->slot, patience_seconds);
+                     name, patience_seconds);
     } while (!wait_until(!slot.active, &wait, error));
-    return !wait.stopped && check_slot(options, &slot, error);
+    return !wait.stopped && check_slot(options, name, &slot, error);
 }
 
 bool streaming_check(const Options *options, const Clusters *clusters, StandbySettings *settings,
@@ -254,8 +270,8 @@ bool streaming_check(const Options *options, const Clusters *clusters, StandbySe
         streaming_check_end(options, clusters, settings, problems, arena);
     if (!stop_check(error))
         return false;
-    if (options->slot == NULL ||
-        streaming_check_slot(options, clusters, settings, RELEASE_SECONDS, &problem))
+    if (options->slot == NULL || streaming_check_slot(options, clusters, options->slot, settings,
+                                                      STREAMING_RELEASE_SECONDS, &problem))
         return true;
     if (problem.kind == ERROR_RETRY || stop_requested())
         return error_copy(error, &problem);
@@ -302,23 +318,23 @@ void streaming_names(const Target *target, Arena *arena, const char *names[STREA
 
 /* Ask the running target which slot it uses; without an answer, take the slot that its
  * configuration names. */
-void streaming_find_slot_user(const Options *options, const Target *target, TargetServer *server,
-                              Arena *arena, StandbySettings *settings)
+void streaming_find_slot_user(const Target *target, TargetServer *server, Arena *arena,
+                              StandbySettings *settings)
 {
     const char **names = arena_allocate(arena, (STREAMING_NAMES_MAX + 1) * sizeof(*names));
     TargetAnswer answer;
     const char *used;
 
-    if (options->slot == NULL || target->control.state != STATE_IN_ARCHIVE_RECOVERY)
+    if (target->control.state != STATE_IN_ARCHIVE_RECOVERY)
         return;
     target_server_ask(server, &answer);
     used = answer.slot[0] != '\0'
-               ? answer.slot
+               ? arena_strdup(arena, answer.slot)
                : configuration_recovery_setting(target, arena, false, "primary_slot_name");
     streaming_names(target, arena, names);
     if (answer.name[0] != '\0')
         streaming_shown_names(answer.name, arena, names);
-    settings->target_uses_slot = used != NULL && strcmp(used, options->slot) == 0;
+    settings->own_slot = used;
     settings->slot_users = names;
 }
 
@@ -360,7 +376,7 @@ bool streaming_make_slot(const Options *options, const Clusters *clusters, Lsn n
         }
         return false;
     }
-    if (!*made && !check_slot(options, &slot, error))
+    if (!*made && !check_slot(options, options->slot, &slot, error))
         return false;
     if (*made)
         log_info("made replication slot \"%s\" on the source: it keeps WAL from %s on",
@@ -391,7 +407,7 @@ void streaming_check_slot_again(const Options *options, const Clusters *clusters
 
     if (options->slot == NULL ||
         !source_server_slot(clusters->source, options->slot, &slot, NULL) ||
-        check_slot(options, &slot, &problem))
+        check_slot(options, options->slot, &slot, &problem))
         return;
     log_as_warning(&problem);
 }

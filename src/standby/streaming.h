@@ -11,9 +11,12 @@
 /* Most application names in the lists of streaming_names and streaming_shown_names. */
 #define STREAMING_NAMES_MAX 4
 
+/* Time in which a source releases the slot of a standby that was stopped just now. */
+#define STREAMING_RELEASE_SECONDS 5
+
 /*
  * Check that the standby of -R can stream: look at the role, try a replication connection, and with
- * --slot look at the slot, which the target's own server may hold (settings->target_uses_slot). An
+ * --slot look at the slot, which the target's own server may hold (settings->own_slot). An
  * obstacle is a warning, with the remedy in settings->advice; with --slot or --rejoin, which ask
  * for a standby that streams, the obstacle is a problem. Fails only if the source cannot be asked.
  *
@@ -34,12 +37,14 @@ void streaming_check_end(const Options *options, const Clusters *clusters,
 const char *streaming_grant(const SourceRole *role, Arena *arena);
 const char *streaming_hba_line(const SourceRole *role, const Version *version, Arena *arena);
 
-/* Check that the standby can use --slot. If another server streams with the slot, waits for its
- * release, at most patience_seconds. A slot that the target's own server holds
- * (settings->target_uses_slot) counts as free. */
+/* Check that the standby can stream with the slot of this name: that of --slot, or without --slot
+ * that of the configuration which the target will have. A slot that does not exist passes. If
+ * another server streams with the slot, waits for its release, at most patience_seconds. A slot
+ * that the target's own server holds (settings->own_slot) counts as free; settings NULL: that
+ * server does not run. (Rule S32.) */
 MUST_CHECK bool streaming_check_slot(const Options *options, const Clusters *clusters,
-                                     const StandbySettings *settings, int patience_seconds,
-                                     Error *error);
+                                     const char *name, const StandbySettings *settings,
+                                     int patience_seconds, Error *error);
 
 /* List the forms in which a source of any version shows an application name: at most 63 bytes, a
  * byte that is not printable ASCII as ? or as \\xNN. NULL after the last. */
@@ -52,11 +57,14 @@ void streaming_shown_names(const char *name, Arena *arena,
 void streaming_names(const Target *target, Arena *arena,
                      const char *names[STREAMING_NAMES_MAX + 1]);
 
-/* Find out whether the target's own server uses --slot of the source: only if it runs as a standby.
- * Asks the server and reads its configuration. Sets settings->target_uses_slot, and
- * settings->slot_users from the server's answer or from streaming_names. */
-void streaming_find_slot_user(const Options *options, const Target *target, TargetServer *server,
-                              Arena *arena, StandbySettings *settings);
+/* Find out which slot the target's own running server uses: only a standby uses one. Asks the
+ * server and reads its configuration. Sets settings->own_slot, and settings->slot_users from the
+ * server's answer or from streaming_names. */
+void streaming_find_slot_user(const Target *target, TargetServer *server, Arena *arena,
+                              StandbySettings *settings);
+
+/* True if the target's own running server uses the slot of this name. */
+bool streaming_uses_slot(const StandbySettings *settings, const char *name);
 
 /*
  * Create the slot for --create-slot, or use an existing one; fails if the standby cannot use that
