@@ -1,10 +1,10 @@
 # --rejoin does not take a standby that streams from another standby for one of the source, though its configuration
 # names the source by now, the timeline is the source's, and the source has another standby of the same name: it is
-# stopped and started.
+# stopped and started. One whose command line names the other standby is refused.
 #
 #   source ──▶ other ──▶ target      both standbys have one name, as all of Debian's have
 #        ╰───── then ─────╯
-# (Rule I55.)
+# (Rules I55, S7, S31.)
 
 use strict;
 use warnings;
@@ -46,6 +46,23 @@ sub becomes_standby_of_source
     return;
 }
 
+# What -R writes would not count. No rewind is required, so only the stop and the start judge the command line.
+sub is_refused_on_command_line
+{
+    my $conninfo = $other->conninfo . ' application_name=one_name';
+    $target->stop;
+    $target->start(settings => { primary_conninfo => "'$conninfo'" })->wait_for_stream_from($other);
+    my $pid = $target->postmaster_pid;
+    my $says =
+        qr/^pg_rewind: error: with "primary_conninfo" on its command line the target's server would not follow the source$/m;
+    ends(rejoin(), 1, 'on the command line', $says);
+    is($target->postmaster_pid, $pid, 'on the command line: the server goes on');
+    $target->stop;
+    ends(rejoin(), 1, 'on the command line, stopped', $says);
+    ok(!$target->is_running, 'on the command line, stopped: it is not started');
+    return;
+}
+
 each_version(sub {
     my ($version) = @_;
     $source = make_cluster('source', $version)->start;
@@ -72,4 +89,5 @@ each_version(sub {
     $target->stop;
     $target->start->wait_for_stream_from($other);
     becomes_standby_of_source('a hostaddr');
+    is_refused_on_command_line() if $version >= 12;
 }, only => [ 10, 15, 18 ]);

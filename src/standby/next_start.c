@@ -970,6 +970,7 @@ void next_start_judge(const Options *options, const Clusters *clusters, Timeline
 
     start_advise_on_stop_setting(&start, list);
     start_advise_on_data_directory(&start, list);
+    start_advise_on_command_line(&start, options->slot, list);
 }
 
 /* Advise on the slot that the standby will use, unless it can stream with that slot.

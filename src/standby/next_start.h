@@ -130,8 +130,9 @@ MUST_CHECK bool next_start_check(const Options *options, const Clusters *cluster
                                  ExpectedStart expected, AdviceList *list, Error *error);
 
 /* Advise on what would lead a start with the target's present files away from the source, such as a
- * recovery target. timeline: the source's. written: -R has written; else as it will leave the
- * files, without a rewind. Nothing is asked of the source. (Rule S31.) */
+ * recovery target, or primary_conninfo on the command line. timeline: the source's. written: -R has
+ * written; else as it will leave the files, without a rewind. Nothing is asked of the source. (Rule
+ * S31.) */
 void next_start_judge(const Options *options, const Clusters *clusters, Timeline timeline,
                       bool written, AdviceList *list);
 
