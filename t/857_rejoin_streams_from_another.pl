@@ -53,8 +53,7 @@ sub is_refused_on_command_line
     $target->stop;
     $target->start(settings => { primary_conninfo => "'$conninfo'" })->wait_for_stream_from($other);
     my $pid = $target->postmaster_pid;
-    my $says =
-        qr/^pg_rewind: error: with "primary_conninfo" on its command line the target's server would not follow the source$/m;
+    my $says = qr/^pg_rewind: error: with "primary_conninfo" on its command line the target's server would not follow/m;
     ends(rejoin(), 1, 'on the command line', $says);
     is($target->postmaster_pid, $pid, 'on the command line: the server goes on');
     $target->stop;
