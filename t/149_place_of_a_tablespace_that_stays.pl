@@ -1,8 +1,9 @@
 # A directory of the target's own is no place for another tablespace of the source, if the target's tablespace there
 # stays: two links would lead to one directory, and what the server removes by one of them is gone from the other.
 #
-#   the target's place of k   ── k stays ──── --tablespace-mapping leads m there   refused
-# (Rule C42.)
+#   the target's place of k   ── k stays ──── --tablespace-mapping leads m there              refused
+#                             ── k stays ──── replay of CREATE TABLESPACE brief leads there   recovery starts after it
+# (Rules C42, C103.)
 
 use strict;
 use warnings;
@@ -49,5 +50,22 @@ each_version(sub {
         rewinds($copy, $source, options => [ '-T', "$on_source=$copy->{dir}/tablespace/m" ]);
         rejoins($copy, $source);
         $copy->discard;
+    });
+
+    # The source's tablespace has the path of the target's, as on a host of its own.
+    my $place = "$target->{dir}/tablespace/k";
+    rename($place, "$place.aside") && mkdir($place, 0700) or die "could not move $place: $!";
+    $source->sql($_) for 'CHECKPOINT', "CREATE TABLESPACE brief LOCATION '$place'", 'DROP TABLESPACE brief';
+    rmdir($place) && rename("$place.aside", $place) or die "could not move $place.aside: $!";
+
+    subtest('replay would lead another tablespace there', sub {
+        my $before = tree($target);
+        my @mapping = ('-T', "$on_source=$target->{dir}/tablespace/m");
+        my $refused = rewind($target, $source, options => [ @mapping, '--early-start' ]);
+        is($refused->{status}, 1, 'an early start is refused');
+        like($refused->{stderr},
+            qr/: replay of CREATE TABLESPACE would give tablespace \d+ the directory of tablespace \d+: "\Q$place\E"$/m,
+            'the error names both');
+        is_same_tree(tree($target), $before, 'the target is as it was');
     });
 }, only => [ 10, 15, 18 ]);

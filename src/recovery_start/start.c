@@ -4,6 +4,7 @@
 #include "format/origins.h"
 #include "target/tablespace_mapping.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 /* ---- Positions ---- */
@@ -207,6 +208,20 @@ static bool find_copies(const Clusters *clusters, const SourceState *state, int 
     return true;
 }
 
+/* True if the chain drops the tablespace between these two positions. */
+static bool drops_tablespace(const ScanResult *chain, Oid tablespace, Lsn from, Lsn until)
+{
+    for (size_t i = 0; i < chain->tablespace_count; i++)
+    {
+        const ScanTablespace *event = &chain->tablespaces[i];
+
+        if (!event->created && event->tablespace == tablespace && event->lsn > from &&
+            event->lsn < until)
+            return true;
+    }
+    return false;
+}
+
 /* True if the plan creates a link for this tablespace: the source still has the tablespace, the
  * target does not. */
 static bool gets_link(const Clusters *clusters, const ScanResult *chain,
@@ -216,10 +231,8 @@ static bool gets_link(const Clusters *clusters, const ScanResult *chain,
     struct stat status;
     bool found;
 
-    for (const ScanTablespace *later = created + 1;
-         later < chain->tablespaces + chain->tablespace_count; later++)
-        if (later->tablespace == created->tablespace && !later->created)
-            return false;
+    if (drops_tablespace(chain, created->tablespace, created->lsn, UINT64_MAX))
+        return false;
     buffer_printf(&path, "%s/pg_tblspc/%u", clusters->target.directory, created->tablespace);
     return file_lstat(buffer_string(&path), &status, &found, NULL) && !found;
 }
@@ -232,6 +245,59 @@ static bool gets_directory(const Clusters *clusters, const ScanResult *chain, co
             gets_link(clusters, chain, &chain->tablespaces[i]))
             return true;
     return false;
+}
+
+static bool has_name(const char *const *names, const char *name)
+{
+    for (; *names != NULL; names++)
+        if (strcmp(*names, name) == 0)
+            return true;
+    return false;
+}
+
+/*
+ * Find another tablespace that has the location of this CREATE TABLESPACE when it is replayed: one
+ * of the target's that stays until then, or one that the source created there and kept, so that the
+ * plan creates its link and directory. *other is 0 if there is none.
+ *
+ * Replay would lead a second link to this directory. Replay of a DROP TABLESPACE that follows would
+ * keep this link, since the directory has files. Servers of before August 2021 empty the directory.
+ * (Rule C103.)
+ */
+static bool find_sharer(const Clusters *clusters, const ScanResult *chain,
+                        const ScanTablespace *created, Oid *other, Error *error)
+{
+    AUTO_ARENA Arena *arena = arena_create();
+    Source *source = clusters->source;
+    const char **names, **kept;
+
+    *other = 0;
+    if (created->path[0] != '/') /* in the data directory */
+        return true;
+    for (size_t i = 0; i < chain->tablespace_count; i++)
+    {
+        const ScanTablespace *event = &chain->tablespaces[i];
+
+        if (event->created && event->tablespace != created->tablespace &&
+            strcmp(event->path, created->path) == 0 &&
+            !drops_tablespace(chain, event->tablespace, event->lsn, UINT64_MAX))
+            *other = event->tablespace;
+    }
+    if (!tablespaces_at(clusters->target.directory, created->path, arena, &names, error))
+        return false;
+    if (*names == NULL)
+        return true;
+    if (!source->operations->names(source, "pg_tblspc", arena, &kept, error))
+        return false;
+    for (; *names != NULL; names++)
+    {
+        const Oid tablespace = (Oid) strtoul(*names, NULL, 10);
+
+        if (tablespace != created->tablespace && has_name(kept, *names) &&
+            !drops_tablespace(chain, tablespace, LSN_INVALID, created->lsn))
+            *other = tablespace;
+    }
+    return true;
 }
 
 /* True if replay of this CREATE TABLESPACE does no harm; else *problem is the error. */
@@ -261,18 +327,32 @@ void replay_hazard_add(ReplayHazard *hazard, Lsn lsn)
         hazard->lsn = lsn;
 }
 
-static void find_tablespaces(const Clusters *clusters, const TablespaceMappings *mappings,
-                             const ScanResult *chain, ReplayHazard *hazard)
+static bool find_tablespaces(const Clusters *clusters, const TablespaceMappings *mappings,
+                             const ScanResult *chain, ReplayHazard *hazard, Error *error)
 {
     for (size_t i = 0; i < chain->tablespace_count; i++)
     {
         const ScanTablespace *tablespace = &chain->tablespaces[i];
+        Oid other;
 
-        if (!tablespace->created || may_make_tablespace(clusters, mappings, chain, tablespace,
-                                                        hazard->tablespaces_exist, &hazard->error))
+        if (!tablespace->created)
+            continue;
+        if (!find_sharer(clusters, chain, tablespace, &other, error))
+            return false;
+        if (other == 0 && may_make_tablespace(clusters, mappings, chain, tablespace,
+                                              hazard->tablespaces_exist, &hazard->error))
             continue;
         replay_hazard_add(hazard, tablespace->lsn);
+        if (other == 0)
+            continue;
+        error_set(&hazard->error, ERROR_FAILED,
+                  "replay of CREATE TABLESPACE would give tablespace %u the directory of "
+                  "tablespace %u: \"%s\"",
+                  tablespace->tablespace, other, tablespace->path);
+        error_detail(&hazard->error, "Two links would lead to one directory: recovery must start "
+                                     "after this record.");
     }
+    return true;
 }
 
 /*
@@ -405,9 +485,9 @@ bool replay_hazard_find(const Clusters *clusters, const SourceState *state, cons
                              .former_limits_lsn = LSN_INVALID};
     find_former_limits(&state->control, &clusters->target.control, chain, hazard);
     if (!find_origins(clusters, chain, hazard, error) ||
-        !find_copies(clusters, state, options->jobs, stream, chain, hazard, error))
+        !find_copies(clusters, state, options->jobs, stream, chain, hazard, error) ||
+        !find_tablespaces(clusters, options->tablespaces, chain, hazard, error))
         return false;
-    find_tablespaces(clusters, options->tablespaces, chain, hazard);
     find_map_reads(clusters, state, chain, hazard);
     /* Pages of a stopped source are whole: replay continues from each LSN without images. */
     if (!chain->full_page_writes_off || !clusters->source->is_server)

@@ -256,7 +256,7 @@ sub verdict
 # divergence, or the rewind itself comes to; and another rewind, which may end meanwhile.
 my @unseen = (
     qr/^directory ".*" of the tablespace ".*" belongs to another cluster$/,
-    qr/^replay of CREATE TABLESPACE would (?:use|fail)/,
+    qr/^replay of CREATE TABLESPACE would (?:use|fail|give)/,
     qr/^tablespaces ".*" and ".*" of the source would have one place: /,
     qr/^tablespace ".*" of the source is missing: nothing is in /, qr/ is of different type in source and target$/,
     qr/ in the source is a symbolic link$/, qr/^".*" and ".*" of the (?:source|target) lead to one directory$/,
