@@ -4,7 +4,7 @@
 #
 #   source       ┌──── 2 ──▶      the primary was shut down, and its standby had all of its WAL: nothing to rewind
 #   target   1 ──┘
-# (Rules S14, S16.)
+# (Rules S14, S16, S33.)
 
 use strict;
 use warnings;
@@ -131,6 +131,70 @@ sub interrupted
     return;
 }
 
+# With a slot that stays the standby starts only with settings that the slot can be used with.
+sub keep_the_standby_from_starting
+{
+    my ($target, $source, $set, $fact, $reason, $needed) = @_;
+    my $copy = $target->copy('kept_from_starting');
+    my $add = 'Or add --drop-slots to -R or --rejoin.';
+    $copy->configure($set);
+    my $rejoin = run([ rewind_argv($copy->data, '--rejoin', '--no-sync', '-B', $copy->bindir,
+        '--source-server', $source->conninfo) ]);
+    is($rejoin->{status}, 1, "--rejoin refuses $set") or diag($rejoin->{stderr});
+    like($rejoin->{stderr}, qr/^pg_rewind: error: \Q$fact\E\npg_rewind: detail: \Q$reason\E$/m, 'with the reason');
+    ok(!-e $copy->path('standby.signal') && !-e $copy->path('recovery.conf'), 'and has written nothing');
+    my $check = run([ rewind_argv($copy->data, '--check', '--report=json', '--source-server', $source->conninfo,
+        '-R') ]);
+    my ($found) = grep { $_->{text} =~ /\Q$reason\E/ } @{ JSON::PP->new->utf8->decode($check->{stdout})->{findings} };
+    is($found->{name}, 'standby', '--check -R has it as a finding');
+    is($found->{remedy}, "Set $needed in the configuration that the target will have. $add", 'with what helps');
+
+    my $result = make_standby($copy, $source);
+    is($result->{status}, 0, '-R makes a standby') or diag($result->{stderr});
+    like($result->{stderr}, qr/^pg_rewind: hint: Before the server starts: \Q$fact\E\. \Q$reason\E Set \Q$needed\E /m,
+        'and has a step');
+    isnt($copy->try_start->{status}, 0, 'without it the server does not start');
+    my $dropping = make_standby($copy, $source, '--drop-slots');
+    is($dropping->{status}, 0, '--drop-slots') or diag($dropping->{stderr});
+    unlike($dropping->{stderr}, qr/would not start/, 'needs no such step');
+    is($copy->try_start->{status}, 0, 'and the server starts') or diag($copy->log);
+    $copy->discard;
+    return;
+}
+
+# A standby that runs is not stopped if its server would not start again.
+sub keep_the_standby_from_starting_again
+{
+    my ($target, $source) = @_;
+    my $copy = $target->copy('runs');
+    is(make_standby($copy, $source)->{status}, 0, 'a standby with the slots');
+    $copy->start;
+    $copy->configure('hot_standby = off');
+    my $pid = $copy->postmaster_pid;
+    my $rejoin = run([ rewind_argv($copy->data, '--rejoin', '--no-sync', '-B', $copy->bindir, '--slot=of_target',
+        '--create-slot', '--source-server', $source->conninfo) ]);
+    is($rejoin->{status}, 1, '--rejoin would stop it, for another slot, and does not') or diag($rejoin->{stderr});
+    like($rejoin->{stderr}, qr/^pg_rewind: error: the target's server would not start with hot_standby = off$/m,
+        'as it says');
+    is($copy->postmaster_pid, $pid, 'the server goes on');
+    $copy->discard;
+    return;
+}
+
+sub need_settings
+{
+    my ($version, $target, $source) = @_;
+    my $slot = 'It will have the logical replication slot "of_subscriber", which';
+    keep_the_standby_from_starting($target, $source, 'wal_level = replica',
+        'the target\'s server would not start with wal_level = replica', "$slot needs wal_level = logical.",
+        'wal_level = logical') if $version < 19;
+    keep_the_standby_from_starting($target, $source, 'hot_standby = off',
+        'the target\'s server would not start with hot_standby = off', "$slot needs hot_standby = on.",
+        'hot_standby = on') if $version >= 16;
+    keep_the_standby_from_starting_again($target, $source) if $version >= 16;
+    return;
+}
+
 # What a logical slot does to the synchronization of slots, and that it works without.
 sub slots_are_synchronized
 {
@@ -163,6 +227,7 @@ each_version(sub {
     my ($source, $target) = shared_pair($version);
     are_named($target, $source);
     are_dropped($target, $source);
+    need_settings($version, $target, $source);
     return if $version < 18;
     interrupted($target, $source);
     slots_are_synchronized($target, $source);

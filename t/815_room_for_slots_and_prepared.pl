@@ -1,9 +1,10 @@
 # What else a server loads from the source's files before it does anything else needs room whatever hot_standby says: a
-# prepared transaction (10 and later), and up to 10, whose slots are copied, a replication slot.
+# prepared transaction (10 and later), and up to 10, whose slots are copied, a replication slot. With a slot a server
+# starts only with a wal_level that the slot can be used with.
 #
 #   source   1 ──┬── 2 ── 2 transactions are prepared, 12 slots ── checkpoint ──▶
 #   target       └── 1 ──▶ keeps its configuration: room for 1, for 10
-# (Rule S23.)
+# (Rules S23, S33.)
 
 use strict;
 use warnings;
@@ -23,13 +24,13 @@ sub of_target
     return run([ rewind_argv($target->data, '--keep-config', @options, '--source-server', $source->conninfo) ]);
 }
 
-sub finding
+sub findings
 {
     my $check = of_target('--check', '--report=json', @_);
-    my $said = JSON::PP->new->utf8->decode($check->{stdout});
-    my ($found) = grep { $_->{name} eq 'standby_limits' } @{ $said->{findings} };
-    return $found;
+    return @{ JSON::PP->new->utf8->decode($check->{stdout})->{findings} };
 }
+
+sub finding { my ($found) = grep { $_->{name} eq 'standby_limits' } findings(@_); return $found }
 
 my $step = "the target's server would not start as a standby: its limits are lower than the source's. ";
 
@@ -91,6 +92,42 @@ sub slots
     return;
 }
 
+sub wal_level
+{
+    my ($version) = @_;
+    return if $version >= 11 || $version < 9.4;
+    refuses_wal_level('slot_1', 'physical', 'minimal', 'replica', 'wal_level = minimal', 'max_wal_senders = 0',
+        'archive_mode = off', 'max_replication_slots = 40');
+    $source->sql('ALTER SYSTEM SET wal_level = logical');
+    $source->restart;
+    $source->sql("SELECT pg_create_logical_replication_slot('decoded', 'test_decoding')");
+    refuses_wal_level('decoded', 'logical', 'replica', 'logical', 'max_replication_slots = 40');
+    return;
+}
+
+# The target has too low a wal_level for a slot of the source.
+sub refuses_wal_level
+{
+    my ($slot, $kind, $level, $needed, @settings) = @_;
+    my $fact = "the target's server would not start with wal_level = $level";
+    my $reason = qq{It will have the $kind replication slot "$slot", which needs wal_level = $needed.};
+    fresh("level_$level", @settings)->start;
+    my $pid = $target->postmaster_pid;
+    ends(of_target(qw(--rejoin --no-sync -B), $target->bindir), 1, "--rejoin with wal_level = $level",
+        qr/^pg_rewind: error: \Q$fact\E$/m, qr/^pg_rewind: detail: \Q$reason\E$/m);
+    is($target->postmaster_pid, $pid, 'the server goes on');
+    $target->stop;
+    my ($found) = grep { $_->{text} =~ /\Q$reason\E/ } findings('-R');
+    is($found->{name}, 'standby', '--check -R has it as a finding') or return;
+    is($found->{remedy}, "Set wal_level = $needed in the configuration that the target will have.", 'with what helps');
+    ends(of_target('--no-sync', '-R'), 0, "-R with wal_level = $level",
+        qr/^pg_rewind: hint: Before the server starts: \Q$fact\E\. \Q$reason\E Set wal_level = $needed /m);
+    isnt($target->try_start->{status}, 0, 'the server does not start');
+    $target->configure("wal_level = $needed");
+    is($target->try_start->{status}, 0, 'and does with what helps') or diag($target->log);
+    return;
+}
+
 each_version(sub {
     my ($version) = @_;
     ($source, $diverged) = split_brain($version,
@@ -99,5 +136,6 @@ each_version(sub {
         target => sub { $_[0]->sql('INSERT INTO t VALUES (3)') });
     prepared($version);
     slots($version);
+    wal_level($version);
     undef $target;
 }, only => [ 10, 12, 15, 18 ]);

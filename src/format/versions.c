@@ -154,6 +154,10 @@
         .recovery_settings = (v) >= 1200 ? RECOVERY_SIGNAL_FILES : RECOVERY_CONF,                  \
         .synchronizes_slots = (v) >= 1700,   /* replication/logical/slotsync.c */                  \
         .has_conflict_slot = (v) >= 1900,    /* replication/logical/launcher.c */                  \
+        .wal_level_by_default = (v) >= 1000 ? "replica" : "minimal", /* utils/misc/guc.c */        \
+        /* RestoreSlotFromDisk, replication/slot.c */                                              \
+        .slot_needs_level_logical = (v) < 1900,                                                    \
+        .slot_needs_hot_standby = (v) >= 1600,                                                     \
         /* excludeDirContents, excludeFiles, bin/pg_rewind/filemap.c */                            \
         .exclusion_lists = (v) >= 1100,                                                            \
         .excludes_backup_manifest = (v) >= 1300,                                                   \

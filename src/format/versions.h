@@ -172,10 +172,15 @@ typedef struct Version
     RemedyWords remedies;
     bool lsn_padded; /* LSNs are printed as %X/%08X (19) */
     RecoverySettings recovery_settings;
-    bool synchronizes_slots; /* standbys can synchronize slots, which requires a dbname in
-                                primary_conninfo (17+) */
-    bool has_conflict_slot;  /* a server with subscriptions creates and drops the slot
-                                pg_conflict_detection (19) */
+    bool synchronizes_slots;          /* standbys can synchronize slots, which requires a dbname in
+                                         primary_conninfo (17+) */
+    bool has_conflict_slot;           /* a server with subscriptions creates and drops the slot
+                                         pg_conflict_detection (19) */
+    const char *wal_level_by_default; /* default of wal_level: replica, or minimal (to 9.6) */
+    bool slot_needs_level_logical;    /* with a logical slot a server starts only with wal_level =
+                                         logical (to 18) */
+    bool slot_needs_hot_standby;      /* with a logical slot a standby starts only with hot_standby
+                                         = on (16+) */
     bool exclusion_lists; /* PostgreSQL's pg_rewind leaves out contents of pg_replslot etc. (11+);
                              before, it copies them */
     bool excludes_backup_manifest;   /* pg_rewind leaves out backup_manifest (13+) */

@@ -491,7 +491,7 @@ typedef struct Manager
     const char *file;
     const char *name;
     bool sets_limits; /* the manager starts the server with max_connections and other limits of
-                         pg_control on its command line */
+                         pg_control, wal_level and hot_standby on its command line */
 } Manager;
 
 static const Manager *find_manager(const Target *target)
@@ -675,6 +675,44 @@ static void find_low_limits(RewoundTarget *rewound, bool will_be_rewound, Needed
     standby_limits_find(version, &rewound->now, needed, low);
 }
 
+/* Returns the slots that the server loads at its next start: the source's where they are copied, up
+ * to 10, or those that the target keeps without a rewind. None if a cluster manager will start the
+ * server and sets what slots need. drops: --drop-slots has not been carried out yet. (Rule S33.) */
+static LoadedSlots find_loaded_slots(RewoundTarget *rewound, bool will_be_rewound, bool drops)
+{
+    const Target *target = &rewound->input.clusters->target;
+    const Version *version = target->control.version;
+    const Manager *starter = find_starter(&rewound->input);
+    LoadedSlots loaded = {0};
+    TargetSlots own = {0};
+    const char *const *names;
+
+    if (!version->sql.replication_slots || (starter != NULL && starter->sets_limits))
+        return loaded;
+    if (!will_be_rewound)
+        (void) !target_slots_read(target, rewound->arena, &own, NULL);
+    for (size_t i = 0; i < own.count; i++)
+        if (!drops || !own.slots[i].of_primary)
+            loaded_slots_add(&loaded, own.slots[i].name, own.slots[i].type,
+                             own.slots[i].of_primary);
+    if (!will_be_rewound || version->exclusion_lists)
+        return loaded;
+    names = list_source_directory(rewound, "pg_replslot", rewound->arena);
+    for (; *names != NULL; names++)
+    {
+        AUTO_BUFFER Buffer path = {0}, bytes = {0};
+        SlotState state;
+        bool found;
+
+        buffer_printf(&path, "pg_replslot/%s/state", *names);
+        if (!slot_is_partial(*names) &&
+            read_source_file(rewound, buffer_string(&path), SLOT_STATE_SIZE_MAX, &bytes, &found) &&
+            found && slot_state_parse(bytes.bytes, bytes.size, &state) && state.persistent)
+            loaded_slots_add(&loaded, *names, state.type, false);
+    }
+    return loaded;
+}
+
 /* Returns a delay's value, which may have a unit; NULL if it is 0 or not set. */
 static const char *delay_or_none(const char *value)
 {
@@ -723,8 +761,10 @@ static void advise_on_recovery(RewoundTarget *rewound, const StartSettings *star
     const Advice warning = {
         .id = "standby", .severity = ADVICE_WARNING, .when = ADVICE_BEFORE_START};
     const Control *control = rewound->input.control;
-    const bool written =
-        next->standby_settings != NULL || rewound->input.options->write_recovery_conf;
+    const Options *options = rewound->input.options;
+    const bool written = next->standby_settings != NULL || options->write_recovery_conf;
+    const LoadedSlots slots = find_loaded_slots(rewound, rewound->input.plan != NULL,
+                                                options->dry_run && options->drop_slots);
 
     if (!next->recovery_conf && will_exist(rewound, "recovery.conf"))
         advice_add(list, problem, "Remove recovery.conf: the server does not start with it.");
@@ -752,6 +792,7 @@ static void advise_on_recovery(RewoundTarget *rewound, const StartSettings *star
                    "hot_standby on.");
     if (!next->limits_written)
         start_advise_on_limits(start, &next->low_limits, list);
+    start_advise_on_loaded_slots(start, &slots, next->standby, list);
 }
 
 /* ---- all of it ---- */
@@ -899,6 +940,7 @@ static const char *advise_on_start(const Options *options, const Clusters *clust
         .scratch = expected.scratch};
     /* -R raises limits from PostgreSQL 12 on, but not those set on the command line. */
     bool limits_are_raised = !standby_uses_recovery_conf(start->version);
+    const LoadedSlots slots = find_loaded_slots(rewound, expected.rewound, options->drop_slots);
     MisleadingWal misleading;
     LowLimits low;
 
@@ -909,6 +951,7 @@ static const char *advise_on_start(const Options *options, const Clusters *clust
                                   settings_value(start->command_line, low.items[i].name) == NULL);
     if (!limits_are_raised)
         start_advise_on_limits(start, &low, list);
+    start_advise_on_loaded_slots(start, &slots, true, list);
     start_advise_on_unread(start, list);
     /* --start-command may give the server other addresses. */
     if (options->start_command == NULL)
@@ -952,10 +995,15 @@ static Settings foretell_recovery(const Options *options, bool is_rewound, Rewou
 void next_start_judge(const Options *options, const Clusters *clusters, Timeline timeline,
                       bool written, AdviceList *list)
 {
+    /* A running primary diverges with the checkpoint of its shutdown, and is rewound then. */
+    const bool keeps_slots = written || target_was_standby(&clusters->target);
+    LoadedSlots slots = {0};
     RewoundTarget rewound;
     Settings recovery;
 
     foretell(options, clusters, (ExpectedStart){0}, list->arena, &rewound);
+    if (keeps_slots)
+        slots = find_loaded_slots(&rewound, false, !written && options->drop_slots);
     recovery = written ? recovery_settings(clusters->target.control.version, &rewound.reader,
                                            &rewound.now, true)
                        : foretell_recovery(options, false, &rewound);
@@ -971,6 +1019,7 @@ void next_start_judge(const Options *options, const Clusters *clusters, Timeline
     start_advise_on_stop_setting(&start, list);
     start_advise_on_data_directory(&start, list);
     start_advise_on_command_line(&start, options->slot, list);
+    start_advise_on_loaded_slots(&start, &slots, true, list);
 }
 
 /* Advise on the slot that the standby will use, unless it can stream with that slot.

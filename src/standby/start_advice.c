@@ -2,11 +2,11 @@
 
 #include "io/place.h"
 #include "standby/standby_files.h"
-#include "standby/target_slots.h"
 #include "target/configuration.h"
 
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 static const char keep_config[] = " Or keep the target's configuration: --keep-config.";
 
@@ -192,6 +192,51 @@ void start_advise_on_limits(const StartSettings *start, const LowLimits *low, Ad
                "the target's server would not start as a standby: its limits are lower than "
                "the source's\n%s.",
                buffer_string(&limits));
+}
+
+/* Advise that the server would not start with this value of a setting because of a slot. needed:
+ * the setting as the slot needs it, "NAME = VALUE". */
+static void advise_on_setting_of_slot(const StartSettings *start, const char *name,
+                                      const char *value, const char *needed,
+                                      const LoadedSlots *slots, AdviceList *list)
+{
+    const bool is_logical = slots->logical != NULL;
+    AUTO_BUFFER Buffer remedy = {0};
+
+    if (command_line_value(start, name) != NULL)
+        buffer_printf(&remedy, "Start the server with %s, or name a --start-command with it.",
+                      needed);
+    else
+        buffer_printf(&remedy, "Set %s in the configuration that the target will have.", needed);
+    if (slots->droppable)
+        buffer_append_string(&remedy, " Or add --drop-slots to -R or --rejoin.");
+    advice_add(list, before_start(buffer_string(&remedy)),
+               "the target's server would not start with %s = %s\n"
+               "It will have the %s replication slot \"%s\", which needs %s.",
+               name, value, is_logical ? "logical" : "physical",
+               is_logical ? slots->logical : slots->physical, needed);
+}
+
+void start_advise_on_loaded_slots(const StartSettings *start, const LoadedSlots *slots,
+                                  bool standby, AdviceList *list)
+{
+    const Version *version = start->version;
+    const bool is_logical = slots->logical != NULL;
+    const bool needs_logical = is_logical && version->slot_needs_level_logical;
+    const char *level = settings_value(start->now, "wal_level");
+
+    if (!is_logical && slots->physical == NULL)
+        return;
+    if (level == NULL && !start->now->incomplete)
+        level = version->wal_level_by_default;
+    if (level != NULL && strcasecmp(level, "logical") != 0 &&
+        (needs_logical || strcasecmp(level, "minimal") == 0))
+        advise_on_setting_of_slot(
+            start, "wal_level", level,
+            needs_logical ? "wal_level = logical" : version->remedies.wal_level, slots, list);
+    if (standby && is_logical && version->slot_needs_hot_standby &&
+        !standby_is_hot(version, start->now))
+        advise_on_setting_of_slot(start, "hot_standby", "off", "hot_standby = on", slots, list);
 }
 
 void start_advise_on_misleading_wal(const MisleadingWal *misleading, Timeline timeline,

@@ -10,6 +10,7 @@
 #include "options.h"
 #include "format/settings.h"
 #include "standby/standby_limits.h"
+#include "standby/target_slots.h"
 #include "wal_store/standby_archive.h"
 
 /* The configuration with which the server will start. */
@@ -53,6 +54,11 @@ void start_advise_on_data_directory(const StartSettings *start, AdviceList *list
 
 /* Advise on limits that are too low for a standby; nothing if all are high enough. */
 void start_advise_on_limits(const StartSettings *start, const LowLimits *low, AdviceList *list);
+
+/* Advise on wal_level and hot_standby, where the server would not start with them because of a slot
+ * that it loads. standby: it starts as a standby. */
+void start_advise_on_loaded_slots(const StartSettings *start, const LoadedSlots *slots,
+                                  bool standby, AdviceList *list);
 
 /* Advise on WAL that would lead recovery away from the source. timeline: the source's. */
 void start_advise_on_misleading_wal(const MisleadingWal *misleading, Timeline timeline,

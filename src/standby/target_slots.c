@@ -10,7 +10,6 @@
 
 #define SLOTS_DIRECTORY "pg_replslot"
 #define DROPPED_SUFFIX ".tmp" /* what a server has begun to drop, or to make */
-#define STATE_SIZE_MAX (64 * 1024)
 #define STATE_MAGIC 0x1051CA1 /* SLOT_MAGIC, replication/slot.c */
 #define STATE_VERSION_OFFSET 8
 #define STATE_DATABASE_OFFSET 80 /* in ReplicationSlotOnDisk, replication/slot.c */
@@ -20,6 +19,24 @@
 #define STATE_FAILOVER_OFFSET 194
 
 #define CONFLICT_SLOT "pg_conflict_detection" /* CONFLICT_DETECTION_SLOT, replication/slot.h */
+
+bool slot_is_partial(const char *directory_name)
+{
+    return text_ends_with(directory_name, DROPPED_SUFFIX);
+}
+
+void loaded_slots_add(LoadedSlots *loaded, const char *name, const char *type, bool droppable)
+{
+    const bool is_logical = type != NULL && strcmp(type, "logical") == 0;
+    const char **first = is_logical ? &loaded->logical : &loaded->physical;
+
+    if (type == NULL)
+        return;
+    if (is_logical || loaded->logical == NULL)
+        loaded->droppable = droppable && (*first == NULL || loaded->droppable);
+    if (*first == NULL || strcmp(name, *first) < 0)
+        *first = name;
+}
 
 bool slot_state_parse(const void *bytes, size_t size, SlotState *state)
 {
@@ -54,7 +71,7 @@ static void read_state(const Target *target, const char *name, Buffer *path, Slo
     AUTO_BUFFER Buffer bytes = {0};
     bool found;
 
-    if (file_read_all(slot_path(path, target, name, "/state"), STATE_SIZE_MAX, &bytes, &found,
+    if (file_read_all(slot_path(path, target, name, "/state"), SLOT_STATE_SIZE_MAX, &bytes, &found,
                       NULL) &&
         found)
         (void) slot_state_parse(bytes.bytes, bytes.size, state);
@@ -77,7 +94,7 @@ bool target_slots_read(const Target *target, Arena *arena, TargetSlots *slots, E
             target->control.version->has_conflict_slot && strcmp(*names, CONFLICT_SLOT) == 0;
         SlotState state = {0};
 
-        if (text_ends_with(*names, DROPPED_SUFFIX))
+        if (slot_is_partial(*names))
             continue;
         if (!file_lstat(slot_path(&path, target, *names, ""), &status, &found, error))
             return false;

@@ -29,6 +29,15 @@ typedef struct TargetSlots
     size_t count;
 } TargetSlots;
 
+/* Replication slots that the server loads at its start. With some settings it does not start then
+ * (RestoreSlotFromDisk, replication/slot.c; rule S33). */
+typedef struct LoadedSlots
+{
+    const char *logical, *physical; /* the first name of each kind by alphabet; NULL: none */
+    bool droppable;                 /* --drop-slots would drop all logical ones; without any, all
+                                       physical ones */
+} LoadedSlots;
+
 /* Facts in the state file of a slot. */
 typedef struct SlotState
 {
@@ -38,6 +47,15 @@ typedef struct SlotState
     bool synced;      /* synchronized from another server (17+). A failover slot that is not was
                          created by a primary (ReplicationSlotCreate, replication/slot.c). */
 } SlotState;
+
+#define SLOT_STATE_SIZE_MAX (64 * 1024)
+
+/* True if a server had begun to drop or to create the slot with this directory: the next one
+ * removes it when it starts. */
+bool slot_is_partial(const char *directory_name);
+
+/* Add a slot, if its type is known. droppable: --drop-slots would drop it. */
+void loaded_slots_add(LoadedSlots *loaded, const char *name, const char *type, bool droppable);
 
 /* Parse the size bytes of pg_replslot/NAME/state. Returns false if they are not a slot's state. */
 bool slot_state_parse(const void *bytes, size_t size, SlotState *state);
