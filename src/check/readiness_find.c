@@ -260,7 +260,9 @@ static void look_at_standby(Node *node)
         return;
     options.create_slot = options.slot != NULL;
     clusters = clusters_at_next_start(node);
-    find_slot_user(node, &settings);
+    /* The slot of --slot has a finding of its own. */
+    if (options.slot == NULL)
+        find_slot_user(node, &settings);
     if (!next_start_check(&options, &clusters,
                           (ExpectedStart){.rewound = look->divergence.needed,
                                           .source = &look->source,

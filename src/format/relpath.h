@@ -25,7 +25,8 @@ bool relpath_parse(const VersionDirectory *own, const char *path, RelationFile *
 /* Make the path of a data file, relative to the data directory. */
 void relpath_make(const VersionDirectory *own, const RelationFile *file, char path[RELPATH_SIZE]);
 
-/* Make the path of a database's directory in a tablespace, relative to the data directory. */
+/* Make the path of a database's directory in a tablespace, relative to the data directory; "global"
+ * for TABLESPACE_GLOBAL, whatever the database. */
 void relpath_make_database(const VersionDirectory *own, Oid tablespace, Oid database,
                            char path[RELPATH_SIZE]);
 

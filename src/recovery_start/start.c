@@ -1,6 +1,7 @@
 #include "recovery_start/recovery_start.h"
 
 #include "base/log.h"
+#include "base/text_cursor.h"
 #include "format/origins.h"
 #include "target/tablespace_mapping.h"
 
@@ -208,20 +209,6 @@ static bool find_copies(const Clusters *clusters, const SourceState *state, int 
     return true;
 }
 
-/* True if the chain drops the tablespace between these two positions. */
-static bool drops_tablespace(const ScanResult *chain, Oid tablespace, Lsn from, Lsn until)
-{
-    for (size_t i = 0; i < chain->tablespace_count; i++)
-    {
-        const ScanTablespace *event = &chain->tablespaces[i];
-
-        if (!event->created && event->tablespace == tablespace && event->lsn > from &&
-            event->lsn < until)
-            return true;
-    }
-    return false;
-}
-
 /* True if the plan creates a link for this tablespace: the source still has the tablespace, the
  * target does not. */
 static bool gets_link(const Clusters *clusters, const ScanResult *chain,
@@ -231,7 +218,7 @@ static bool gets_link(const Clusters *clusters, const ScanResult *chain,
     struct stat status;
     bool found;
 
-    if (drops_tablespace(chain, created->tablespace, created->lsn, UINT64_MAX))
+    if (scan_has_tablespace_event(chain, false, created->tablespace, created->lsn, UINT64_MAX))
         return false;
     buffer_printf(&path, "%s/pg_tblspc/%u", clusters->target.directory, created->tablespace);
     return file_lstat(buffer_string(&path), &status, &found, NULL) && !found;
@@ -247,18 +234,10 @@ static bool gets_directory(const Clusters *clusters, const ScanResult *chain, co
     return false;
 }
 
-static bool has_name(const char *const *names, const char *name)
-{
-    for (; *names != NULL; names++)
-        if (strcmp(*names, name) == 0)
-            return true;
-    return false;
-}
-
 /*
  * Find another tablespace that has the location of this CREATE TABLESPACE when it is replayed: one
  * of the target's that stays until then, or one that the source created there and kept, so that the
- * plan creates its link and directory. *other is 0 if there is none.
+ * plan creates its link and directory. *other is 0 if no other one has it.
  *
  * Replay would lead a second link to this directory. Replay of a DROP TABLESPACE that follows would
  * keep this link, since the directory has files. Servers of before August 2021 empty the directory.
@@ -280,7 +259,7 @@ static bool find_sharer(const Clusters *clusters, const ScanResult *chain,
 
         if (event->created && event->tablespace != created->tablespace &&
             strcmp(event->path, created->path) == 0 &&
-            !drops_tablespace(chain, event->tablespace, event->lsn, UINT64_MAX))
+            !scan_has_tablespace_event(chain, false, event->tablespace, event->lsn, UINT64_MAX))
             *other = event->tablespace;
     }
     if (!tablespaces_at(clusters->target.directory, created->path, arena, &names, error))
@@ -293,8 +272,8 @@ static bool find_sharer(const Clusters *clusters, const ScanResult *chain,
     {
         const Oid tablespace = (Oid) strtoul(*names, NULL, 10);
 
-        if (tablespace != created->tablespace && has_name(kept, *names) &&
-            !drops_tablespace(chain, tablespace, LSN_INVALID, created->lsn))
+        if (tablespace != created->tablespace && is_among(*names, kept) &&
+            !scan_has_tablespace_event(chain, false, tablespace, LSN_INVALID, created->lsn))
             *other = tablespace;
     }
     return true;

@@ -224,13 +224,10 @@ static bool is_removed_unlogged(const Listing *source_files, const ScanResult *c
 {
     char link[RELPATH_SIZE];
 
-    if (tablespace == TABLESPACE_DEFAULT || tablespace == TABLESPACE_GLOBAL)
+    if (tablespace == TABLESPACE_DEFAULT || tablespace == TABLESPACE_GLOBAL ||
+        scan_has_tablespace_event(chain, true, tablespace, LSN_INVALID, UINT64_MAX) ||
+        scan_has_tablespace_event(chain, false, tablespace, LSN_INVALID, UINT64_MAX))
         return false;
-    for (size_t i = 0; i < chain->tablespace_count; i++)
-    {
-        if (chain->tablespaces[i].tablespace == tablespace)
-            return false;
-    }
     snprintf(link, sizeof(link), "pg_tblspc/%u", tablespace);
     return listing_find(source_files, link) == NULL;
 }
@@ -274,14 +271,7 @@ static bool is_made_before(const ScanResult *chain, Oid tablespace, Oid database
             event->database == database && event->tablespace == tablespace)
             return true;
     }
-    for (size_t i = 0; i < chain->tablespace_count; i++)
-    {
-        const ScanTablespace *event = &chain->tablespaces[i];
-
-        if (event->created && event->lsn < lsn && event->tablespace == tablespace)
-            return true;
-    }
-    return false;
+    return scan_has_tablespace_event(chain, true, tablespace, LSN_INVALID, lsn);
 }
 
 /* Add a directory in which replay makes files at `lsn`, unless the target gets it from the source

@@ -426,16 +426,17 @@ static bool check_outside(const Roots *roots, const NewLocation *location, Error
 }
 
 /* Check that no tablespace that stays on the target is located where the new one will be: what the
- * server removes by one of two links to a directory would be gone from the other tablespace. (Rule
- * C42.) */
+ * server removes by one of two links to a directory would be gone from the other tablespace. Set
+ * *own if the directory is the target's: of a tablespace that goes. (Rule C42.) */
 static bool check_apart_from_kept(const Roots *roots, const Plan *plan, const NewLocation *location,
-                                  Error *error)
+                                  bool *own, Error *error)
 {
     AUTO_ARENA Arena *arena = arena_create();
     const char **names;
 
     if (!tablespaces_at(roots->target_directory, location->path, arena, &names, error))
         return false;
+    *own = *names != NULL;
     for (; *names != NULL; names++)
     {
         const char *link = arena_printf(arena, TABLESPACES "%s", *names);
@@ -482,20 +483,18 @@ bool location_check_trust(const NewLocation *location, Error *error)
                              "target server, and not every user can write to it.");
 }
 
+/* own: as check_apart_from_kept has it. */
 static bool check_present(const Roots *roots, const Plan *plan, const NewLocation *location,
-                          Occupied *foreign, Problems *problems, Error *error)
+                          bool own, Occupied *foreign, Problems *problems, Error *error)
 {
-    AUTO_ARENA Arena *arena = arena_create();
     bool found, occupied;
     Error *problem = &foreign->last;
-    const char **own;
     Place place;
 
     if (!place_find(location->path, &place, &found, error) ||
-        !is_occupied(location, plan, &occupied, error) ||
-        !tablespaces_at(roots->target_directory, location->path, arena, &own, error))
+        !is_occupied(location, plan, &occupied, error))
         return false;
-    if (occupied && own[0] == NULL)
+    if (occupied && !own)
     {
         if (foreign->count++ > 0)
             problems_add(problems, problem);
@@ -540,17 +539,17 @@ void roots_check_locations(const Roots *roots, const Plan *plan, Problems *probl
     {
         const NewLocation *location = &roots->locations[index];
         Error problem;
-        bool ok;
+        bool own = false, ok;
 
         /* The user has chosen a location that -T gives, so check_outside is not called for it. */
         ok = check_name(location, &problem) &&
              (is_mapped_to(plan, location->path) || check_outside(roots, location, &problem)) &&
              check_separate(roots, index, &problem) &&
-             check_apart_from_kept(roots, plan, location, &problem);
+             check_apart_from_kept(roots, plan, location, &own, &problem);
         if (ok && location->missing)
             ok = check_missing(location, &problem);
         else if (ok)
-            ok = check_present(roots, plan, location, &occupied, problems, &problem);
+            ok = check_present(roots, plan, location, own, &occupied, problems, &problem);
         if (!ok)
             problems_add(problems, &problem);
     }

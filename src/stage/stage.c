@@ -111,6 +111,29 @@ const ExtraFile *stage_find_extra(const Stage *stage, const char *path)
     return ARRAY_FIND(&path, stage->extras, stage->extra_count, compare_strings);
 }
 
+/* Add the directory that the first `length` bytes of the path name, and each one above it. */
+static void add_directories_down_to(Stage *stage, const char *path, size_t length)
+{
+    for (size_t end = 0; end < length;)
+    {
+        bool found;
+        size_t index;
+        const char *directory;
+
+        end += strcspn(path + end + 1, "/") + 1;
+        directory = arena_strndup(stage->arena, path, end);
+        index = array_search(&directory, stage->directories, stage->directory_count, sizeof(char *),
+                             compare_strings, &found);
+        if (!found)
+            ARRAY_INSERT(stage->directories, stage->directory_count, index, directory);
+    }
+}
+
+void stage_add_directory(Stage *stage, const char *path)
+{
+    add_directories_down_to(stage, path, strlen(path));
+}
+
 ExtraFile *stage_add_extra(Stage *stage, const char *path, const char *staged)
 {
     AUTO_BUFFER Buffer local = {0};
@@ -120,28 +143,13 @@ ExtraFile *stage_add_extra(Stage *stage, const char *path, const char *staged)
 
     if (!found)
         ARRAY_INSERT(stage->extras, stage->extra_count, index, (ExtraFile){0});
+    if (!found)
+        add_directories_down_to(stage, path, path_parent_length(path));
     stage->extras[index] =
         (ExtraFile){.path = found ? stage->extras[index].path : arena_strdup(stage->arena, path),
                     .staged = arena_strdup(stage->arena, staged),
                     .local = arena_strdup(stage->arena, stage_local(stage, staged, &local))};
     return &stage->extras[index];
-}
-
-void stage_add_directory(Stage *stage, const char *path)
-{
-    for (size_t length = 0; length < strlen(path);)
-    {
-        bool found;
-        size_t index;
-        const char *directory;
-
-        length += strcspn(path + length + 1, "/") + 1;
-        directory = arena_strndup(stage->arena, path, length);
-        index = array_search(&directory, stage->directories, stage->directory_count, sizeof(char *),
-                             compare_strings, &found);
-        if (!found)
-            ARRAY_INSERT(stage->directories, stage->directory_count, index, directory);
-    }
 }
 
 /* *found is set if a regular file exists at the path. */

@@ -112,9 +112,10 @@ static bool add_files(const Stage *stage, Error *error)
         const JournalEntry patch = {
             .kind = JOURNAL_PATCH, .path = entry->path, .size = stage_final_size(stage, entry)};
 
-        if (stage_is_laid_out(stage, entry) && ((!stage_state_of(stage, entry)->left_out &&
-                                                 !journal_add(stage->journal, &patch, error)) ||
-                                                !add_ranges(stage, entry, error)))
+        if (stage_is_laid_out(stage, entry) &&
+            ((!stage_state_of(stage, entry)->left_out &&
+              !journal_add(stage->journal, &patch, error)) ||
+             !add_ranges(stage, entry, error)))
             return false;
         if (stage_is_whole(stage, entry) && stage_find_extra(stage, entry->path) == NULL &&
             !add_install(stage, entry->path, stage_entry_name(stage, entry, &staged), error))
@@ -133,24 +134,8 @@ static bool add_files(const Stage *stage, Error *error)
     return true;
 }
 
-/* Directories of the extra files: neither the target nor the plan may have them, or the plan
- * removes them. A directory that exists stays as it is. */
-static bool add_parents(const Stage *stage, Error *error)
-{
-    AUTO_BUFFER Buffer parent = {0};
-    PathParent last = {0};
-
-    for (size_t index = 0; index < stage->extra_count; index++)
-    {
-        const char *path = stage->extras[index].path;
-
-        if (path_parent_next(&last, path) && last.length > 0 &&
-            !add_path(stage, JOURNAL_MAKE_DIRECTORY, path_parent(&parent, path), error))
-            return false;
-    }
-    return true;
-}
-
+/* Add the directories that the plan does not name, parents before children. One that exists stays
+ * as it is. */
 static bool add_made_directories(const Stage *stage, Error *error)
 {
     for (size_t index = 0; index < stage->directory_count; index++)
@@ -233,7 +218,7 @@ bool stage_finish(Stage *stage, const JournalHead *head, SyncMethod method, Erro
     for (size_t root = 1; ok && root < roots->count; root++)
         ok = add_path(stage, JOURNAL_WORK_DIRECTORY, roots->roots[root].work, error);
     if (ok && add_removals(stage, error) && add_directories(stage, error) &&
-        add_made_directories(stage, error) && add_parents(stage, error) && add_files(stage, error))
+        add_made_directories(stage, error) && add_files(stage, error))
         return journal_close(stage->journal, error);
     journal_discard(stage->journal);
     return false;

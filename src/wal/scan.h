@@ -329,6 +329,11 @@ MUST_CHECK bool scan_finish(WalScan *scan, Arena *arena, Lsn floor, Lsn divergen
 MUST_CHECK WalScan *scan_read(const WalStream *stream, int jobs, Lsn from, Arena *arena,
                               WalSegmentFacts *end, ScanResult *result, Error *error);
 
+/* True if the WAL creates the tablespace (created), or drops it (not created), after `from` and
+ * before `until`. */
+bool scan_has_tablespace_event(const ScanResult *scanned, bool created, Oid tablespace, Lsn from,
+                               Lsn until);
+
 /* Fail if the WAL has a record whose effect on relations is unknown (unknown_relation_update_at): a
  * rewind that fetches changed blocks must know all of them. Records of custom resource managers do
  * not count. */

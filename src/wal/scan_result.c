@@ -414,6 +414,20 @@ WalScan *scan_read(const WalStream *stream, int jobs, Lsn from, Arena *arena, Wa
     return NULL;
 }
 
+bool scan_has_tablespace_event(const ScanResult *scanned, bool created, Oid tablespace, Lsn from,
+                               Lsn until)
+{
+    for (size_t i = 0; i < scanned->tablespace_count; i++)
+    {
+        const ScanTablespace *event = &scanned->tablespaces[i];
+
+        if (event->created == created && event->tablespace == tablespace && event->lsn > from &&
+            event->lsn < until)
+            return true;
+    }
+    return false;
+}
+
 bool scan_check_known_updates(const Version *version, const ScanResult *scanned, Error *error)
 {
     if (scanned->unknown_relation_update_at == LSN_INVALID)

@@ -65,8 +65,8 @@ static void note_blocks(SegmentContent *content, const WalRecord *record)
             blockmap_add(content->rebuilt, reference->relation, reference->block);
         if (reference->fork == FORK_VM)
             note_map_block(content, record, reference);
-        /* Of an index, servers up to 10 log no creation of this fork, only an image of its block
-         * (index_build, catalog/index.c; later ones since 2020 log both). (Rule C76.) */
+        /* Servers up to 10 do not log that they make the init fork of an index, only an image of
+         * its block (index_build, catalog/index.c); later ones since 2020 log both. (Rule C76.) */
         if (reference->fork == FORK_INIT)
             blockmap_fork_made(content->blocks, reference->relation, FORK_INIT);
         /* An insertion changes the meta page without WAL (SpGistUpdateMetaPage). */
