@@ -56,7 +56,12 @@ sub held_child
     my ($run) = @_;
     my $child;
     my $before = $run->{child} // 0;
-    wait_until('the child is held', sub {
+    my $said = sub {
+        my ($state) = process_file($child // 0, 'status') =~ /^State:\s*(.*)$/m;
+        return "child @{[ $child // 'none' ]} after $before is held ("
+            . ($state // 'gone') . "); it has said:\n" . slurp($run->{errors});
+    };
+    wait_until($said, sub {
         die "the program has ended:\n" . slurp($run->{errors}) if has_ended($run);
         $child = child_of($run);
         return $child && $child != $before && process_file($child, 'stat') =~ /\) T /;

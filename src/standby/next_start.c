@@ -632,21 +632,25 @@ static uint32_t count_origins(RewoundTarget *rewound, bool will_be_rewound)
     return origins_count(of_source > of_target ? of_source : of_target);
 }
 
-/* Returns the number of files below a directory of the source. */
-static uint32_t count_source_files(RewoundTarget *rewound, const char *directory)
+/* Returns the names in a directory of the source. A rewind has listed them: it need not ask the
+ * source again. (Rule P1.) */
+static const char *const *names_in_source(RewoundTarget *rewound, const char *directory)
 {
     const Listing *files = rewound->input.source_files;
-    uint32_t count = 0;
+    const char **names;
+    size_t count = 0;
 
     if (rewound->input.plan == NULL)
-        return (uint32_t) count_words(list_source_directory(rewound, directory, rewound->arena));
+        return list_source_directory(rewound, directory, rewound->arena);
+    names = arena_allocate(rewound->arena, (files->count + 1) * sizeof(*names));
     for (size_t i = 0; i < files->count; i++)
     {
         const char *name = relpath_below(files->files[i].path, directory);
 
-        count += name != NULL && strchr(name, '/') == NULL;
+        if (name != NULL && strchr(name, '/') == NULL)
+            names[count++] = name;
     }
-    return count;
+    return names;
 }
 
 /* Find limits that are too low for a start as a standby, by `needed` and the files. None if a
@@ -666,11 +670,11 @@ static void find_low_limits(RewoundTarget *rewound, bool will_be_rewound, Needed
         of_files.origins = count_origins(rewound, will_be_rewound);
     /* Rule S23: slots are copied up to 10. */
     if (version->sql.replication_slots && !version->exclusion_lists && will_be_rewound)
-        slots = count_source_files(rewound, "pg_replslot");
+        slots = (uint32_t) count_words(names_in_source(rewound, "pg_replslot"));
     if (slots > of_files.origins)
         of_files.origins = slots;
     if (version->holds_prepared && !standby_is_hot(version, &rewound->now))
-        of_files.prepared = count_source_files(rewound, "pg_twophase") > 0;
+        of_files.prepared = names_in_source(rewound, "pg_twophase")[0] != NULL;
     (void) standby_limits_raise(&of_files, needed);
     standby_limits_find(version, &rewound->now, needed, low);
 }
@@ -697,7 +701,7 @@ static LoadedSlots find_loaded_slots(RewoundTarget *rewound, bool will_be_rewoun
                              own.slots[i].of_primary);
     if (!will_be_rewound || version->exclusion_lists)
         return loaded;
-    names = list_source_directory(rewound, "pg_replslot", rewound->arena);
+    names = names_in_source(rewound, "pg_replslot");
     for (; *names != NULL; names++)
     {
         AUTO_BUFFER Buffer path = {0}, bytes = {0};
