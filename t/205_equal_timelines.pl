@@ -4,7 +4,7 @@
 #
 #   source   1 ───●────┬──── 2 ─────────▶        1 ──┬─────▶
 #   target             └──── 2 ─────▶                └──▶
-# (Rules C16, C17, C20, C21, C22, W3, W7.)
+# (Rules C16, C17, C20, C21, C22, C67, W3, W7.)
 
 use strict;
 use warnings;
@@ -28,7 +28,8 @@ sub copied_volume
         ? "archive_mode = on\narchive_command = 'cp %p $option{archive}/%f'" : '')->start;
     $target->sql('CREATE TABLE t AS SELECT g FROM generate_series(1, 1000) g');
     my $source = $target->stop->copy('source');
-    $source->configure("archive_command = 'true'") if $option{archive};
+    my $archives = $option{source_archive} ? "cp %p $option{source_archive}/%f" : 'true';
+    $source->configure("archive_command = '$archives'") if $option{archive};
     my %cluster = (source => $source, target => $target);
     $cluster{$_}->configure($few_segments) for @{ $option{forget} // [] };
     $_->start for $source, $target;
@@ -235,6 +236,27 @@ each_version(sub {
             qr/^pg_rewind: detail: The archive has more of it, but that may be what the target itself has archived\.$/m,
             'with the reason');
         rewinds($target, $source, options => ['--compare']);
+        rejoins($target, $source);
+        RewindTest::Cluster::discard_all();
+    });
+
+    # The look at what the target's server would restore (Rule C67) meets a segment of the target's with the name of one
+    # that the source has archived, and that the rewind needs.
+    return if $version < 12;
+    subtest('a copied volume, and an archive of each side', sub {
+        my ($of_source, $of_target) = map { work_dir() . "/archive_of_${_}_$version" } qw(source target);
+        mkdir $_ or die "could not create $_: $!" for $of_source, $of_target;
+        my ($source, $target) = copied_volume($version, forget => ['source'], archive => $of_target,
+            source_archive => $of_source);
+        wait_until('what the source has archived goes', sub {
+            $source->sql('CHECKPOINT');
+            return !-e $source->path('pg_wal/' . (sort map { m{([^/]+)$} } glob("$of_source/*"))[-2]);
+        });
+        $_->configure("restore_command = 'cp $of_target/%f %p'") for $source, $target;
+        my $result = rewinds($target, $source, options => [ "--wal-archive=$of_source", '--early-start' ]);
+        like($result->{stderr}, qr/the archive has a file with a source file's name and other content/,
+            'what would mislead the server is told');
+        $_->configure("restore_command = ''") for $target;
         rejoins($target, $source);
         RewindTest::Cluster::discard_all();
     });

@@ -322,7 +322,8 @@ static bool copy_foreign_file(const WalStore *store, Buffer *incoming, Error *er
 }
 
 /* If the fetched file is the segment, move it to `name` in the scratch directory, and open it;
- * otherwise remove it. */
+ * otherwise remove it. What the standby's restore_command gives is only looked at: under that name
+ * it would be taken for the source's or the target's segment, so it gets none. (Rule C67.) */
 static bool accept_incoming(WalStore *store, const WantedWal *wanted, const char *name,
                             Buffer *incoming, FoundWal *found, Error *error)
 {
@@ -331,7 +332,7 @@ static bool accept_incoming(WalStore *store, const WantedWal *wanted, const char
     path_in(&found->path, path, "");
     if (!copy_foreign_file(store, incoming, error) || !open_if_valid(store, wanted, found, error))
         return false;
-    if (found->fd < 0)
+    if (found->fd < 0 || store->kind == WAL_STORE_OF_STANDBY)
         return file_remove(path, error);
     path_in(&found->path, store->scratch->path, name);
     if (file_set_mode(found->fd, path, file_mode(), error) &&

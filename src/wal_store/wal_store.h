@@ -18,8 +18,9 @@
  * scratch directory, which is created when it is first needed. A file is fetched into a directory
  * below the scratch directory, and moved up when it is whole and known to be the segment: so what
  * lies in the scratch directory can be used, whatever else a restore command writes beside its
- * file. A segment that the restore command did not have is remembered, and the command is not asked
- * for this segment again.
+ * file. What the standby's restore_command gives is only looked at, and is no segment of either
+ * cluster to anybody: its file is removed at once. A segment that the restore command did not have
+ * is remembered, and the command is not asked for this segment again.
  */
 #ifndef WAL_STORE_WAL_STORE_H
 #define WAL_STORE_WAL_STORE_H
