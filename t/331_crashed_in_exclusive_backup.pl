@@ -10,6 +10,27 @@ use warnings;
 
 use RewindTest;
 
+# With its label a server that starts as a standby would wait for the end of the backup, which no WAL will have.
+sub has_not_diverged
+{
+    my ($version) = @_;
+    my $target = make_cluster('target', $version, settings => 'wal_log_hints = on')->start;
+    my $source = $target->standby('source');
+    my $session = $target->session;
+    $session->sql("SELECT pg_start_backup('b', true, true)");
+    $target->sql('CREATE TABLE t AS SELECT g FROM generate_series(1, 1000) g');
+    $source->wait_for_replay_of($target);
+    $target->kill_all_processes;
+    $source->promote;
+    ok(-e $target->path('backup_label'), 'the target has a label');
+    my $check = run([ rewind_argv($target->data, '--check', '--source-server', $source->conninfo) ]);
+    like($check->{stdout}, qr/rewind.* is needed/i, '--check says that a rewind is needed');
+    my $result = rewinds($target, $source, options => ['-R']);
+    unlike($result->{stderr}, qr/no rewind required/, 'it is rewound');
+    rejoins($target, $source, recovery_written => 1);
+    return;
+}
+
 each_version(sub {
     my ($version) = @_;
     my $session;
@@ -33,4 +54,6 @@ each_version(sub {
     $copy->discard;
     rewinds($target, $source);
     rejoins($target, $source);
+    RewindTest::Cluster::discard_all();
+    subtest('all that the target wrote is on the source', sub { has_not_diverged($version) });
 }, only => [ 10, 13, 14 ]);

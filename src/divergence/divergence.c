@@ -553,6 +553,9 @@ bool divergence_find(const DivergenceInput *input, Arena *arena, Divergence *div
     if (!progress_end(read_target_wal(&search, latest, error)) ||
         !check_proof(&search, latest, error))
         return false;
+    /* With the label of an exclusive backup the server would wait for the backup's end, which no
+     * WAL will have: a rewind replaces the label. (Rule C13.) */
+    divergence->needed |= clusters->target.label_of_base_backup;
     if (latest == LSN_INVALID && !divergence->needed)
         log_info("source and target cluster are on the same timeline"); /* contract */
     else

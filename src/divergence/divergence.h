@@ -8,7 +8,8 @@
 
 typedef struct Divergence
 {
-    bool needed;           /* the target has WAL after the divergence, so a rewind is needed */
+    bool needed;           /* a rewind is needed: the target has WAL after the divergence, or the
+                              backup_label of an exclusive backup */
     Lsn lsn;               /* where the histories diverge; LSN_INVALID if not known (--compare) */
     Lsn target_end;        /* end of the target's valid WAL. If its server runs, or with --compare:
                               an LSN that the WAL has reached, not its end */
