@@ -99,6 +99,7 @@
         .truncate_has_flags = (v) >= 906,    /* xl_smgr_truncate, catalog/storage_xlog.h */        \
         /* commands/dbcommands_xlog.h, to 9.4 commands/dbcommands.h: xl_dbase_drop_rec */          \
         .database_create_wal_log = (v) >= 1500,                                                    \
+        .redo_names_its_blocks = (v) >= 904, /* btree_xlog_vacuum, access/nbtree/nbtxlog.c */      \
         .database_drop_counted = (v) >= 1300,                                                      \
         /* xl_xact_stats_item, xl_xact_abort, access/xact.h */                                     \
         .xact_stats_item_size = (v) >= 1800 ? 16 : (v) >= 1500 ? 12 : 0,                           \

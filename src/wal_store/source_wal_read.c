@@ -212,7 +212,7 @@ bool source_wal_read(SourceWal *wal, SourceWalReading *reading, WalScan **scan, 
     *stream = wal->store->stream;
     stream->limit = reading->end;
     stream->open = open_found_segment;
-    stream->rebuilds = may_rebuild;
+    stream->rebuilds = stream->shape.version->redo_names_its_blocks ? may_rebuild : NULL;
     wal->archived_end = LSN_INVALID;
     reading->missing_end = LSN_INVALID;
     if (bytes > 0 && (!find_window(reader, error) || !fetch_window(reader, error)))
