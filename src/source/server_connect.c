@@ -174,18 +174,26 @@ bool server_note_replayed(const ServerSource *self, Connection *connection,
 /* ---- The same server ---- */
 
 /* SQL for one text: whether the server is in recovery, the identification of the data directory
- * (see ServerIdentity), flush position. "%s": twice server_missing_ok_argument, then the position's
- * function.
+ * (see ServerIdentity), flush position. "%s": server_missing_ok_argument, the arguments for the
+ * file of template1, and the position's function.
  */
 static const char identity_column[] =
     "pg_catalog.pg_is_in_recovery()::pg_catalog.text || ' ' ||\n"
     "  coalesce(pg_catalog.date_part('epoch', (pg_catalog.pg_stat_file('PG_VERSION'%s)).change)\n"
     "    ::pg_catalog.int8::pg_catalog.text, '-') || '/' ||\n"
     "  coalesce(pg_catalog.date_part('epoch',\n"
-    "    (pg_catalog.pg_stat_file('base/1/PG_VERSION'%s)).change)\n"
+    "    (pg_catalog.pg_stat_file(%s)).change)\n"
     "    ::pg_catalog.int8::pg_catalog.text, '-') ||\n"
     "  ' ' || CASE WHEN pg_catalog.pg_is_in_recovery() THEN '0/0'\n"
     "    ELSE pg_catalog.%s()::pg_catalog.text END";
+
+/* template1 has its first OID, 1, and lies in base, unless somebody has made or moved it anew. */
+#define TEMPLATE_FILE "'base/1/PG_VERSION'"
+
+/* SQL for the path of that file where pg_stat_file takes no missing file: NULL if it is missing. */
+static const char template_file_if_there[] =
+    "(SELECT " TEMPLATE_FILE "::pg_catalog.text\n"
+    "      FROM pg_catalog.pg_ls_dir('base') AS name WHERE name = '1')";
 
 /*
  * SQL for the position. A primary: its flush position, and the timeline in the name of the segment
@@ -226,7 +234,9 @@ Query server_state_query(const Version *version, bool asks_removal, Arena *arena
     const ServerSql *names = &version->sql;
     const char *may_lack = server_missing_ok_argument(names);
     const char *identity =
-        arena_printf(arena, identity_column, may_lack, may_lack, names->flushed_position);
+        arena_printf(arena, identity_column, may_lack,
+                     names->missing_ok ? TEMPLATE_FILE ", true" : template_file_if_there,
+                     names->flushed_position);
     const char *position =
         arena_printf(arena, position_columns, names->segment_name, names->flushed_position,
                      names->received_position, names->replayed_position);
