@@ -10,6 +10,7 @@ use strict;
 use warnings;
 use lib 't/lib';
 use RewindTest;
+use RewindTest::Held;
 
 my ($source, $diverged, $marker, $command);
 
@@ -47,6 +48,25 @@ sub by_hand
         if ($will_have_it) { like($result->{stderr}, $unasked, "$what: it is told that the archive was not asked") }
         else { unlike($result->{stderr}, $unasked, "$what: there is nothing to tell") }
         unlike($result->{stderr}, qr/secret/, "$what: what follows the program's name is not shown");
+        $target->discard;
+    }
+    return;
+}
+
+# The run that finishes a rewind puts the source's configuration in the place of the target's, and then looks on.
+sub finishes_an_interrupted_rewind
+{
+    my ($version) = @_;
+    for my $options ([], ['-c'])
+    {
+        my $target = fresh('interrupted');
+        end_by_kill(hold($target, $source, 'apply'));
+        is_not_run("killed (@$options)");
+        my $result = rewind($target, $source, options => $options, dry => 0);
+        is($result->{status}, 0, "the same command with (@$options) finishes it") or diag($result->{stderr});
+        like($result->{stderr}, qr/the interrupted rewind is finished/, 'as it says');
+        is_not_run("a run that finishes it (@$options)");
+        like($result->{stderr}, $unasked, 'it is told that the archive was not asked') if $version >= 12;
         $target->discard;
     }
     return;
@@ -128,6 +148,7 @@ each_version(sub {
         append($source->path('pg_hosts.conf'), "example.org host.crt host.key host.ca \"touch $marker\" on\n");
     }
     subtest('by hand', sub { by_hand($version) });
+    subtest('an interrupted rewind', sub { finishes_an_interrupted_rewind($version) });
     subtest('the same command', sub { with_the_same_command($version) });
     subtest('told beforehand', sub { told_beforehand($version) });
 });

@@ -266,7 +266,7 @@ static const char *find_restore_command(Session *session)
     /* After a rewind the configuration is the source's, and may have no restore_command: then -c
      * must not make the repeated command fail. The target has all WAL after a rewind; if some is
      * missing nevertheless, that is an error later. */
-    if (session->resumed || target_was_standby(target))
+    if (target->configuration_is_new || target_was_standby(target))
         log_warning("%s", problem.message);
     else
         problems_add_finding(&session->problems, "archive", &problem);
@@ -321,6 +321,7 @@ bool session_identify_target(Session *session, Error *error)
     if (target->config_file != named)
         log_debug("the target's configuration is in \"%s\"", target->config_file);
     session->clusters.shape = control_wal_shape(&target->control);
+    target->configuration_is_new = session->resumed || session->pending;
     session->restore_command = find_restore_command(session);
     return true;
 }

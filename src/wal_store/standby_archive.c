@@ -99,15 +99,18 @@ static void compare_segment(const StandbyArchive *archive, WalStore *store, Misl
 
 /* ---- All of it ---- */
 
-/* A command that the target's own configuration does not have now comes from the source. That one
- * must not decide what runs on this host with our rights. (Rule S13.) */
+/* A command that the target's own configuration does not have now comes from the source, and so may
+ * each one after an interrupted rewind was finished. The source must not decide what runs on this
+ * host with our rights. (Rule S13.) */
 static bool command_may_be_run(const StandbyArchive *archive, Arena *arena)
 {
     const char *command = archive->restore_command;
+    const Target *target = &archive->clusters->target;
 
     return command == NULL || text_is_same(command, archive->options->restore_command) ||
-           text_is_same(command, configuration_recovery_setting(&archive->clusters->target, arena,
-                                                                false, "restore_command"));
+           (!target->configuration_is_new &&
+            text_is_same(command,
+                         configuration_recovery_setting(target, arena, false, "restore_command")));
 }
 
 static WalStore *open_store(const StandbyArchive *archive, const char *restore_command,
