@@ -9,6 +9,7 @@
 use strict;
 use warnings;
 use lib 't/lib';
+use IO::Socket::INET;
 use JSON::PP ();
 use RewindTest;
 use RewindTest::Held;
@@ -251,6 +252,24 @@ sub in_use
     ends('another account listens', rejoin($primary, $promoted, '-n', { LD_PRELOAD => $ENV{PG_REWIND_FAULTS},
         PG_REWIND_FAULT_PEER => 1 }), 1,
         qr/^pg_rewind: error: it is not known whether clients or standbys use the target, a primary$/m);
+    without_a_socket();
+    return;
+}
+
+# At a TCP port any account may listen, say at the server's other address: nobody there gets a password, or is believed.
+sub without_a_socket
+{
+    my $listening = IO::Socket::INET->new(LocalAddr => '127.0.0.1', LocalPort => 0, Listen => 1) or die "listen: $!";
+    my $port = $listening->sockport;
+    close $listening;
+    $primary->stop;
+    $primary->start(settings => { unix_socket_directories => '', listen_addresses => '127.0.0.1', port => $port,
+        log_connections => 'on' });
+    ends('it has no Unix socket', rejoin($primary, $promoted, '-n'), 1,
+        qr/^pg_rewind: error: it is not known whether clients or standbys use the target, a primary$/m);
+    ends('it has none, and is named', rejoin($primary, $promoted, '-n', '--demote=1'), 0);
+    unlike($primary->log, qr/connection received/, 'it was not asked');
+    $primary->restart;
     return;
 }
 

@@ -149,12 +149,15 @@ static Connection *connect_one_way(const TargetServer *server, Error *error)
     error->kind = ERROR_RETRY; /* the server has not written its address yet */
     if (!pid_file_read(server->directory, &listens))
         return NULL;
-    if (host[0] == '\0')
-        host = strcmp(listens.listen_address, "*") == 0 ? "localhost" : listens.listen_address;
-    else if (host[0] != '/' && host[0] != '@') /* an abstract socket */
-        host = path_in(&path, server->directory, host);
+    /* At a TCP port nothing proves whose process answers: it would get the source's password, and
+     * be believed. So a server without a Unix socket is not asked. When it has written its status,
+     * all its sockets are made. (Rule T16.) */
+    if (host[0] == '\0' && listens.status[0] != '\0')
+        error->kind = ERROR_FAILED;
     if (listens.port[0] == '\0' || host[0] == '\0')
         return NULL;
+    if (host[0] != '/' && host[0] != '@') /* an abstract socket */
+        host = path_in(&path, server->directory, host);
     buffer_append_string(&conninfo, *server->way);
     conninfo_append(&conninfo, "host", host);
     conninfo_append(&conninfo, "port", listens.port);
