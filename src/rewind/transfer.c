@@ -215,6 +215,45 @@ static bool leave_out_replayed_files(const Staged *staged, const UnloggedEvidenc
     return true;
 }
 
+/* True if the target will have the slot's state, and so the slot. */
+static bool slot_has_state(const Staged *staged, const char *slot)
+{
+    AUTO_BUFFER Buffer path = {0};
+    const PlanEntry *state;
+
+    buffer_printf(&path, "%s/state", slot);
+    state = plan_find(&staged->planned->plan, buffer_string(&path));
+    return state != NULL && state->action != ACTION_REMOVE &&
+           !stage_state_of(staged->stage, state)->left_out;
+}
+
+/* Up to PostgreSQL 10 the source's replication slots are copied. A server does not start with a
+ * slot's directory that lacks the state, so a slot that the source drops, or is only creating,
+ * while it is listed or fetched is left out with its directory. (Rule S34.) */
+static void leave_out_incomplete_slots(const Staged *staged)
+{
+    const Plan *plan = &staged->planned->plan;
+
+    if (staged->planned->input.version->exclusion_lists)
+        return;
+    for (size_t i = 0; i < plan->count; i++)
+    {
+        const PlanEntry *directory = &plan->entries[i];
+        const char *name = relpath_below(directory->path, "pg_replslot");
+
+        if (directory->type != FILE_DIRECTORY || directory->action == ACTION_REMOVE ||
+            name == NULL || strchr(name, '/') != NULL || slot_has_state(staged, directory->path))
+            continue;
+        for (size_t j = i; j < plan->count; j++)
+        {
+            const PlanEntry *entry = &plan->entries[j];
+
+            if (entry == directory || relpath_below(entry->path, directory->path) != NULL)
+                stage_state_of(staged->stage, entry)->left_out = true;
+        }
+    }
+}
+
 /* ---- Tablespaces that the source drops ---- */
 
 /* True if the source's listing lacks the link of a tablespace, and the chain neither makes that
@@ -345,6 +384,7 @@ static bool prove_chain(const Session *session, const StagedWal *wal, Staged *st
                                 &chain, hazard, error);
     if (result)
         result = leave_out_replayed_files(staged, &evidence, error);
+    leave_out_incomplete_slots(staged);
     add_replayed_directories(staged, &chain);
     *removed = find_removed_tablespace(&staged->planned->source_files, &chain);
     if (result && *removed == 0)

@@ -47,8 +47,9 @@ typedef struct StagingState
                              that stays in place; the bytes follow one another in the order of their
                              ranges. DATA_OFFSET_NONE if none is fetched */
     atomic_bool left_out; /* the source no longer has the file, or recovery must not find its copy
-                             (removed, unlogged or prepared later): fetched bytes are not used, and
-                             the target's file is removed */
+                             (removed, unlogged or prepared later), or it belongs to a slot that is
+                             incomplete: fetched bytes are not used, and the target's file or
+                             directory is removed */
     atomic_bool differs;  /* the comparison found the file different */
     bool equal;  /* the comparison found the file equal: nothing is done. Neither flag is set for a
                     file that is not compared */

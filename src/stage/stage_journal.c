@@ -17,10 +17,9 @@ static bool add_removals(const Stage *stage, Error *error)
     for (size_t index = stage->plan->count; index > 0; index--)
     {
         const PlanEntry *entry = &stage->plan->entries[index - 1];
-        const bool is_removed =
-            entry->action == ACTION_REMOVE
-                ? entry_has_effect(entry)
-                : stage_state_of(stage, entry)->left_out && entry->type != FILE_DIRECTORY;
+        const bool is_removed = entry->action == ACTION_REMOVE
+                                    ? entry_has_effect(entry)
+                                    : stage_state_of(stage, entry)->left_out;
 
         if (!is_removed || !entry->on_target || stage_find_extra(stage, entry->path) != NULL)
             continue;
