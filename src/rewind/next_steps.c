@@ -212,6 +212,13 @@ void next_steps_make(const Options *options, Run *run)
             setting_command_shown(run->session.arena, misleading->command_not_run));
     start_advise_on_misleading_wal(misleading, last_timeline(&run->session.clusters.source_history),
                                    &run->advice);
+    for (const char *const *path = run->given_up_histories;
+         settings == NULL && path != NULL && *path != NULL; path++)
+        advice_add(&run->advice, step,
+                   "Before the server starts, remove \"%s\" from the target, as -R does: it is the "
+                   "history of a timeline that was given up, and would lead the server away from "
+                   "the source.",
+                   *path);
     if (run->planned.known)
         run_advise_on_plan(run, &run->advice);
     advice_add_all(&run->advice, &run->start.advice);

@@ -7,6 +7,7 @@
 #include "divergence/saved_wal.h"
 #include "pair/direction.h"
 #include "stage/staged_wal.h"
+#include "standby/given_up_history.h"
 #include "standby/standby_files.h"
 #include "standby/streaming.h"
 #include "target/last_start.h"
@@ -312,6 +313,18 @@ static void tell_of_slots_left(const TargetSlots *slots)
                  buffer_string(&names));
 }
 
+/* Continue a hash with which file lies at a path of the target, if any. */
+static uint64_t add_to_fingerprint(uint64_t fingerprint, const Target *target, const char *path)
+{
+    AUTO_BUFFER Buffer full = {0};
+    struct stat status;
+    bool found = false;
+
+    if (path != NULL)
+        (void) !file_lstat(path_in(&full, target->directory, path), &status, &found, NULL);
+    return fingerprint * 31 + (found ? status.st_ino : 0);
+}
+
 /* Returns a hash of the files that -R writes or removes, and of the slots' directories: it differs
  * after any of them was replaced or removed. */
 static uint64_t fingerprint_of_set_up(const Run *run)
@@ -320,23 +333,41 @@ static uint64_t fingerprint_of_set_up(const Run *run)
     const Version *version = target->control.version;
     const char *const *written = standby_written_files(version);
     const char *files[] = {written[0], written[1], standby_unwanted_file(version)};
-    const size_t file_count = sizeof(files) / sizeof(files[0]);
     uint64_t fingerprint = 0;
 
-    for (size_t i = 0; i < file_count + run->slots.count; i++)
-    {
-        const char *path = i < file_count ? files[i]
-                                          : arena_printf(run->session.arena, "pg_replslot/%s",
-                                                         run->slots.slots[i - file_count].name);
-        AUTO_BUFFER Buffer buffer = {0};
-        struct stat status = {0};
-        bool found = false;
-
-        if (path != NULL)
-            (void) !file_lstat(path_in(&buffer, target->directory, path), &status, &found, NULL);
-        fingerprint = fingerprint * 31 + (found ? status.st_ino : 0);
-    }
+    for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++)
+        fingerprint = add_to_fingerprint(fingerprint, target, files[i]);
+    for (const char *const *path = run->given_up_histories; *path != NULL; path++)
+        fingerprint = add_to_fingerprint(fingerprint, target, *path);
+    for (size_t i = 0; i < run->slots.count; i++)
+        fingerprint = add_to_fingerprint(
+            fingerprint, target,
+            arena_printf(run->session.arena, "pg_replslot/%s", run->slots.slots[i].name));
     return fingerprint;
+}
+
+/* Find history files that would lead the server away from the source; -R removes them. */
+static bool find_given_up_histories(Run *run, Error *error)
+{
+    if (!given_up_histories_find(&run->session.clusters, run->session.arena,
+                                 &run->given_up_histories, error))
+        return false;
+    for (const char *const *path = run->given_up_histories;
+         run->standby_settings != NULL && *path != NULL; path++)
+        log_info("%s \"%s\", the history of a timeline that was given up",
+                 run->session.options->dry_run ? "would remove" : "removing", *path);
+    return true;
+}
+
+/* With -R, make the target a standby: what would lead it away goes first. */
+static bool set_up_standby(Run *run, Error *error)
+{
+    const Clusters *clusters = &run->session.clusters;
+
+    return run->standby_settings == NULL ||
+           (given_up_histories_remove(clusters, run->given_up_histories, error) &&
+            standby_files_write(clusters, run->standby_settings, run->session.options->keep,
+                                error));
 }
 
 /* Finish a run without a rewind: the target has not diverged from the source's history. Only -R,
@@ -357,7 +388,8 @@ static bool finish_unneeded(Run *run, Error *error)
     log_info("no rewind required"); /* contract */
     if (!warn_if_left_behind(run, error))
         return false;
-    if (!target_slots_read(target, session->arena, &run->slots, error))
+    if (!target_slots_read(target, session->arena, &run->slots, error) ||
+        !find_given_up_histories(run, error))
         return false;
     if (options->drop_slots)
         tell_of_slots_left(&run->slots);
@@ -383,7 +415,7 @@ static bool finish_unneeded(Run *run, Error *error)
      */
     before = fingerprint_of_set_up(run);
     session_set_outcome(session, REWIND_SET_UP_IN_PART);
-    result = settings == NULL || standby_files_write(clusters, settings, options->keep, error);
+    result = set_up_standby(run, error);
     if (result && options->drop_slots && run->slots.count > 0)
         result = interlock_claim_pid_file(session->interlock, error) &&
                  target_slots_drop(target, &run->slots, error);

@@ -121,7 +121,9 @@ typedef struct Run
     StandbySettings *standby_settings; /* settings that -R writes; NULL: no -R, or not made */
     bool slot_made;                    /* --create-slot: the slot was created by this run */
     TargetSlots slots;                 /* slots of a target that needs no rewind; none otherwise */
-    const NextStart *next_start;       /* facts of the server's next start; NULL: not found out */
+    const char *const *given_up_histories; /* files to remove of a target that needs no rewind, up
+                                              to a NULL; NULL: not looked for */
+    const NextStart *next_start; /* facts of the server's next start; NULL: not found out */
     AdviceList left_behind; /* without a rewind: the warning that the WAL that follows the target's
                                is lost; else empty */
     MisleadingWal misleading; /* WAL that would mislead the server's recovery */
