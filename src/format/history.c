@@ -138,6 +138,27 @@ bool history_is_same(const History *one, const History *other)
     return true;
 }
 
+bool history_has_file(const History *history, Arena *arena, Timeline timeline, const char *text,
+                      size_t size)
+{
+    History file, expected = *history;
+    Error error;
+
+    if (!history_has(history, timeline) ||
+        !history_parse(arena, timeline, text, size, &file, &error))
+        return false;
+    while (history_last_timeline(&expected) != timeline)
+        expected.count--;
+    /* The file ends with its own timeline, which has no end there. Of added entries nothing else is
+     * known than what they are. */
+    expected.entries = arena_allocate(arena, expected.count * sizeof(*expected.entries));
+    memcpy(expected.entries, history->entries, expected.count * sizeof(*expected.entries));
+    expected.entries[expected.count - 1].end = LSN_INVALID;
+    if (expected.added >= expected.count)
+        expected.added = 0;
+    return history_is_same(&file, &expected);
+}
+
 Timeline history_last_timeline(const History *history)
 {
     return history->entries[history->count - 1].timeline;

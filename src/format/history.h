@@ -57,6 +57,11 @@ bool history_is_own(const History *history);
  * the longer one may have more entries at its start. */
 bool history_is_same(const History *one, const History *other);
 
+/* True if the text of size bytes is the history file of this timeline as a server with the history
+ * has it: the timeline is one of the history, and the entries up to it are the same. */
+bool history_has_file(const History *history, Arena *arena, Timeline timeline, const char *text,
+                      size_t size);
+
 /* The timeline of the last entry, which the server is on. */
 Timeline history_last_timeline(const History *history);
 

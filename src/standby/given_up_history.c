@@ -3,35 +3,6 @@
 #include "base/array.h"
 #include "io/file.h"
 
-#include <string.h>
-
-/* The source's history up to one of its timelines, as that timeline's history file has it. */
-static History history_up_to(const History *source, Timeline timeline, Arena *arena)
-{
-    History part = *source;
-
-    part.count = 1;
-    while (source->entries[part.count - 1].timeline != timeline)
-        part.count++;
-    part.entries = arena_allocate(arena, part.count * sizeof(*part.entries));
-    memcpy(part.entries, source->entries, part.count * sizeof(*part.entries));
-    part.entries[part.count - 1].end = LSN_INVALID;
-    return part;
-}
-
-/* True if the text is the history file of a timeline of the source's history. */
-static bool is_of_source(const History *source, Timeline timeline, const Buffer *text, Arena *arena)
-{
-    History found, expected;
-    Error error;
-
-    if (!history_has(source, timeline) ||
-        !history_parse(arena, timeline, (const char *) text->bytes, text->size, &found, &error))
-        return false;
-    expected = history_up_to(source, timeline, arena);
-    return history_is_same(&found, &expected);
-}
-
 bool given_up_histories_find(const Clusters *clusters, Arena *arena, const char *const **paths,
                              Error *error)
 {
@@ -53,7 +24,7 @@ bool given_up_histories_find(const Clusters *clusters, Arena *arena, const char 
         if (!file_read_all(path_in(&path, target->directory, relative), HISTORY_SIZE_MAX, &text,
                            &found, error))
             return false;
-        if (!found || is_of_source(source, timeline, &text, arena))
+        if (!found || history_has_file(source, arena, timeline, buffer_string(&text), text.size))
             continue;
         ARRAY_ADD_IN(arena, found_paths, count, relative);
     }

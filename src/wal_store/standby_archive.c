@@ -135,8 +135,6 @@ MisleadingWal standby_archive_look(const StandbyArchive *archive, Arena *arena)
     const bool asks = command_may_be_run(archive, arena);
     MisleadingWal found = {.command_not_run = asks ? NULL : archive->restore_command};
     AUTO_BUFFER Buffer text = {0};
-    History archived;
-    Error error;
     WalStore *store = open_store(archive, asks ? archive->restore_command : NULL, arena);
 
     if (store->restore.command != NULL)
@@ -147,8 +145,7 @@ MisleadingWal standby_archive_look(const StandbyArchive *archive, Arena *arena)
     /* Another server may have been promoted to a timeline of the same number, and have been first
      * to archive. */
     if (timeline != 1 && read_history(store, timeline, &text) &&
-        !(history_parse(arena, timeline, (const char *) text.bytes, text.size, &archived, &error) &&
-          history_is_same(&archived, history)))
+        !history_has_file(history, arena, timeline, buffer_string(&text), text.size))
         history_file_name(timeline, found.conflicting_file);
     if (compares && found.conflicting_file[0] == '\0')
         compare_segment(archive, store, &found);

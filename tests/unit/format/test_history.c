@@ -273,6 +273,40 @@ static void the_last_common_timeline_is_found(void **state)
     assert_false(history_common(&a, &b, &index, &end));
 }
 
+static bool has_file(const Fixture *fixture, Timeline timeline, const char *text)
+{
+    return history_has_file(&fixture->history, fixture->arena, timeline, text, strlen(text));
+}
+
+static void files_of_a_history_are_known(void **state)
+{
+    Fixture *fixture = *state;
+    History other;
+
+    assert_true(parse(fixture, 5, "1 0/100\n2 0/200\n4 0/300"));
+    assert_true(has_file(fixture, 5, "1 0/100\n2 0/200\n4 0/300"));
+    assert_true(has_file(fixture, 4, "1\t0/100\tno recovery target\n2 0/200"));
+    assert_true(has_file(fixture, 2, "1 0/100"));
+    assert_false(has_file(fixture, 5, "1 0/100\n2 0/200\n4 0/301"));
+    assert_false(has_file(fixture, 4, "1 0/100\n2 0/180"));
+    assert_false(has_file(fixture, 2, "1 0/FF"));
+    assert_false(has_file(fixture, 4, "1 0/100"));
+    /* Timelines that the history does not have, and what is no history. */
+    assert_false(has_file(fixture, 3, "1 0/100\n2 0/200"));
+    assert_false(has_file(fixture, 6, "1 0/100\n2 0/200\n4 0/300\n5 0/400"));
+    assert_false(has_file(fixture, 4, "nonsense"));
+
+    /* Of entries that come from another history, a file with them is one of this history. */
+    other = fixture->history;
+    assert_true(parse(fixture, 5, "4 0/300"));
+    history_complete(fixture->arena, &fixture->history, &other);
+    assert_int_equal(fixture->history.added, 2);
+    assert_true(has_file(fixture, 5, "4 0/300"));
+    assert_true(has_file(fixture, 5, "1 0/100\n2 0/200\n4 0/300"));
+    assert_true(has_file(fixture, 2, "1 0/100"));
+    assert_false(has_file(fixture, 2, "1 0/FF"));
+}
+
 static void file_names_go_both_ways(void **state)
 {
     char name[HISTORY_NAME_SIZE];
@@ -306,6 +340,7 @@ int main(void)
         TEST(too_many_timelines_are_refused),
         TEST(positions_are_found),
         TEST(the_last_common_timeline_is_found),
+        TEST(files_of_a_history_are_known),
         TEST(file_names_go_both_ways),
     };
 
