@@ -126,3 +126,10 @@ const char *relpath_below(const char *path, const char *directory)
 
     return strncmp(path, directory, length) == 0 && path[length] == '/' ? path + length + 1 : NULL;
 }
+
+const char *relpath_name_in(const char *path, const char *directory)
+{
+    const char *name = relpath_below(path, directory);
+
+    return name != NULL && strchr(name, '/') == NULL ? name : NULL;
+}

@@ -44,4 +44,7 @@ bool relpath_is_listed(const char *path);
 /* The rest of the path after "DIRECTORY/"; NULL if the path is not below the directory. */
 const char *relpath_below(const char *path, const char *directory);
 
+/* The name of what lies in the directory itself, not deeper; NULL if the path is not of that. */
+const char *relpath_name_in(const char *path, const char *directory);
+
 #endif

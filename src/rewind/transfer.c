@@ -239,10 +239,10 @@ static void leave_out_incomplete_slots(const Staged *staged)
     for (size_t i = 0; i < plan->count; i++)
     {
         const PlanEntry *directory = &plan->entries[i];
-        const char *name = relpath_below(directory->path, "pg_replslot");
 
         if (directory->type != FILE_DIRECTORY || directory->action == ACTION_REMOVE ||
-            name == NULL || strchr(name, '/') != NULL || slot_has_state(staged, directory->path))
+            relpath_name_in(directory->path, "pg_replslot") == NULL ||
+            slot_has_state(staged, directory->path))
             continue;
         for (size_t j = i; j < plan->count; j++)
         {

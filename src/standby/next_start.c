@@ -402,10 +402,7 @@ static void add_slot(NextStart *next, Arena *arena, AffectedSlot slot)
 /* Returns the slot's name if this is a slot's directory below pg_replslot; otherwise NULL. */
 static const char *slot_name(const ListedFile *file)
 {
-    const char *name =
-        file->type == FILE_DIRECTORY ? relpath_below(file->path, "pg_replslot") : NULL;
-
-    return name != NULL && strchr(name, '/') == NULL ? name : NULL;
+    return file->type == FILE_DIRECTORY ? relpath_name_in(file->path, "pg_replslot") : NULL;
 }
 
 /* List the slots that the rewind affects. A rewind removes the target's slots; up to PostgreSQL 10
@@ -637,19 +634,19 @@ static uint32_t count_origins(RewoundTarget *rewound, bool will_be_rewound)
 static const char *const *names_in_source(RewoundTarget *rewound, const char *directory)
 {
     const Listing *files = rewound->input.source_files;
-    const char **names;
+    const char **names = NULL;
     size_t count = 0;
 
     if (rewound->input.plan == NULL)
         return list_source_directory(rewound, directory, rewound->arena);
-    names = arena_allocate(rewound->arena, (files->count + 1) * sizeof(*names));
     for (size_t i = 0; i < files->count; i++)
     {
-        const char *name = relpath_below(files->files[i].path, directory);
+        const char *name = relpath_name_in(files->files[i].path, directory);
 
-        if (name != NULL && strchr(name, '/') == NULL)
-            names[count++] = name;
+        if (name != NULL)
+            ARRAY_ADD_IN(rewound->arena, names, count, name);
     }
+    ARRAY_ADD_IN(rewound->arena, names, count, NULL);
     return names;
 }
 
