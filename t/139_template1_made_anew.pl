@@ -1,5 +1,5 @@
-# A cluster whose template1 was made anew, as recipes for another encoding do, has no base/1: nothing of a rewind
-# depends on that directory. (Both sources.)
+# A cluster whose template1 was dropped and created again, as recipes for another encoding do, has no base/1: nothing of
+# a rewind depends on that directory. (Both sources.)
 # (Rule C52.)
 
 use strict;

@@ -81,8 +81,9 @@ each_version(sub {
         my @options = ('-c', '-B', $copy->bindir);
         end_by_kill(hold($copy, $first, 'apply', @options));
         my $result = rewinds($copy, $first, options => \@options);
-        like($result->{stderr}, qr/^pg_rewind: warning: the "restore_command" of .* is not run: /m,
-            'with a warning');
+        my $not_run = q{the "restore_command" of the target's configuration is not run: }
+            . q{an interrupted rewind may have put the source's there};
+        like($result->{stderr}, qr/^pg_rewind: warning: $not_run$/m, 'with a warning');
         like($result->{stderr}, qr/no rewind required/, 'nothing is left to do');
         nothing_is_left($copy);
         $copy->discard;

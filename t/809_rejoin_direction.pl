@@ -9,9 +9,9 @@
 use strict;
 use warnings;
 use lib 't/lib';
-use IO::Socket::INET;
 use JSON::PP ();
 use RewindTest;
+use RewindTest::Command qw(free_port);
 use RewindTest::Held;
 use RewindTest::Session;
 
@@ -259,11 +259,8 @@ sub in_use
 # At a TCP port any account may listen, say at the server's other address: nobody there gets a password, or is believed.
 sub without_a_socket
 {
-    my $listening = IO::Socket::INET->new(LocalAddr => '127.0.0.1', LocalPort => 0, Listen => 1) or die "listen: $!";
-    my $port = $listening->sockport;
-    close $listening;
     $primary->stop;
-    $primary->start(settings => { unix_socket_directories => '', listen_addresses => '127.0.0.1', port => $port,
+    $primary->start(settings => { unix_socket_directories => '', listen_addresses => '127.0.0.1', port => free_port(),
         log_connections => 'on' });
     ends('it has no Unix socket', rejoin($primary, $promoted, '-n'), 1,
         qr/^pg_rewind: error: it is not known whether clients or standbys use the target, a primary$/m);

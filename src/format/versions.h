@@ -152,10 +152,11 @@ typedef struct Version
     bool xact_special_rel_update; /* commit and abort may carry XLR_SPECIAL_REL_UPDATE (14+) */
     bool truncate_has_flags;      /* SMGR TRUNCATE has flags for forks (9.6+) */
     bool database_create_wal_log; /* DBASE opcode 0x10 is CREATE_WAL_LOG, 0x20 DROP (15+) */
-    bool redo_names_its_blocks; /* redo routines read only blocks that a record names, while nobody
-                                   is connected; that of btree's VACUUM others, too, to 9.3.2 */
-    bool database_drop_counted; /* data of DBASE DROP is {db, n, tablespaces} (13+), else {db,
-                                   tablespace} */
+    bool redo_names_its_blocks;   /* while no session is connected, redo routines read only blocks
+                                     that a record names; up to 9.3.2 that of btree's VACUUM reads
+                                     others, too */
+    bool database_drop_counted;   /* data of DBASE DROP is {db, n, tablespaces} (13+), else {db,
+                                     tablespace} */
     uint8_t xact_stats_item_size; /* bytes of a dropped statistics item: 12 in 15 to 17, 16 in 18+;
                                      else 0 */
     bool abort_has_dbinfo_origin_gid;                      /* 11+ */

@@ -187,7 +187,8 @@ static const char identity_column[] =
     "  ' ' || CASE WHEN pg_catalog.pg_is_in_recovery() THEN '0/0'\n"
     "    ELSE pg_catalog.%s()::pg_catalog.text END";
 
-/* template1 has its first OID, 1, and lies in base, unless somebody has made or moved it anew. */
+/* template1 has its first OID, 1, and lies in base, unless it was dropped and created again, or
+ * moved. */
 #define TEMPLATE_FILE "'base/1/PG_VERSION'"
 
 /* SQL for the path of that file where pg_stat_file takes no missing file: NULL if it is missing. */

@@ -179,8 +179,8 @@ bool target_restore_command(Arena *arena, const Target *target, const Options *o
     *command = NULL;
     if (target->configuration_is_new)
         return error_set(error, ERROR_FAILED,
-                         "the \"restore_command\" of the target's configuration is not run: it may "
-                         "be the source's, since an interrupted rewind was finished");
+                         "the \"restore_command\" of the target's configuration is not run: an "
+                         "interrupted rewind may have put the source's there");
     if (is_setting &&
         !target_find_program(arena, "postgres", version, options->bindir, &program, error))
         return false;

@@ -7,11 +7,13 @@ use warnings;
 
 use Exporter 'import';
 use File::Temp ();
+use IO::Socket::INET;
 use POSIX ();
 use Time::HiRes ();
 
 our @EXPORT = qw(rewind_argv run must_run wait_until process_file slurp spew append program work_dir log_directory
     PATIENCE_SECONDS ONCE without_search_for_leaks);
+our @EXPORT_OK = qw(free_port);
 
 # How long anything may take before the test fails.
 use constant PATIENCE_SECONDS => $ENV{PG_REWIND_TEST_PATIENCE} // 180;
@@ -153,6 +155,23 @@ sub wait_until
     }
     trace($began, 'wait until ' . (ref $text ? 'a condition' : $text));
     return;
+}
+
+# A port of the loopback device that nobody uses, below those that the kernel gives to clients. Two tests at once look
+# in other places.
+my %given;
+
+sub free_port
+{
+    for (1 .. 1000)
+    {
+        my $port = 20000 + int rand 12000;
+        next if $given{$port}++;
+        my $socket = IO::Socket::INET->new(LocalAddr => '127.0.0.1', LocalPort => $port, Proto => 'tcp', Listen => 1)
+            // next;
+        return $port;
+    }
+    die 'there is no free port';
 }
 
 # With PG_REWIND_TEST_TRACE in the environment: what took how long.

@@ -22,9 +22,9 @@ use warnings;
 use parent -norequire, 'RewindTest::Cluster';
 
 use Exporter ();
-use IO::Socket::INET;
 use POSIX ();
 use RewindTest;
+use RewindTest::Command qw(free_port);
 use RewindTest::LostRows qw(saved_rows run_script);
 use Time::HiRes ();
 
@@ -66,23 +66,6 @@ sub conninfo
     my ($self, $database) = @_;
     return "host=127.0.0.1 port=$self->{port} user=$self->{user} dbname=" . ($database // 'postgres')
         . " connect_timeout=5 $self->{settings}";
-}
-
-# A port of the loopback device that nobody uses, below those that the kernel gives to clients. Two tests at once look
-# in other places.
-my %given;
-
-sub free_port
-{
-    for (1 .. 1000)
-    {
-        my $port = 20000 + int rand 12000;
-        next if $given{$port}++;
-        my $socket = IO::Socket::INET->new(LocalAddr => '127.0.0.1', LocalPort => $port, Proto => 'tcp', Listen => 1)
-            // next;
-        return $port;
-    }
-    die 'there is no free port';
 }
 
 # ---------------------------------------------------------------- the wrapped programs
