@@ -3,13 +3,50 @@
 #
 #   source      ┌── 2 ──▶
 #   target   1 ─┴ killed
-# (Rules C29, U1.)
+#
+# Not so one that crashed before its first checkpoint after a promotion: pg_control says that its pages are consistent
+# at the promotion, while they are as new as the crash. A hash index shows it: between restartpoint and promotion VACUUM
+# has named its pages without an image, after the promotion the index is dropped.
+#
+#   source                                        ┌── 3 ──▶
+#   target   1 ─── restartpoint ── promoted ── 2 ─┴ killed
+# (Rules C29, C105, U1.)
 
 use strict;
 use warnings;
 
 use RewindTest;
 use RewindTest::Tree;
+
+sub before_first_checkpoint
+{
+    my ($version) = @_;
+    my $primary = make_cluster('primary', $version, settings => 'bgwriter_lru_maxpages = 0')->start;
+    $primary->sql('CREATE TABLE t AS SELECT 1 AS a, g AS b FROM generate_series(1, 5000) g');
+    $primary->sql('CREATE INDEX h ON t USING hash (a)');
+    my ($target, $source) = map { $primary->standby($_) } qw(target source);
+    $primary->sql("CREATE TABLE large AS SELECT g, repeat('x', 200) FROM generate_series(1, 20000) g; CHECKPOINT");
+    $target->wait_for_replay_of($primary);
+    $target->sql('CHECKPOINT');
+    $primary->sql('DELETE FROM t WHERE b BETWEEN 2000 AND 3000');
+    $primary->sql('VACUUM t');
+    $_->wait_for_replay_of($primary) for $target, $source;
+    my $checkpointer = $target->checkpointer_pid;
+    kill 'STOP', $target->background_writer_pid, $checkpointer;
+    $target->promote;
+    $source->stop;
+    $source->follow($target)->start;
+    $target->sql('DROP INDEX h; UPDATE t SET b = -b');
+    $source->wait_for_replay_of($target);
+    $target->stop('kill');
+    $source->promote;
+    $source->sql('CHECKPOINT');
+    my $check = run([ rewind_argv($target->data, '--check', '--source-server', $source->conninfo) ]);
+    like($check->{stdout}, qr/rewind is needed.*\n.*, in the source's history, but its pg_control/i,
+        '--check says that a rewind is needed, and why');
+    rewinds_from_both_kinds($source, $target);
+    return;
+}
 
 each_version(sub {
     my ($version) = @_;
@@ -34,4 +71,6 @@ each_version(sub {
         rejoins($copy, $source, quick => 1);
         $copy->discard;
     }
+    RewindTest::Cluster::discard_all();
+    subtest('before the first checkpoint after a promotion', sub { before_first_checkpoint($version) });
 }, only => [ 10, 13, 15, 18 ]);

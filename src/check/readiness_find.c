@@ -110,17 +110,24 @@ static void judge_found(Node *node, bool fails, const char *end)
 {
     const Look *look = &node->look;
     Arena *arena = node->arena;
+    const char *remark = fails ? " A rewind would fail:"
+                         : look->start.replayed == REPLAYED_WAL_NOT_NEEDED
+                             ? " It is possible, by comparing all blocks: see source_wal."
+                             : "";
 
-    if (!look->found || look->divergence.needed)
+    if (look->found && look->divergence.needed &&
+        look->divergence.lsn >= look->divergence.target_end)
+        decide(node, fails ? VERDICT_NOT_POSSIBLE : VERDICT_NEEDED,
+               arena_printf(arena,
+                            "This node's WAL ends at %s, in the source's history, but its "
+                            "pg_control or backup_label would mislead a standby's recovery.%s",
+                            end, remark));
+    else if (!look->found || look->divergence.needed)
         decide(node, fails ? VERDICT_NOT_POSSIBLE : VERDICT_NEEDED,
                arena_printf(arena,
                             "The histories diverge at %s%s; this node's WAL continues to %s.%s",
                             LSN_TEXT(node->version, look->divergence.lsn),
-                            look->found ? "" : " at the latest", end,
-                            fails ? " A rewind would fail:"
-                            : look->start.replayed == REPLAYED_WAL_NOT_NEEDED
-                                ? " It is possible, by comparing all blocks: see source_wal."
-                                : ""));
+                            look->found ? "" : " at the latest", end, remark));
     else if (!fails && look->divergence.rests_on_archive)
         decide(node, VERDICT_UNKNOWN,
                arena_printf(arena,

@@ -556,6 +556,8 @@ bool divergence_find(const DivergenceInput *input, Arena *arena, Divergence *div
     /* With the label of an exclusive backup the server would wait for the backup's end, which no
      * WAL will have: a rewind replaces the label. (Rule C13.) */
     divergence->needed |= clusters->target.label_of_base_backup;
+    /* A rewind replaces a minRecoveryPoint that is older than the pages, too. (Rule C105.) */
+    divergence->needed |= target_has_pages_after_minimum(&clusters->target, divergence->target_end);
     if (latest == LSN_INVALID && !divergence->needed)
         log_info("source and target cluster are on the same timeline"); /* contract */
     else

@@ -118,3 +118,10 @@ bool target_may_have_been_standby(const Target *target)
     return target_was_standby(target) || (target->control.state == STATE_IN_CRASH_RECOVERY &&
                                           target->control.min_recovery_point != LSN_INVALID);
 }
+
+bool target_has_pages_after_minimum(const Target *target, Lsn wal_end)
+{
+    const Lsn minimum = target->control.min_recovery_point;
+
+    return target_was_primary(target) && minimum != LSN_INVALID && wal_end > minimum;
+}

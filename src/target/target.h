@@ -56,6 +56,12 @@ bool target_was_standby(const Target *target);
  * signal file was deleted. A primary that failed in its recovery has no minRecoveryPoint. */
 bool target_may_have_been_standby(const Target *target);
 
+/* True if pages of a server that ran last as a primary may be newer than pg_control's
+ * minRecoveryPoint: a promotion sets it, and the first checkpoint after that removes it. A server
+ * that starts as a standby takes such pages for consistent before it has replayed its WAL, whose
+ * end is wal_end. (Rule C105.) */
+bool target_has_pages_after_minimum(const Target *target, Lsn wal_end);
+
 /* ---- written_since_stop.c ---- */
 
 /* The files of relations that a program, run while the server was stopped, would have written to.
