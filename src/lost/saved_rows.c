@@ -53,7 +53,7 @@ typedef struct Saver
                                  connected to at this place of the script, 0: none */
     bool told, begun;         /* the script has the transaction's comment; its BEGIN */
     const Table *open_table;  /* table whose statements the script's last \if guards; NULL: none */
-    Buffer checks;            /* statements for the transaction's end, a line each */
+    Buffer checks;            /* queries for the transaction's end */
     SchemaEvents events;      /* the transaction's events that are not written yet */
     TableCount *tables;       /* sorted by compare_counted */
     size_t table_count;
@@ -117,18 +117,18 @@ static int compare_counted(const void *key, const void *item)
 /* ---- The script ---- */
 
 /*
- * Append text that psql sends to the server; text that is not ASCII after a line that sets psql's
- * encoding. Code called by earlier statements may have set another encoding, in which psql would
- * not see the end of a literal, and would run later text as its own commands.
+ * Append one query that psql sends to the server; one that is not ASCII after a line that sets
+ * psql's encoding. Code called by each earlier query may have set another encoding, in which psql
+ * would not see the end of a literal, and would run later text as its own commands.
  */
-static void append_sent(Saver *saver, const char *sent)
+static void append_query(Buffer *text, const char *query)
 {
-    const unsigned char *byte = (const unsigned char *) sent;
+    const unsigned char *byte = (const unsigned char *) query;
 
     while (*byte != '\0' && *byte < 0x80)
         byte++;
-    buffer_append_string(&saver->sql.text, *byte != '\0' ? LOST_SCRIPT_UTF8 : "");
-    buffer_append_string(&saver->sql.text, sent);
+    buffer_append_string(text, *byte != '\0' ? LOST_SCRIPT_UTF8 : "");
+    buffer_append_string(text, query);
 }
 
 /* Connect the script to the transaction's database, and append the comment that describes the
@@ -250,8 +250,8 @@ static void open_table(Saver *saver, const Table *table)
     close_table(saver);
     before = schema_table_before(saver->schema, table, divergence);
     lost_sql_check(table, &before, &check);
-    buffer_append_string(&check, LOST_SCRIPT_UTF8 "\\if :changed\n");
-    append_sent(saver, buffer_string(&check));
+    append_query(&saver->sql.text, buffer_string(&check));
+    buffer_append_string(&saver->sql.text, LOST_SCRIPT_UTF8 "\\if :changed\n");
     saver->open_table = table;
 }
 
@@ -277,14 +277,14 @@ static void write_statement(Saver *saver, const LostRow *row)
         if (statement.size == 0) /* the UPDATE changed no value */
             return;
         open_table(saver, row->table);
-        append_sent(saver, buffer_string(&statement));
+        append_query(&saver->sql.text, buffer_string(&statement));
         if (!row->table->refuses_on_conflict || row->change->kind == ROW_DELETE)
             return;
         buffer_append_string(&check, "SELECT lost_rows.check_deferrable(");
         lost_sql_table_arguments(row->table, &check);
         buffer_append_string(&check, ") \\gset\n");
         if (strstr(buffer_string(&saver->checks), buffer_string(&check)) == NULL)
-            buffer_append_string(&saver->checks, buffer_string(&check));
+            append_query(&saver->checks, buffer_string(&check));
     }
 }
 
@@ -453,7 +453,7 @@ static bool write_transaction(Saver *saver, const LostCommit *commit, Error *err
     if (saver->begun)
     {
         close_table(saver);
-        append_sent(saver, buffer_string(&saver->checks));
+        buffer_append_string(&saver->sql.text, buffer_string(&saver->checks));
         buffer_printf(&saver->sql.text,
                       "\\else\n\\echo transaction %u is done already\n\\endif\nCOMMIT;\n",
                       commit->xid);
