@@ -37,6 +37,8 @@ each_version(sub {
             my ($server) = @_;
             $server->sql('CREATE ROLE mallory LOGIN');
             $server->sql('CREATE DATABASE app OWNER mallory');
+            # From 15 on it is hers, and she could rename it (t/849).
+            $server->sql('ALTER SCHEMA public OWNER TO postgres', 'app');
             $server->sql('CREATE TABLE t (id integer PRIMARY KEY, v text)', 'app');
         },
         target => sub { $_[0]->sql(q{INSERT INTO t VALUES (1, E'back\\\\slash and quote''')}, 'app') });

@@ -148,6 +148,10 @@ CREATE OR REPLACE FUNCTION lost_rows.is_ours(owner oid) RETURNS boolean
   $1 IN (SELECT lost_rows.our_owners())
   ELSE (SELECT rolsuper FROM pg_roles WHERE oid = $1) END
   FROM pg_roles me WHERE me.rolname = session_user $$;
+CREATE OR REPLACE FUNCTION lost_rows.has_our_rights(owner oid) RETURNS boolean
+  LANGUAGE sql STABLE AS $$ SELECT o.rolsuper
+  OR NOT me.rolsuper AND o.oid IN (SELECT lost_rows.our_owners())
+  FROM pg_roles me, pg_roles o WHERE me.rolname = session_user AND o.oid = $1 $$;
 CREATE OR REPLACE FUNCTION lost_rows.functions_of_others(changed oid) RETURNS text
   LANGUAGE sql STABLE AS $$ WITH RECURSIVE reached (class, object) AS (
   SELECT 'pg_class'::regclass::oid, $1 UNION SELECT next.* FROM reached r, LATERAL (
@@ -164,13 +168,21 @@ CREATE OR REPLACE FUNCTION lost_rows.functions_of_others(changed oid) RETURNS te
   WHERE r.class = 'pg_class'::regclass AND inhrelid = r.object) next)
   SELECT string_agg(DISTINCT f.oid::regprocedure || ' of ' || o.rolname, ', ')
   FROM reached JOIN pg_proc f ON f.oid = object JOIN pg_roles o ON o.oid = f.proowner
-  WHERE class = 'pg_proc'::regclass AND NOT o.rolsuper AND NOT EXISTS (
-  SELECT 1 FROM pg_roles me WHERE me.rolname = session_user AND NOT me.rolsuper
-  AND o.oid IN (SELECT lost_rows.our_owners())) $$;
+  WHERE class = 'pg_proc'::regclass AND NOT lost_rows.has_our_rights(o.oid) $$;
+--# The lock of a change does not keep the name of its schema: the schema's owner can rename it, and
+--# another one with such a table, whose functions would be called.
+CREATE OR REPLACE FUNCTION lost_rows.schema_of_another(changed oid) RETURNS text
+  LANGUAGE sql STABLE AS $$ SELECT 'what ' || o.rolname || ', the owner of schema '
+  || quote_ident(nspname) || ', puts there' FROM pg_class t
+  JOIN pg_namespace n ON n.oid = relnamespace JOIN pg_roles named ON named.oid = nspowner
+  JOIN pg_database ON datname = current_database() JOIN pg_roles o ON o.oid =
+  CASE named.rolname WHEN 'pg_database_owner' THEN datdba ELSE nspowner END
+  WHERE t.oid = $1 AND NOT lost_rows.has_our_rights(o.oid) $$;
 CREATE OR REPLACE FUNCTION lost_rows.check_code(changed oid) RETURNS void
-  LANGUAGE plpgsql AS $$ DECLARE names text := lost_rows.functions_of_others(changed);
+  LANGUAGE plpgsql AS $$ DECLARE names text := concat_ws(', ',
+  lost_rows.functions_of_others(changed), lost_rows.schema_of_another(changed));
   told text := current_setting('lost_rows.told'); BEGIN
-  IF names IS NULL THEN RETURN; END IF;
+  IF names = '' THEN RETURN; END IF;
   IF current_setting('lost_rows.code_of_others') IN ('yes', 'list') THEN
   IF position('/' || changed || '/' in told) > 0 THEN RETURN; END IF;
   PERFORM set_config('lost_rows.told', told || '/' || changed || '/', false);
@@ -178,8 +190,9 @@ CREATE OR REPLACE FUNCTION lost_rows.check_code(changed oid) RETURNS void
   || session_user || ', ' || names; RETURN; END IF;
   RAISE EXCEPTION USING MESSAGE = 'a change of ' || changed::regclass || ' would call '
   || names, HINT = 'Their owners could use all rights of ' || session_user || '. Look at the'
-  ' functions. psql -v run_code_of_others_with_my_rights=yes calls them, =list only lists'
-  ' them.'; END $$;
+  ' functions; give the schema to a superuser or to the owner of the table, since its owner'
+  ' can rename it while the script runs.'
+  ' psql -v run_code_of_others_with_my_rights=yes calls them, =list only lists them.'; END $$;
 --# A column that was there at the divergence, one of the first `common` ones, has kept its number on
 --# both sides, and one that was made since has a higher one.
 CREATE OR REPLACE FUNCTION lost_rows.check_columns(changed oid, common integer,
@@ -220,7 +233,8 @@ CREATE OR REPLACE FUNCTION lost_rows.tell_owner(changed oid, owner oid) RETURNS 
   RAISE WARNING USING MESSAGE = changed::regclass || ' belongs to '
   || pg_get_userbyid(owner) || ': this run does not change it'; END $$;
 --# Under the lock of a change nobody enables, disables or makes triggers and rules, nor gives the
---# table another name or owner, or other columns. No name is looked up that this role might not use.
+--# table another name, schema or owner, or other columns; for the name of its schema see check_code.
+--# No name is looked up that this role might not use.
 CREATE OR REPLACE FUNCTION lost_rows.check_table(schema text, name text, number oid,
   same boolean, common integer, columns text[], numbers integer[], types text[])
   RETURNS boolean LANGUAGE plpgsql AS $$ DECLARE it oid; of pg_class;
@@ -231,7 +245,7 @@ CREATE OR REPLACE FUNCTION lost_rows.check_table(schema text, name text, number 
   SELECT * INTO of FROM pg_class WHERE oid = it;
   IF NOT FOUND THEN RAISE EXCEPTION USING ERRCODE = 'undefined_table',
   MESSAGE = 'relation "' || schema || '.' || name || '" does not exist'; END IF;
-  IF turn = 1 THEN PERFORM lost_rows.tell_owner(it, of.relowner); END IF;
+  PERFORM lost_rows.tell_owner(it, of.relowner);
   IF NOT lost_rows.is_ours(of.relowner) THEN RETURN false; END IF;
   IF of.relkind <> 'r' THEN RAISE EXCEPTION USING
   MESSAGE = 'here ' || here || ' is not a table',
