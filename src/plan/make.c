@@ -52,6 +52,31 @@ static bool is_in_database_of_target(PlanBuilder *builder, const RelationId *rel
 }
 
 /*
+ * The source dropped the relation's storage before recovery starts, and has made none of that
+ * number since. A commit removes the files after its record, perhaps much later, as when it waits
+ * for a synchronous standby; no checkpoint waits for that, and no further record tells it. So the
+ * source may still have the files. Only the copy of a database makes storage without such a record.
+ * (Rule C106.)
+ */
+static bool is_dropped_before(const PlanInput *input, RelationId id)
+{
+    const BlockMapRelation *relation =
+        input->made_before != NULL ? blockmap_find(input->made_before, id) : NULL;
+
+    if (relation == NULL || relation->dropped_lsn < relation->storage_lsn)
+        return false;
+    for (size_t i = 0; i < input->scan->database_count; i++)
+    {
+        const ScanDatabase *database = &input->scan->databases[i];
+
+        if (database->kind == WAL_EVENT_DATABASE_FILE_COPY && database->database == id.database &&
+            database->tablespace == id.tablespace && database->lsn > relation->dropped_lsn)
+            return false;
+    }
+    return true;
+}
+
+/*
  * A file of a relation that both sides have, of which nothing is fetched, cut or removed. Most are
  * such, so that memory depends on their number: they get no entry. A relation that the source may
  * have made since its WAL was read gets one: the file may have to go when all of its WAL is known.
@@ -193,6 +218,12 @@ static bool decide_file_pair(PlanBuilder *builder, FilePair *pair, Error *error)
     pair_classify(builder->input, pair);
     if (pair->class == PATH_RELATION)
         pair->database_is_targets = is_in_database_of_target(builder, &pair->file.relation);
+    if ((pair->class == PATH_RELATION || pair->class == PATH_FORK) && pair->source != NULL &&
+        pair->source->type == FILE_REGULAR &&
+        is_dropped_before(builder->input, pair->file.relation))
+        pair->source = NULL;
+    if (pair->source == NULL && pair->target == NULL)
+        return true;
     decision = decide_file(builder->input, pair);
     if (decision.outcome == OUTCOME_KEEP &&
         plan_must_come_from_source(builder->input->version, pair->path))

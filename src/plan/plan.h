@@ -175,6 +175,9 @@ typedef struct PlanInput
     const BlockMap *storage_of_source; /* relations whose storage the source has made or dropped
                                           since the divergence, by the same WAL; NULL if unknown:
                                           then no file is replaced for this reason */
+    /* storage that the source logged as made or dropped between the earliest start and the chosen
+     * one, with the LSNs of the source's WAL; NULL if both are the same, or this is not known */
+    const BlockMap *made_before;
     const History *source_history;
     const Keep *keep; /* patterns of --keep and --keep-config; NULL without them */
     const char *const
@@ -334,9 +337,6 @@ typedef struct UnloggedEvidence
                             --compare */
     Oid first_oid; /* next OID of the earliest possible start; PlanInput.next_oid is the chosen
                       start's */
-    /* storage that the source logged as created or dropped between the earliest start and the
-     * chosen one; NULL if both are the same, or this is not known */
-    const BlockMap *made_before;
 } UnloggedEvidence;
 
 /*

@@ -35,7 +35,7 @@ static bool target_dropped(const PlanInput *input, RelationId id)
 {
     const BlockMapRelation *relation = blockmap_find(input->scan->blocks, id);
 
-    return (relation != NULL && relation->dropped) ||
+    return (relation != NULL && relation->dropped_lsn != LSN_INVALID) ||
            has_database_event(input->scan, id, WAL_EVENT_DATABASE_DROP);
 }
 
@@ -64,8 +64,8 @@ static bool has_new_number(const PlanInput *input, const UnloggedEvidence *evide
 {
     if (id.relation >= input->next_oid)
         return id.relation < evidence->chain->next_oid;
-    return evidence->made_before != NULL && id.relation >= evidence->first_oid &&
-           blockmap_find(evidence->made_before, id) == NULL &&
+    return input->made_before != NULL && id.relation >= evidence->first_oid &&
+           blockmap_find(input->made_before, id) == NULL &&
            !has_database_event(input->scan, id, WAL_EVENT_DATABASE_FILE_COPY);
 }
 

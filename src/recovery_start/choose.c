@@ -467,14 +467,22 @@ static void add_databases(Arena *arena, const ScanDatabase *more, size_t count, 
 }
 
 /* Note the relfilenodes that the source created or dropped before a late start. A summary does not
- * tell created relfilenodes from changed ones, so all that a summary names are noted. */
+ * tell created relfilenodes from changed ones, nor from dropped ones, so all that a summary names
+ * are noted as created. */
 static void note_made_before(const Chooser *chooser, const BlockMap *blocks)
 {
+    BlockMap *made_before = chooser->start->made_before;
     const BlockMapRelation *relation;
 
     for (size_t at = 0; (relation = blockmap_next(blocks, &at)) != NULL;)
-        if (relation->storage_lsn != LSN_INVALID || chooser->facts.changes_by_summaries)
-            blockmap_storage_changed(chooser->start->made_before, relation->id, chooser->late.redo);
+    {
+        if (relation->storage_lsn != LSN_INVALID)
+            blockmap_storage_changed(made_before, relation->id, relation->storage_lsn);
+        else if (chooser->facts.changes_by_summaries)
+            blockmap_storage_changed(made_before, relation->id, chooser->summaries.end);
+        if (relation->dropped_lsn != LSN_INVALID)
+            blockmap_dropped(made_before, relation->id, relation->dropped_lsn);
+    }
 }
 
 /*
@@ -702,6 +710,9 @@ static bool leave_to_comparing(Chooser *chooser, Error *error)
     blockmap_destroy(start->owned_blocks);
     start->owned_blocks = blockmap_create();
     start->changes = (ScanResult){.blocks = start->owned_blocks};
+    /* It may tell of the first part of that WAL only. */
+    blockmap_destroy(start->made_before);
+    start->made_before = NULL;
     return source_wal_remove_before(chooser->in.source_wal, start->earliest.redo,
                                     start->chosen.redo, error);
 }

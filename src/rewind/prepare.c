@@ -183,6 +183,7 @@ bool prepare_plan(Session *session, const Divergence *divergence, const Recovery
                                    .next_oid = start->chosen.next_oid,
                                    .rebuilt = start->rebuilt,
                                    .storage_of_source = start->made,
+                                   .made_before = start->made_before,
                                    .every_relation = reads_relations}};
     if (!plan_files(session, settings, first, planned, error))
         return false;

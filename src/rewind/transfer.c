@@ -369,8 +369,7 @@ static bool prove_chain(const Session *session, const StagedWal *wal, Staged *st
     ScanResult chain;
     const UnloggedEvidence evidence = {.chain = &chain,
                                        .target_scanned = !staged->start->choice.compares,
-                                       .first_oid = staged->start->earliest.next_oid,
-                                       .made_before = staged->start->made_before};
+                                       .first_oid = staged->start->earliest.next_oid};
     WalScan *scan;
     bool result;
 

@@ -184,8 +184,11 @@ void blockmap_fork_made(BlockMap *map, RelationId id, uint8_t fork)
 
 void blockmap_dropped(BlockMap *map, RelationId id, Lsn lsn)
 {
+    BlockMapRelation *relation = get_relation(map, id);
+
     blockmap_storage_changed(map, id, lsn);
-    get_relation(map, id)->dropped = true;
+    if (lsn > relation->dropped_lsn)
+        relation->dropped_lsn = lsn;
 }
 
 void blockmap_forget_forks(BlockMap *map)
@@ -194,7 +197,7 @@ void blockmap_forget_forks(BlockMap *map)
         if (map->table[i] != NULL)
         {
             map->table[i]->forks_made = 0;
-            map->table[i]->dropped = false;
+            map->table[i]->dropped_lsn = LSN_INVALID;
         }
 }
 
@@ -211,7 +214,8 @@ void blockmap_merge(BlockMap *map, const BlockMap *from)
         if (other->storage_lsn > relation->storage_lsn)
             relation->storage_lsn = other->storage_lsn;
         relation->forks_made |= other->forks_made;
-        relation->dropped = relation->dropped || other->dropped;
+        if (other->dropped_lsn > relation->dropped_lsn)
+            relation->dropped_lsn = other->dropped_lsn;
         for (size_t i = 0; i < other->chunk_count; i++)
         {
             const BlockChunk *added = &other->chunks[i];

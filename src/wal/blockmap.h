@@ -21,7 +21,7 @@ typedef struct BlockMapRelation
         truncated_to;    /* smallest number of blocks that it was truncated to; BLOCK_NONE: never */
     Lsn storage_lsn;     /* where its storage was last created or dropped; LSN_INVALID: never */
     uint32_t forks_made; /* forks that were created: bit 1 << fork */
-    bool dropped;        /* the relation's storage was dropped, before or after any creation */
+    Lsn dropped_lsn;     /* where its storage was last dropped; LSN_INVALID: never */
     struct BlockChunk *chunks; /* blockmap.c's own */
     size_t chunk_count;
 } BlockMapRelation;
@@ -45,7 +45,7 @@ void blockmap_fork_made(BlockMap *map, RelationId relation, uint8_t fork);
 /* Note that the relation's storage was dropped at lsn. */
 void blockmap_dropped(BlockMap *map, RelationId relation, Lsn lsn);
 
-/* Clear forks_made and dropped of all relations. */
+/* Clear forks_made and dropped_lsn of all relations. */
 void blockmap_forget_forks(BlockMap *map);
 
 /* A full copy, which the caller destroys. */

@@ -68,7 +68,10 @@ static void note_blocks(SegmentContent *content, const WalRecord *record)
         /* Servers up to 10 do not log that they make the init fork of an index, only an image of
          * its block (index_build, catalog/index.c); later ones since 2020 log both. (Rule C76.) */
         if (reference->fork == FORK_INIT)
+        {
+            blockmap_storage_changed(content->blocks, reference->relation, record->lsn);
             blockmap_fork_made(content->blocks, reference->relation, FORK_INIT);
+        }
         /* An insertion changes the meta page without WAL (SpGistUpdateMetaPage). */
         if (record->rmgr == RM_SPGIST && reference->fork == FORK_MAIN)
             blockmap_add(content->blocks, reference->relation, SPGIST_META_BLOCK);

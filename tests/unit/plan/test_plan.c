@@ -670,6 +670,44 @@ static void test_storage_made_by_the_source_is_taken_whole(void **state)
     blockmap_destroy(made);
 }
 
+/* Rule C106. The source has not yet removed the files of a relation that it dropped before recovery
+ * starts, and the target may have them or not. */
+static void test_storage_dropped_before_the_start_is_absent(void **state)
+{
+    static const struct
+    {
+        Lsn dropped, made, copied; /* copied: the database, by its files */
+        int action;
+    } rows[] = {{DIVERGENCE + 8, LSN_INVALID, LSN_INVALID, ACTION_REMOVE},
+                {DIVERGENCE + 8, DIVERGENCE, DIVERGENCE, ACTION_REMOVE},
+                {DIVERGENCE + 8, DIVERGENCE + 16, LSN_INVALID, ACTION_NONE},
+                {DIVERGENCE + 8, LSN_INVALID, DIVERGENCE + 16, ACTION_COPY},
+                {LSN_INVALID, DIVERGENCE + 8, LSN_INVALID, ACTION_NONE}};
+
+    (void) state;
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+    {
+        BlockMap *before = blockmap_create();
+        ScanDatabase copy = {rows[i].copied, WAL_EVENT_DATABASE_FILE_COPY, 1663, 5, 1663, 1};
+        Case c;
+
+        begin(&c, 15);
+        add(&c, "base/5/16384", 10 * B, 10 * B);
+        add(&c, "base/5/16384_vm", B, ABSENT);
+        blockmap_storage_changed(before, table, rows[i].made);
+        if (rows[i].dropped != LSN_INVALID)
+            blockmap_dropped(before, table, rows[i].dropped);
+        c.input.made_before = before;
+        c.scan.databases = &copy;
+        c.scan.database_count = rows[i].copied != LSN_INVALID;
+        assert_true(make(&c));
+        assert_int_equal(action_of(&c, "base/5/16384"), rows[i].action);
+        assert_int_equal(find(&c, "base/5/16384_vm") == NULL, rows[i].action == ACTION_REMOVE);
+        end(&c);
+        blockmap_destroy(before);
+    }
+}
+
 static void test_storage_made_by_the_target_is_taken_whole(void **state)
 {
     static const struct
@@ -1486,6 +1524,7 @@ int main(void)
         cmocka_unit_test(test_hash_indexes_before_10_are_taken_whole),
         cmocka_unit_test(test_wal_of_a_version_before_10),
         cmocka_unit_test(test_storage_made_by_the_source_is_taken_whole),
+        cmocka_unit_test(test_storage_dropped_before_the_start_is_absent),
         cmocka_unit_test(test_storage_made_by_the_target_is_taken_whole),
         cmocka_unit_test(test_databases_made_by_the_target_are_taken_whole),
         cmocka_unit_test(test_an_action_for_each_file),

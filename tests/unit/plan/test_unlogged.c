@@ -21,7 +21,7 @@
 typedef struct Case
 {
     BlockMap *chain_blocks, *target_blocks;
-    BlockMap *made_before; /* see UnloggedEvidence; NULL: recovery starts at the earliest start */
+    BlockMap *made_before; /* see PlanInput; NULL: recovery starts at the earliest start */
     ScanResult chain, target;
     ScanDatabase copy;
     bool not_scanned;
@@ -73,12 +73,11 @@ static void begin(Case *c, const char *const *paths)
 /* Returns how many entries plan_becomes_unlogged leaves out, and frees the case's maps. */
 static size_t end(Case *c)
 {
-    const UnloggedEvidence evidence = {.chain = &c->chain,
-                                       .target_scanned = !c->not_scanned,
-                                       .first_oid = FIRST_OID,
-                                       .made_before = c->made_before};
+    const UnloggedEvidence evidence = {
+        .chain = &c->chain, .target_scanned = !c->not_scanned, .first_oid = FIRST_OID};
     size_t count = 0;
 
+    c->input.made_before = c->made_before;
     for (size_t i = 0; i < c->plan.count; i++)
         count += plan_becomes_unlogged(&c->input, &evidence, &c->plan.entries[i]);
     blockmap_destroy(c->chain_blocks);

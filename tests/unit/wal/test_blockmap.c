@@ -113,13 +113,14 @@ static void test_truncation_and_storage(void **state)
     blockmap_fork_made(map, relation_of(1), FORK_INIT);
     assert_true((relation->forks_made & 1u << FORK_INIT) != 0);
     assert_false((relation->forks_made & 1u << FORK_MAIN) != 0);
-    assert_false(relation->dropped);
+    assert_int_equal(relation->dropped_lsn, LSN_INVALID);
     blockmap_dropped(map, relation_of(1), 600);
+    blockmap_dropped(map, relation_of(1), 550);
     assert_int_equal(relation->storage_lsn, 600);
-    assert_true(relation->dropped);
+    assert_int_equal(relation->dropped_lsn, 600);
     blockmap_forget_forks(map);
     assert_false((relation->forks_made & 1u << FORK_INIT) != 0);
-    assert_false(relation->dropped);
+    assert_int_equal(relation->dropped_lsn, LSN_INVALID);
     blockmap_truncate(map, relation_of(2), 0);
     assert_string_equal(runs_of(map, 2, 0, BLOCK_NONE), "");
     assert_int_equal(blockmap_count(map).relations, 2);
@@ -152,7 +153,7 @@ static void test_merge(void **state)
     const BlockMapRelation *relation = blockmap_find(map, relation_of(7));
     assert_int_equal(relation->truncated_to, 50);
     assert_int_equal(relation->storage_lsn, 9);
-    assert_true(relation->dropped);
+    assert_int_equal(relation->dropped_lsn, 9);
     assert_true((relation->forks_made & 1u << FORK_MAIN) != 0);
 
     /* Nothing of the other one is shared. */

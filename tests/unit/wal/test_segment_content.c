@@ -144,6 +144,7 @@ static void test_other_forks(void **state)
     content = read_from(writer, 1, LSN_INVALID, LSN_INVALID, LSN_INVALID);
     assert_int_equal(blockmap_count(content->blocks).blocks, 0);
     assert_int_equal(blockmap_find(content->blocks, table)->forks_made, 1u << FORK_INIT);
+    assert_int_not_equal(blockmap_find(content->blocks, table)->storage_lsn, LSN_INVALID);
     segment_content_destroy(content);
     free(writer);
 }
