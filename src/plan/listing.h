@@ -36,12 +36,6 @@ typedef struct ListedFile
 /* A cluster may have millions of files. */
 _Static_assert(sizeof(ListedFile) <= 16, "memory for each file");
 
-typedef struct ListedLink
-{
-    const char *path;
-    const char *target; /* the path that the link holds */
-} ListedLink;
-
 /* A file system of this host, and a directory or file on it. */
 typedef struct ListedFileSystem
 {

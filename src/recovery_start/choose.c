@@ -1,9 +1,11 @@
 #include "recovery_start/recovery_start.h"
 
+#include "base/array.h"
 #include "base/log.h"
 #include "base/wait.h"
 #include "base/workers.h"
 #include "format/relpath.h"
+#include "target/tablespace_mapping.h"
 #include "wal_store/source_summaries.h"
 
 #include <string.h>
@@ -107,6 +109,40 @@ static void find_unknown_timeline(Chooser *chooser)
                  history_last_timeline(history));
 }
 
+/* A FileVisitor: add a link of the source, and where it leads on the target. */
+static bool note_link(void *context, const VisitedFile *file, Error *error)
+{
+    Chooser *chooser = context;
+    ReplayHazard *hazard = &chooser->hazard;
+    const char *mapped;
+
+    (void) error;
+    if (file->link_target == NULL)
+        return true;
+    mapped = tablespace_mapped(chooser->in.options->tablespaces, file->link_target);
+    ARRAY_ADD_IN(chooser->arena, hazard->links, hazard->link_count,
+                 (ListedLink){.path = arena_strdup(chooser->arena, file->path),
+                              .target = mapped != NULL
+                                            ? mapped
+                                            : arena_strdup(chooser->arena, file->link_target)});
+    return true;
+}
+
+/* Set the links of chooser->hazard, if replay creates tablespaces. */
+static bool list_links(Chooser *chooser, const ScanResult *chain, Error *error)
+{
+    const Clusters *clusters = chooser->in.clusters;
+    Source *source = clusters->source;
+
+    chooser->hazard.links = NULL;
+    chooser->hazard.link_count = 0;
+    for (size_t i = 0; i < chain->tablespace_count; i++)
+        if (chain->tablespaces[i].created)
+            return source->operations->list(source, clusters->shape.version, note_link, chooser,
+                                            error);
+    return true;
+}
+
 /* A FactFetcher for START_UNKNOWN_REPLAY: read the WAL that is replayed from the start. */
 static bool fetch_replay(Chooser *chooser, const StartDecision *decision, Error *error)
 {
@@ -132,7 +168,8 @@ static bool fetch_replay(Chooser *chooser, const StartDecision *decision, Error 
             facts->missing_end = reading.missing_end;
         return reading.missing_end != LSN_INVALID || error_copy(error, &chooser->missing);
     }
-    result = replay_hazard_find(chooser->in.clusters, &start->source, chooser->in.options,
+    result = list_links(chooser, &chain, error) &&
+             replay_hazard_find(chooser->in.clusters, &start->source, chooser->in.options,
                                 scan->stream, &chain, hazard, error);
     if (result)
     {

@@ -100,6 +100,9 @@ typedef struct ReplayHazard
 {
     bool tablespaces_exist; /* input: the directories of new tablespaces already exist, made by
                                this rewind */
+    ListedLink *links;      /* input, needed if replay creates tablespaces: the source's links; each
+                               leads      where the plan would make it lead on the target */
+    size_t link_count;
     bool found;
     bool checkpoint_follows;   /* the source makes a checkpoint soon without being asked: it was
                                   promoted, or has copied a database */
@@ -119,7 +122,7 @@ typedef struct ReplayHazard
 } ReplayHazard;
 
 /* Look for hazards in the source's WAL from a start on: `chain` is the scan of all of `stream`,
- * state the source as it was read last. Sets all fields of *hazard but tablespaces_exist. */
+ * state the source as it was read last. Sets all fields of *hazard but the inputs. */
 MUST_CHECK bool replay_hazard_find(const Clusters *clusters, const SourceState *state,
                                    const Options *options, const WalStream *stream,
                                    const ScanResult *chain, ReplayHazard *hazard, Error *error);

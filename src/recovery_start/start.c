@@ -3,6 +3,8 @@
 #include "base/log.h"
 #include "base/text_cursor.h"
 #include "format/origins.h"
+#include "format/relpath.h"
+#include "io/place.h"
 #include "target/tablespace_mapping.h"
 
 #include <stdlib.h>
@@ -209,71 +211,66 @@ static bool find_copies(const Clusters *clusters, const SourceState *state, int 
     return true;
 }
 
-/* True if the plan creates a link for this tablespace: the source still has the tablespace, the
- * target does not. */
-static bool gets_link(const Clusters *clusters, const ScanResult *chain,
-                      const ScanTablespace *created)
+/* Set own to the path that a link of the source has on the target, and *exists if the target has
+ * one there: that one stays. */
+static bool find_own_link(const Clusters *clusters, const ListedLink *link, Buffer *own,
+                          bool *exists, Error *error)
 {
-    AUTO_BUFFER Buffer path = {0};
     struct stat status;
-    bool found;
 
-    if (scan_has_tablespace_event(chain, false, created->tablespace, created->lsn, UINT64_MAX))
-        return false;
-    buffer_printf(&path, "%s/pg_tblspc/%u", clusters->target.directory, created->tablespace);
-    return file_lstat(buffer_string(&path), &status, &found, NULL) && !found;
+    return file_lstat(path_in(own, clusters->target.directory, link->path), &status, exists, error);
 }
 
 /* True if the plan creates the directory `place`, with the link of any tablespace located there. */
-static bool gets_directory(const Clusters *clusters, const ScanResult *chain, const char *place)
+static bool gets_directory(const Clusters *clusters, const ReplayHazard *hazard, const char *place)
 {
-    for (size_t i = 0; i < chain->tablespace_count; i++)
-        if (chain->tablespaces[i].created && strcmp(chain->tablespaces[i].path, place) == 0 &&
-            gets_link(clusters, chain, &chain->tablespaces[i]))
+    AUTO_BUFFER Buffer own = {0};
+    bool exists;
+
+    for (size_t i = 0; i < hazard->link_count; i++)
+        if (relpath_is_tablespace(hazard->links[i].path) &&
+            strcmp(hazard->links[i].target, place) == 0 &&
+            find_own_link(clusters, &hazard->links[i], &own, &exists, NULL) && !exists)
             return true;
     return false;
 }
 
 /*
- * Find another tablespace that has the location of this CREATE TABLESPACE when it is replayed: one
- * of the target's that stays until then, or one that the source created there and kept, so that the
- * plan creates its link and directory. *other is 0 if no other one has it.
+ * Find another tablespace whose files are at the location of this CREATE TABLESPACE when it is
+ * replayed: one that the source still has, and that is not dropped before in this WAL. The files
+ * are where the target's link leads, or, if the target has no such link, where the plan makes it
+ * lead. *other is 0 if no other tablespace is there.
+ *
+ * The places are compared, since two paths may lead to one directory.
  *
  * Replay would lead a second link to this directory. Replay of a DROP TABLESPACE that follows would
  * keep this link, since the directory has files. Servers of before August 2021 empty the directory.
  * (Rule C103.)
  */
 static bool find_sharer(const Clusters *clusters, const ScanResult *chain,
-                        const ScanTablespace *created, Oid *other, Error *error)
+                        const ScanTablespace *created, const ReplayHazard *hazard, Oid *other,
+                        Error *error)
 {
-    AUTO_ARENA Arena *arena = arena_create();
-    Source *source = clusters->source;
-    const char **names, **kept;
+    AUTO_BUFFER Buffer own = {0};
 
     *other = 0;
-    if (created->path[0] != '/') /* in the data directory */
-        return true;
-    for (size_t i = 0; i < chain->tablespace_count; i++)
+    for (size_t i = 0; i < hazard->link_count; i++)
     {
-        const ScanTablespace *event = &chain->tablespaces[i];
+        const ListedLink *link = &hazard->links[i];
+        const char *place;
+        Oid tablespace;
+        bool exists;
 
-        if (event->created && event->tablespace != created->tablespace &&
-            strcmp(event->path, created->path) == 0 &&
-            !scan_has_tablespace_event(chain, false, event->tablespace, event->lsn, UINT64_MAX))
-            *other = event->tablespace;
-    }
-    if (!tablespaces_at(clusters->target.directory, created->path, arena, &names, error))
-        return false;
-    if (*names == NULL)
-        return true;
-    if (!source->operations->names(source, "pg_tblspc", arena, &kept, error))
-        return false;
-    for (; *names != NULL; names++)
-    {
-        const Oid tablespace = (Oid) strtoul(*names, NULL, 10);
-
-        if (tablespace != created->tablespace && is_among(*names, kept) &&
-            !scan_has_tablespace_event(chain, false, tablespace, LSN_INVALID, created->lsn))
+        if (!relpath_is_tablespace(link->path))
+            continue;
+        tablespace = (Oid) strtoul(strrchr(link->path, '/') + 1, NULL, 10);
+        if (tablespace == created->tablespace ||
+            scan_has_tablespace_event(chain, false, tablespace, LSN_INVALID, created->lsn))
+            continue;
+        if (!find_own_link(clusters, link, &own, &exists, error))
+            return false;
+        place = exists ? buffer_string(&own) : link->target;
+        if (strcmp(place, created->path) == 0 || place_is(place, created->path))
             *other = tablespace;
     }
     return true;
@@ -281,8 +278,8 @@ static bool find_sharer(const Clusters *clusters, const ScanResult *chain,
 
 /* True if replay of this CREATE TABLESPACE does no harm; else *problem is the error. */
 static bool may_make_tablespace(const Clusters *clusters, const TablespaceMappings *mappings,
-                                const ScanResult *chain, const ScanTablespace *tablespace,
-                                bool tablespaces_exist, Error *problem)
+                                const ScanTablespace *tablespace, const ReplayHazard *hazard,
+                                Error *problem)
 {
     const char *mapped = tablespace_mapped(mappings, tablespace->path);
 
@@ -290,7 +287,8 @@ static bool may_make_tablespace(const Clusters *clusters, const TablespaceMappin
         return tablespace_check_replayed(
             clusters->target.directory, &clusters->target.control.version_directory,
             tablespace->path,
-            !tablespaces_exist && gets_directory(clusters, chain, tablespace->path), problem);
+            !hazard->tablespaces_exist && gets_directory(clusters, hazard, tablespace->path),
+            problem);
     error_set(problem, ERROR_FAILED,
               "replay of CREATE TABLESPACE would use \"%s\" instead of \"%s\"", tablespace->path,
               mapped);
@@ -314,16 +312,18 @@ static bool find_tablespaces(const Clusters *clusters, const TablespaceMappings 
         const ScanTablespace *tablespace = &chain->tablespaces[i];
         Oid other;
 
-        if (!tablespace->created)
+        if (!tablespace->created || tablespace->path[0] != '/') /* in the data directory */
             continue;
-        if (!find_sharer(clusters, chain, tablespace, &other, error))
+        if (!may_make_tablespace(clusters, mappings, tablespace, hazard, &hazard->error))
+        {
+            replay_hazard_add(hazard, tablespace->lsn);
+            continue;
+        }
+        if (!find_sharer(clusters, chain, tablespace, hazard, &other, error))
             return false;
-        if (other == 0 && may_make_tablespace(clusters, mappings, chain, tablespace,
-                                              hazard->tablespaces_exist, &hazard->error))
-            continue;
-        replay_hazard_add(hazard, tablespace->lsn);
         if (other == 0)
             continue;
+        replay_hazard_add(hazard, tablespace->lsn);
         error_set(&hazard->error, ERROR_FAILED,
                   "replay of CREATE TABLESPACE would give tablespace %u the directory of "
                   "tablespace %u: \"%s\"",
@@ -461,6 +461,8 @@ bool replay_hazard_find(const Clusters *clusters, const SourceState *state, cons
                         Error *error)
 {
     *hazard = (ReplayHazard){.tablespaces_exist = hazard->tablespaces_exist,
+                             .links = hazard->links,
+                             .link_count = hazard->link_count,
                              .former_limits_lsn = LSN_INVALID};
     find_former_limits(&state->control, &clusters->target.control, chain, hazard);
     if (!find_origins(clusters, chain, hazard, error) ||

@@ -478,7 +478,9 @@ bool transfer_make(const Session *session, const Planned *planned, const Recover
     StagedWal wal = {.source_wal = session->source_wal,
                      .input = &planned->input,
                      .archives_always = archives_always};
-    ReplayHazard hazard = {.tablespaces_exist = true};
+    ReplayHazard hazard = {.tablespaces_exist = true,
+                           .links = planned->source_files.links,
+                           .link_count = planned->source_files.link_count};
     bool hazardous, lacks_origins;
 
     *staged = (Staged){.planned = planned, .start = start, .advice = {.arena = session->arena}};

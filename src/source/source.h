@@ -82,6 +82,13 @@ typedef struct VisitedFile
                  */
 } VisitedFile;
 
+/* A symbolic link of a listing. */
+typedef struct ListedLink
+{
+    const char *path;
+    const char *target; /* the path that the link holds */
+} ListedLink;
+
 /* Called for each listed file. False, with error, stops the listing. */
 typedef bool (*FileVisitor)(void *context, const VisitedFile *file, Error *error);
 
