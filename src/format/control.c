@@ -84,6 +84,9 @@ static void parse_fields(Control *control)
     control->state = (ControlState) load_u32(bytes + AT_STATE);
     control->checkpoint_lsn = load_u64(bytes + AT_CHECKPOINT);
     control->min_recovery_point = load_u64(bytes + offsets->min_recovery_point);
+    if (control->state == STATE_SHUTDOWNED_IN_RECOVERY &&
+        control->min_recovery_point == LSN_INVALID)
+        control->state = STATE_SHUTDOWNED_IN_CRASH_RECOVERY;
     control->min_recovery_timeline = load_u32(bytes + offsets->min_recovery_timeline);
     control->backup_start_point = load_u64(bytes + offsets->backup_start_point);
     control->backup_end_point = load_u64(bytes + offsets->backup_end_point);
@@ -205,6 +208,7 @@ const char *control_state_name(ControlState state)
         [STATE_IN_CRASH_RECOVERY] = "in crash recovery",
         [STATE_IN_ARCHIVE_RECOVERY] = "in archive recovery",
         [STATE_IN_PRODUCTION] = "in production",
+        [STATE_SHUTDOWNED_IN_CRASH_RECOVERY] = "shut down in crash recovery",
     };
 
     if ((uint32_t) state >= sizeof(names) / sizeof(names[0]))

@@ -10,7 +10,11 @@
 #define CONTROL_FILE_SIZE 8192 /* PG_CONTROL_FILE_SIZE, catalog/pg_control.h, all versions */
 #define CONTROL_PATH "global/pg_control"
 
-/* enum DBState, catalog/pg_control.h, alike in 9.1 to 19. */
+/*
+ * enum DBState, catalog/pg_control.h, alike in 9.1 to 19; the last one is ours. A server that is
+ * stopped in its crash recovery writes SHUTDOWNED_IN_RECOVERY, as a standby does, but its pages are
+ * those of the crash. It has no minRecoveryPoint, which archive recovery always sets. (Rule C107.)
+ */
 typedef enum ControlState
 {
     STATE_STARTUP = 0,
@@ -19,7 +23,8 @@ typedef enum ControlState
     STATE_SHUTDOWNING = 3,
     STATE_IN_CRASH_RECOVERY = 4,
     STATE_IN_ARCHIVE_RECOVERY = 5,
-    STATE_IN_PRODUCTION = 6
+    STATE_IN_PRODUCTION = 6,
+    STATE_SHUTDOWNED_IN_CRASH_RECOVERY = 7
 } ControlState;
 
 /* enum WalLevel, access/xlog.h: minimal is 0 in all versions, archive is 1 in 9.3 to 9.5. */
@@ -108,7 +113,7 @@ Timeline control_timeline(const Control *control);
 /* The WalShape of the cluster. */
 WalShape control_wal_shape(const Control *control);
 
-/* The state as pg_controldata prints it. */
+/* The state as pg_controldata prints it; STATE_SHUTDOWNED_IN_CRASH_RECOVERY in its manner. */
 const char *control_state_name(ControlState state);
 
 /*

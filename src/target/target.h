@@ -47,7 +47,7 @@ MUST_CHECK bool target_read_page(const Target *target, OpenFile *file, const Rel
                                  BlockNumber block, uint8_t *page, bool *found, Error *error);
 
 /* True if the server ran last in this role, by pg_control: exactly one of the two is true. Crash
- * recovery (STATE_IN_CRASH_RECOVERY) counts as a primary's; see target_may_have_been_standby. */
+ * recovery counts as a primary's; see target_may_have_been_standby. */
 bool target_was_primary(const Target *target);
 bool target_was_standby(const Target *target);
 

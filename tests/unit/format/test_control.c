@@ -164,6 +164,34 @@ static void a_promotion_shows_first_in_min_recovery_timeline(void **state)
     assert_int_equal(control_timeline(&control), 3);
 }
 
+/* Rule C107. */
+static void a_stop_in_crash_recovery_is_told_from_that_of_a_standby(void **state)
+{
+    const Version *version;
+
+    (void) state;
+    for (size_t row = 0; (version = version_at(row)) != NULL; row++)
+    {
+        const ControlOffsets *offsets = &version->control;
+        Control source, control;
+        Error error;
+        bool crc_wrong;
+
+        data_control(version, CONTROL_ON_TIMELINE_3, &source);
+        store_u32(source.bytes + 16, STATE_SHUTDOWNED_IN_RECOVERY);
+        for (Lsn minimum = LSN_INVALID; minimum <= 0x2000000; minimum += 0x2000000)
+        {
+            store_u64(source.bytes + offsets->min_recovery_point, minimum);
+            store_u32(source.bytes + offsets->crc,
+                      crc_of_version(version, source.bytes, offsets->crc));
+            assert_true(parse(source.bytes, CONTROL_FILE_SIZE, &control, &crc_wrong, &error));
+            assert_int_equal(control.state, minimum == LSN_INVALID
+                                                ? STATE_SHUTDOWNED_IN_CRASH_RECOVERY
+                                                : STATE_SHUTDOWNED_IN_RECOVERY);
+        }
+    }
+}
+
 static void the_rewound_file_differs_in_the_named_fields_only(void **state)
 {
     const Version *version;
@@ -329,7 +357,9 @@ static void states_have_the_names_of_pg_controldata(void **state)
     assert_string_equal(control_state_name(STATE_STARTUP), "starting up");
     assert_string_equal(control_state_name(STATE_SHUTDOWNED_IN_RECOVERY), "shut down in recovery");
     assert_string_equal(control_state_name(STATE_IN_PRODUCTION), "in production");
-    assert_string_equal(control_state_name((ControlState) 7), "unrecognized status code");
+    assert_string_equal(control_state_name(STATE_SHUTDOWNED_IN_CRASH_RECOVERY),
+                        "shut down in crash recovery");
+    assert_string_equal(control_state_name((ControlState) 8), "unrecognized status code");
     assert_string_equal(control_state_name((ControlState) -1), "unrecognized status code");
 }
 
@@ -342,6 +372,7 @@ int main(void)
         cmocka_unit_test(sizes_that_no_server_accepts_are_refused),
         cmocka_unit_test(positions_that_no_server_reaches_are_refused),
         cmocka_unit_test(a_promotion_shows_first_in_min_recovery_timeline),
+        cmocka_unit_test(a_stop_in_crash_recovery_is_told_from_that_of_a_standby),
         cmocka_unit_test(the_rewound_file_differs_in_the_named_fields_only),
         cmocka_unit_test(the_poison_is_readable_and_points_to_a_page_boundary),
         cmocka_unit_test(sizes_of_other_builds_are_read),
