@@ -351,7 +351,8 @@ void lost_sql_check(const Table *table, const TableBefore *before, Buffer *text)
         {
             const char *type = table->type_names[i];
 
-            if (!is_in_conditions(table, i))
+            /* No statement of the script names a column whose name is not valid in UTF-8. */
+            if (!is_in_conditions(table, i) || !utf8_is_valid(table->attributes[i].name))
                 continue;
             buffer_append_string(text, separator);
             separator = ", ";
@@ -394,8 +395,6 @@ bool lost_sql_row(const LostRow *row, const char *lsn, Buffer *text, const char 
                                     : "DELETE FROM ONLY %t",
                &change);
     append_sql(row, kind == ROW_INSERT ? "" : choose_row(row), &change);
-    if (!utf8_is_valid(buffer_string(&change)))
-        return untold(reason, "a name is not valid in UTF-8");
     if (kind == ROW_UPDATE && (differ & IDENTITY_DIFFER))
     {
         buffer_append_string(text, "WITH done AS (SELECT 1 WHERE lost_rows.replace(");
@@ -417,5 +416,8 @@ bool lost_sql_row(const LostRow *row, const char *lsn, Buffer *text, const char 
     buffer_append_literal(text, buffer_string(&line), LITERAL_ANY);
     append_sql(row, choose_condition(row), text);
     buffer_append_string(text, ";\n");
+    /* Rule L12: of the whole statement, since conditions have names of types and generated keys. */
+    if (!utf8_is_valid(buffer_string(text)))
+        return untold(reason, "a name is not valid in UTF-8");
     return true;
 }

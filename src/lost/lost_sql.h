@@ -34,9 +34,10 @@ void lost_sql_table_arguments(const Table *table, Buffer *text);
  * variable `changed`. */
 void lost_sql_check(const Table *table, const TableBefore *before, Buffer *text);
 
-/* Append the statement that repeats a row's change, in the SQL of the version; nothing for an
- * update that gives no column another value. False if the row is not known well enough; *reason
- * says why. */
+/* Append the statement that repeats a row's change, in the SQL of the version, to an empty text;
+ * nothing for an update that gives no column another value. False if the row is not known well
+ * enough or a name in the statement is not valid in UTF-8: *reason says why, the text is
+ * unspecified. */
 bool lost_sql_row(const LostRow *row, const char *lsn, Buffer *text, const char **reason);
 
 #endif
