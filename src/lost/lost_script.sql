@@ -208,6 +208,22 @@ CREATE OR REPLACE FUNCTION lost_rows.check_columns(changed oid, common integer,
   ' by these names: ' || names, HINT = 'Lost transactions, or this server since, made, dropped,'
   ' renamed or changed them. Do here what they did, or take this check out of the script.';
   END IF; END $$;
+--# Statements find one row by the key of the lost table. A unique index of some of its columns does as
+--# well. Deferrable constraints are checked only where the lost table had some (check_deferrable).
+CREATE OR REPLACE FUNCTION lost_rows.check_key(changed oid, key text[], deferred boolean)
+  RETURNS void LANGUAGE plpgsql AS $$ DECLARE hint text := 'Lost transactions, or this server'
+  ' since, made or dropped it. Do here what they did, or take this check out of the script.';
+  BEGIN IF NOT deferred AND EXISTS (SELECT 1 FROM pg_index
+  WHERE indrelid = changed AND NOT indimmediate) THEN RAISE EXCEPTION USING
+  MESSAGE = 'here ' || changed::regclass || ' has a deferrable constraint', HINT = hint; END IF;
+  IF key <> '{}' AND NOT EXISTS (SELECT 1 FROM pg_index i WHERE indrelid = changed
+  AND indisunique AND indisvalid AND indpred IS NULL AND indexprs IS NULL
+  AND NOT EXISTS (SELECT 1 FROM generate_series(1,
+  coalesce((row_to_json(i) ->> 'indnkeyatts')::integer, indnatts)) at
+  JOIN pg_attribute ON attrelid = changed AND attnum = indkey[at - 1]
+  WHERE attname::text <> ALL (key))) THEN RAISE EXCEPTION USING
+  MESSAGE = 'here ' || changed::regclass || ' has no unique index of '
+  || array_to_string(key, ', '), HINT = hint; END IF; END $$;
 --# Of each table that a transaction changes, before it does.
 CREATE OR REPLACE FUNCTION lost_rows.refuse_triggers(changed oid) RETURNS void
   LANGUAGE plpgsql AS $$ DECLARE names text; BEGIN
@@ -236,8 +252,8 @@ CREATE OR REPLACE FUNCTION lost_rows.tell_owner(changed oid, owner oid) RETURNS 
 --# table another name, schema or owner, or other columns; for the name of its schema see check_code.
 --# No name is looked up that this role might not use.
 CREATE OR REPLACE FUNCTION lost_rows.check_table(schema text, name text, number oid,
-  same boolean, common integer, columns text[], numbers integer[], types text[])
-  RETURNS boolean LANGUAGE plpgsql AS $$ DECLARE it oid; of pg_class;
+  same boolean, common integer, columns text[], numbers integer[], types text[], key text[],
+  deferred boolean) RETURNS boolean LANGUAGE plpgsql AS $$ DECLARE it oid; of pg_class;
   here text := format('%I.%I', schema, name); BEGIN
   FOR turn IN 1 .. 2 LOOP
   SELECT c.oid INTO it FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
@@ -257,6 +273,7 @@ CREATE OR REPLACE FUNCTION lost_rows.check_table(schema text, name text, number 
   IF turn = 1 THEN EXECUTE 'LOCK TABLE ONLY ' || here || ' IN ROW EXCLUSIVE MODE'; END IF;
   END LOOP;
   PERFORM lost_rows.check_columns(it, common, columns, numbers, types);
+  PERFORM lost_rows.check_key(it, key, deferred);
   PERFORM lost_rows.refuse_triggers(it);
   PERFORM lost_rows.check_code(it);
   RETURN current_setting('lost_rows.code_of_others') <> 'list'; END $$;

@@ -332,8 +332,9 @@ static bool row_is_sayable(const LostRow *row, const RowText *values, const char
 
 void lost_sql_check(const Table *table, const TableBefore *before, Buffer *text)
 {
-    static const char lists[] = "cnt"; /* lists of the columns: names, numbers, types */
-    static const char *const types[] = {"text", "integer", "text"};
+    /* Lists of the columns: names, numbers, types; and the names of those of the key. */
+    static const char lists[] = "cntk";
+    static const char *const types[] = {"text", "integer", "text", "text"};
 
     buffer_append_string(text, "SELECT lost_rows.check_table(");
     lost_sql_table_arguments(table, text);
@@ -352,13 +353,14 @@ void lost_sql_check(const Table *table, const TableBefore *before, Buffer *text)
             const char *type = table->type_names[i];
 
             /* No statement of the script names a column whose name is not valid in UTF-8. */
-            if (!is_in_conditions(table, i) || !utf8_is_valid(table->attributes[i].name))
+            if (!is_in_conditions(table, i) || !utf8_is_valid(table->attributes[i].name) ||
+                (lists[list] == 'k' && !is_in_key(table, i)))
                 continue;
             buffer_append_string(text, separator);
             separator = ", ";
             if (lists[list] == 'n')
                 buffer_printf(text, "%zu", i + 1);
-            else if (lists[list] == 'c')
+            else if (lists[list] != 't')
                 buffer_append_literal(text, table->attributes[i].name, LITERAL_ANY);
             else if (utf8_is_valid(type) && !table->attributes[i].modifier_unknown)
                 buffer_append_literal(text, type, LITERAL_ANY);
@@ -367,7 +369,7 @@ void lost_sql_check(const Table *table, const TableBefore *before, Buffer *text)
         }
         buffer_printf(text, "]::%s[]", types[list]);
     }
-    buffer_append_string(text, ") AS changed \\gset\n");
+    buffer_printf(text, ", %s) AS changed \\gset\n", table->refuses_on_conflict ? "true" : "false");
 }
 
 bool lost_sql_row(const LostRow *row, const char *lsn, Buffer *text, const char **reason)
