@@ -100,8 +100,8 @@ typedef struct ReplayHazard
 {
     bool tablespaces_exist; /* input: the directories of new tablespaces already exist, made by
                                this rewind */
-    ListedLink *links;      /* input, needed if replay creates tablespaces: the source's links; each
-                               leads      where the plan would make it lead on the target */
+    ListedLink *links;      /* input, needed if replay creates tablespaces: the source's links, each
+                               with the path that the plan would give it on the target */
     size_t link_count;
     bool found;
     bool checkpoint_follows;   /* the source makes a checkpoint soon without being asked: it was
