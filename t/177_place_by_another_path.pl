@@ -2,9 +2,9 @@
 # whatever path leads there: the files would be in two tablespaces, and those of one would go with the other.
 #
 #   the source's WAL: CREATE, DROP at   the rewind makes another tablespace at
-#   var/ts, and var is a link to srv    srv/ts                                        recovery starts after it
-#   hidden/ts, of another user          elsewhere                                     recovery starts after it
-#   elsewhere                           elsewhere, by --tablespace-mapping            refused, until a checkpoint follows
+#   var/ts, and var is a link to srv    srv/ts                                     recovery starts after it
+#   hidden/ts, of another user          elsewhere                                  recovery starts after it
+#   elsewhere                           elsewhere, by --tablespace-mapping         refused until the next checkpoint
 # (Rules C44, C103.)
 
 use strict;
