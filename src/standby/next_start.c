@@ -433,6 +433,34 @@ static void collect_slots(const RewoundTarget *rewound, NextStart *next)
     }
 }
 
+/*
+ * Check that the standby can stream with the slot, which its configuration names. Without a rewind
+ * that is the target's own name: a standby whose host has failed may still hold the slot, since the
+ * source notices a lost connection after wal_sender_timeout at most. Such a slot is a warning, and
+ * passes. *problem is set if the slot does not pass. (Rule S35.)
+ */
+static bool judge_used_slot(const Options *options, const Clusters *clusters,
+                            const ExpectedStart *expected, const char *name, const SourceSlot *slot,
+                            AdviceList *list, Error *problem)
+{
+    const char *names[STREAMING_NAMES_MAX + 1];
+    const StandbySettings own = {.own_slot = name, .slot_users = names};
+    const StandbySettings *settings = expected->settings;
+
+    if (slot->active && !expected->rewound && (settings == NULL || settings->own_slot == NULL) &&
+        target_may_have_been_standby(&clusters->target))
+    {
+        streaming_names(&clusters->target, list->arena, names);
+        if (slot->holder[0] == '\0' || is_among(slot->holder, names))
+        {
+            settings = &own;
+            start_advise_on_held_slot(name, list);
+        }
+    }
+    return streaming_check_slot(options, clusters, name, settings, expected->slot_patience_seconds,
+                                problem);
+}
+
 /* List the slot that the standby will use, unless it can stream with that slot. The slot of --slot
  * was checked before the rewind: only that it exists is checked here. */
 static void check_used_slot(const RewoundTarget *rewound, const char *name, bool will_be_made,
@@ -445,12 +473,14 @@ static void check_used_slot(const RewoundTarget *rewound, const char *name, bool
     const bool asked = source != NULL && source->is_server && name != NULL && name[0] != '\0' &&
                        source_server_slot(source, name, &slot, NULL);
     const char *state = !asked ? "unknown" : slot.exists ? NULL : will_be_made ? "made" : "missing";
+    const ExpectedStart expected = {.rewound = rewound->input.plan != NULL,
+                                    .slot_patience_seconds = STREAMING_RELEASE_SECONDS};
     Error problem;
 
     if (name == NULL || name[0] == '\0')
         return;
     if (state == NULL && options->slot == NULL &&
-        !streaming_check_slot(options, clusters, name, NULL, STREAMING_RELEASE_SECONDS, &problem))
+        !judge_used_slot(options, clusters, &expected, name, &slot, &next->advice, &problem))
     {
         state = problem.kind == ERROR_RETRY || stop_requested() ? "unknown" : "unusable";
         if (strcmp(state, "unusable") == 0)
@@ -1047,8 +1077,7 @@ static bool advise_on_used_slot(const Options *options, const Clusters *clusters
                                    "source: ",
                              LSN_INVALID, list);
     if (!slot.exists || options->slot != NULL ||
-        streaming_check_slot(options, clusters, name, expected->settings,
-                             expected->slot_patience_seconds, &problem))
+        judge_used_slot(options, clusters, expected, name, &slot, list, &problem))
         return true;
     if (problem.kind == ERROR_RETRY || stop_requested())
         return error_copy(error, &problem);

@@ -302,6 +302,20 @@ void start_advise_on_unusable_slot(const Error *problem, AdviceList *list)
     advice_add_error(list, before_start(NULL), problem);
 }
 
+void start_advise_on_held_slot(const char *name, AdviceList *list)
+{
+    advice_add(list,
+               (Advice){.id = "standby",
+                        .severity = ADVICE_WARNING,
+                        .remedy = "If another standby streams with this slot, give the target a "
+                                  "slot of its own: add --slot=NAME and --create-slot."},
+               "the source has not released replication slot \"%s\" yet\n"
+               "A connection holds it that may be the target's own, from before its server "
+               "stopped: the source notices that after wal_sender_timeout at most, and the standby "
+               "streams from then on.",
+               name);
+}
+
 /* Settings with commands for a shell, with libraries, with places where libraries are, and with
  * what a language runs when it begins (plperl.on_plperlu_init, pltclu.start_proc). */
 static bool names_what_is_run(const char *name)

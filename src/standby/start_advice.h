@@ -74,6 +74,9 @@ void start_advise_on_slot(const Version *version, const char *name, bool unknown
  * problem: the reason, from streaming_check_slot. */
 void start_advise_on_unusable_slot(const Error *problem, AdviceList *list);
 
+/* Warn that a connection holds the slot that may be the target's own former one. */
+void start_advise_on_held_slot(const char *name, AdviceList *list);
+
 /*
  * Advise on settings that make the server run commands or load libraries other than before, since
  * its configuration becomes the source's. command_not_run: restore_command of the source's
