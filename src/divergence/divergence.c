@@ -6,6 +6,7 @@
 #include "pair/prerequisites.h"
 #include "io/dir.h"
 #include "io/place.h"
+#include "wal_store/target_wal.h"
 
 #define WORKERS_FROM_BYTES (32 * 1024 * 1024)
 #define CLOCKS_DIFFER_SECONDS_MAX 3600
@@ -107,6 +108,45 @@ bool divergence_find_target_end(const Clusters *clusters, const WalStream *strea
         return error_damaged_wal(stream, wal_segment_of(&clusters->shape, *end), error);
     }
     return true;
+}
+
+/* Fails if the segment in which WAL ends came from an archive. A crashed primary has written pages
+ * up to the end of its own WAL, and no archive has its last segment. (Rule C109.) */
+static bool check_end_is_own(WalStore *target_wal, Lsn end, Error *error)
+{
+    const WalStream *stream = &target_wal->stream;
+    const uint64_t segment = wal_segment_before(&stream->shape, end);
+    AUTO_FD int fd = -1;
+    bool found;
+
+    if (!wal_store_open_own(target_wal, segment, &fd, &found, error))
+        return false;
+    if (found)
+        return true;
+    error_set(error, ERROR_FAILED,
+              "the end of the target's WAL is lost: segment \"%s\" is not in its %s",
+              SEGMENT_NAME(stream, segment), stream->shape.version->wal_directory);
+    error_detail(error, "The target was not shut down cleanly, so its data files may contain "
+                        "changes from WAL that was never archived.");
+    error_hint(error, "Put the target's own file of that segment, and those after it, there, or "
+                      "compare all blocks instead with --compare.");
+    return error_remedy(error, REMEDY_WAL);
+}
+
+/* Find the end of the target's WAL. Without a clean shutdown of a primary nothing but its own
+ * pg_wal bounds it from below; a running server writes more, so its end is not searched for. */
+static bool find_end_of_target(Search *search, Lsn latest, Error *error)
+{
+    const Clusters *clusters = search->in.clusters;
+    Divergence *divergence = search->divergence;
+    WalStore *target_wal = search->in.target_wal;
+    const bool only_wal_tells =
+        target_crashed_as_primary(&clusters->target) && target_wal->stream.limit == LSN_INVALID;
+
+    return (!only_wal_tells || target_wal_find_newest(target_wal, error)) &&
+           divergence_find_target_end(clusters, &target_wal->stream, search->in.jobs, latest,
+                                      &divergence->scan, &divergence->target_end, error) &&
+           (!only_wal_tells || check_end_is_own(target_wal, divergence->target_end, error));
 }
 
 /* Find the checkpoint from which recovery may start: the target has completed it, and no page needs
@@ -247,8 +287,7 @@ static bool read_target_wal(Search *search, Lsn latest, Error *error)
 
     search->in.target_wal->needed_from =
         latest != LSN_INVALID ? latest : clusters->target.control.checkpoint.redo;
-    if (!divergence_find_target_end(clusters, &search->in.target_wal->stream, search->in.jobs,
-                                    latest, &divergence->scan, &divergence->target_end, error))
+    if (!find_end_of_target(search, latest, error))
         return false;
     if (search->in.target_wal->stream.limit != LSN_INVALID && divergence->target_end <= latest)
         divergence->target_end =

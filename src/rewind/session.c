@@ -463,8 +463,7 @@ bool session_find_divergence(Session *session, const SourceState *source, Diverg
     const Clusters *clusters = &session->clusters;
     const DivergenceInput input = session_divergence_input(session, source);
     const bool hints_matter =
-        divergence_is_certain(clusters) || (target_was_primary(&clusters->target) &&
-                                            clusters->target.control.state != STATE_SHUTDOWNED);
+        divergence_is_certain(clusters) || target_crashed_as_primary(&clusters->target);
 
     if (session->options->compare)
     {

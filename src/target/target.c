@@ -119,6 +119,11 @@ bool target_may_have_been_standby(const Target *target)
                                           target->control.min_recovery_point != LSN_INVALID);
 }
 
+bool target_crashed_as_primary(const Target *target)
+{
+    return target_was_primary(target) && target->control.state != STATE_SHUTDOWNED;
+}
+
 bool target_has_pages_after_minimum(const Target *target, Lsn wal_end)
 {
     const Lsn minimum = target->control.min_recovery_point;

@@ -56,6 +56,10 @@ bool target_was_standby(const Target *target);
  * signal file was deleted. A primary that failed in its recovery has no minRecoveryPoint. */
 bool target_may_have_been_standby(const Target *target);
 
+/* True if the server ran last as a primary and was not shut down cleanly: then pg_control does not
+ * tell how new the pages are. */
+bool target_crashed_as_primary(const Target *target);
+
 /* True if pages of a server that ran last as a primary may be newer than pg_control's
  * minRecoveryPoint: a promotion sets it, and the first checkpoint after that removes it. A server
  * that starts as a standby takes such pages for consistent before it has replayed its WAL, whose

@@ -31,6 +31,8 @@ typedef struct WalStream
     const History *history;
     Lsn limit; /* end of the WAL to read: bytes at and after this LSN count as missing; LSN_INVALID:
                   no limit */
+    uint64_t newest; /* newest segment that is known to exist: WAL that ends before it has lost
+                        segments; 0: not known */
     WalOpen open;
     /*
      * Set *rebuilds if recovery is certain to find and replay this segment, so that blocks which

@@ -179,9 +179,31 @@ bool scan_ended_at_limit(const WalStream *stream, const WalSegmentFacts *end)
 }
 
 /*
+ * Set *later to a segment after `broken` that begins with its own WAL; 0 if there is none. It is
+ * the next one, or, if the next one is lost as well, the newest one.
+ */
+static bool find_later_segment(const WalScan *scan, uint64_t broken, uint64_t *later, Error *error)
+{
+    const WalStream *stream = scan->stream;
+    const Lsn next_begin = wal_segment_start(&stream->shape, broken + 1);
+    WalSegmentFacts next;
+
+    *later = 0;
+    if (!wal_read_segment(stream, broken + 1, LSN_INVALID, NULL, NULL, &next, error))
+        return false;
+    if ((next.end == WAL_SEGMENT_MISSING && next.missing_segment == broken + 1) ||
+        (next.end == WAL_SEGMENT_INVALID && next.invalid_lsn < next_begin + WAL_LONG_HEADER_SIZE))
+        *later = stream->newest > broken + 1 ? stream->newest : 0;
+    /* Older WAL, left by a server that restarted at the end, links to less. */
+    else if (next.record_count == 0 || next.first_prev >= scan->next_lsn)
+        *later = broken + 1;
+    return true;
+}
+
+/*
  * Fails if this is not the end of WAL but damage. A segment is whole on disk before the next one is
- * begun, so where the next one begins with its own WAL, bytes before it were valid once.
- * (XLogWrite, xlog.c; walreceiver.c)
+ * begun, so where a later one begins with its own WAL, bytes before it were valid once. (XLogWrite,
+ * xlog.c; walreceiver.c)
  */
 static bool check_damage(const WalScan *scan, const WalSegmentFacts *end, Error *error)
 {
@@ -189,30 +211,23 @@ static bool check_damage(const WalScan *scan, const WalSegmentFacts *end, Error 
     const bool missing = end->end == WAL_SEGMENT_MISSING;
     const uint64_t broken =
         missing ? end->missing_segment : wal_segment_of(&stream->shape, end->invalid_lsn);
-    const Lsn next_begin = wal_segment_start(&stream->shape, broken + 1);
-    char name[WAL_NAME_SIZE], next_name[WAL_NAME_SIZE];
-    WalSegmentFacts next;
+    uint64_t later;
 
     if (scan_ended_at_limit(stream, end))
         return true;
-    if (!wal_read_segment(stream, broken + 1, LSN_INVALID, NULL, NULL, &next, error))
+    if (!find_later_segment(scan, broken, &later, error))
         return false;
-    /* Older WAL, left by a server that restarted at the end, links to less. */
-    if ((next.end == WAL_SEGMENT_MISSING && next.missing_segment == broken + 1) ||
-        (next.end == WAL_SEGMENT_INVALID && next.invalid_lsn < next_begin + WAL_LONG_HEADER_SIZE) ||
-        (next.record_count > 0 && next.first_prev < scan->next_lsn))
+    if (later == 0)
         return true;
-    wal_stream_segment_name(stream, broken, name);
-    wal_stream_segment_name(stream, broken + 1, next_name);
     if (missing)
         error_missing_wal(stream, broken, error);
     else
     {
         error_set(error, ERROR_FAILED, "WAL is damaged at %s in segment \"%s\": %s",
-                  SHOWN(scan->next_lsn), name, end->reason);
+                  SHOWN(scan->next_lsn), SEGMENT_NAME(stream, broken), end->reason);
         error_damaged_wal(stream, broken, error);
     }
-    return error_detail(error, "The WAL continues in segment \"%s\".", next_name);
+    return error_detail(error, "The WAL continues in segment \"%s\".", SEGMENT_NAME(stream, later));
 }
 
 /* Otherwise the segment's first record does not follow the last one, and the WAL ends there. */

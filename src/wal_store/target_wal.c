@@ -2,6 +2,7 @@
 
 #include "base/log.h"
 #include "format/settings.h"
+#include "io/dir.h"
 
 #include <stdio.h>
 
@@ -19,6 +20,37 @@ bool target_wal_open(const Options *options, const Clusters *clusters, const cha
     return (options->restore_command == NULL ||
             restore_command_expand(options->restore_command, "", "", "", &ignored, error)) &&
            wal_archives_check(options, error);
+}
+
+/* ---- The newest segment ---- */
+
+bool target_wal_find_newest(WalStore *target_wal, Error *error)
+{
+    const WalShape *shape = &target_wal->stream.shape;
+    AUTO_ARENA Arena *arena = arena_create();
+    uint64_t newest = 0, segment;
+    const char **names;
+    Timeline timeline;
+
+    if (!dir_list(target_wal->wal_directory, arena, &names, NULL, error))
+        return false;
+    for (; *names != NULL; names++)
+    {
+        AUTO_FD int fd = -1;
+        bool found;
+
+        if (!wal_segment_name_parse(shape, *names, &timeline, &segment) || segment <= newest ||
+            timeline != wal_stream_timeline(&target_wal->stream, segment))
+            continue;
+        if (!wal_store_open_own(target_wal, segment, &fd, &found, error))
+            return false;
+        if (found)
+            newest = segment;
+    }
+    target_wal->stream.newest = newest;
+    if (wal_segment_start(shape, newest) >= target_wal->limits.known_end)
+        target_wal->limits.known_end = wal_segment_start(shape, newest) + WAL_LONG_HEADER_SIZE;
+    return true;
 }
 
 /* ---- Histories ---- */

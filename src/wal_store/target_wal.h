@@ -17,6 +17,14 @@ MUST_CHECK bool target_wal_open(const Options *options, const Clusters *clusters
                                 const char *restore_command, Scratch *scratch, Arena *arena,
                                 WalStore **target_wal, Error *error);
 
+/*
+ * Find the newest segment in the target's pg_wal, for stream.newest, and raise limits.known_end
+ * into it: a segment is written after all those before it, so the cluster has had these. A file
+ * that was recycled, or made in advance, does not count. Requires the stream's history. (Rule
+ * C109.)
+ */
+MUST_CHECK bool target_wal_find_newest(WalStore *target_wal, Error *error);
+
 /* ---- Histories ---- */
 
 /* Read the target's timeline history into clusters->target_history. Its file is looked for wherever

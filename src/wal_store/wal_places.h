@@ -15,8 +15,8 @@
 typedef struct WalLimits
 {
     /* End of the WAL that the cluster is known to have had: the end of pg_control's checkpoint
-     * record, or minRecoveryPoint. LSN_INVALID: the source is a server, which itself reports the
-     * end of its WAL. */
+     * record, minRecoveryPoint, or what target_wal_find_newest has found. LSN_INVALID: the source
+     * is a server, which itself reports the end of its WAL. */
     Lsn known_end;
     /*
      * LSN of a byte in the last record that a cleanly stopped cluster needs: the start of its

@@ -342,6 +342,31 @@ static void test_damage_behind_the_limit(void **state)
     free(writer);
 }
 
+/* A hole of several segments is noticed by the newest segment that is there. */
+static void test_a_hole_before_the_newest_segment(void **state)
+{
+    WalWriter *writer = writer_create();
+    WalSegmentFacts end;
+
+    (void) state;
+    write_segments(writer, 5);
+    writer->missing[3] = writer->missing[4] = true;
+    WalScan *scan = read_forward(writer, BEGIN, LSN_MAX, 2, &end);
+    assert_int_equal(scan->next_lsn, SEGMENT(3));
+    scan_destroy(scan);
+
+    writer->stream.newest = 2;
+    scan = read_forward(writer, BEGIN, LSN_MAX, 2, &end);
+    scan_destroy(scan);
+
+    writer->stream.newest = 5;
+    forward_fails(writer);
+    assert_string_equal(error.message, "WAL segment \"000000010000000000000003\" is missing");
+    assert_string_equal(error.detail,
+                        "The WAL continues in segment \"000000010000000000000005\".");
+    free(writer);
+}
+
 /* ---- Segments that cannot be had ---- */
 
 static void test_words_for_a_missing_segment(void **state)
@@ -401,6 +426,7 @@ int main(void)
         cmocka_unit_test(test_the_end_in_numbers),
         cmocka_unit_test(test_damage_before_a_long_record),
         cmocka_unit_test(test_damage_behind_the_limit),
+        cmocka_unit_test(test_a_hole_before_the_newest_segment),
         cmocka_unit_test(test_words_for_a_missing_segment),
         cmocka_unit_test(test_errors_behind_the_end),
     };

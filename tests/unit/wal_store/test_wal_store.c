@@ -17,6 +17,7 @@
 #include "io/dir.h"
 #include "io/file.h"
 #include "wal_store/held_wal.h"
+#include "wal_store/target_wal.h"
 #include "../wal/wal_writer.h"
 
 #define NAME(n) "00000001000000000000000" #n
@@ -345,6 +346,35 @@ static void test_behind_the_known_end_only_pg_wal_counts(void **state)
     assert_false(is_found(store, 3));
     assert_true(is_found(store, 4));
     assert_false(is_found(store, 5));
+    wal_store_destroy(store);
+}
+
+/* Archives are asked up to the newest segment; files that are not what their name says, and those
+ * of another timeline, do not count. */
+static void test_the_newest_segment_is_a_known_end(void **state)
+{
+    WalStore wanted = options();
+    wanted.archives[0] = archive_directory();
+    wanted.limits.known_end = 2 * SEGMENT_SIZE;
+    WalStore *store = wal_store_create(&wanted);
+
+    (void) state;
+    assert_true(target_wal_find_newest(store, &error));
+    assert_int_equal(store->stream.newest, 0);
+    assert_int_equal(store->limits.known_end, 2 * SEGMENT_SIZE);
+    put_segment("archive/" NAME(3), 3, SEGMENT_SIZE);
+    put_segment("archive/" NAME(5), 5, SEGMENT_SIZE);
+    put_segment("data/pg_wal/" NAME(1), 1, SEGMENT_SIZE);
+    put_segment("data/pg_wal/" NAME(4), 4, SEGMENT_SIZE);
+    put_segment("data/pg_wal/" NAME(6), 2, SEGMENT_SIZE);
+    put_segment("data/pg_wal/000000020000000000000007", 7, SEGMENT_SIZE);
+    assert_true(target_wal_find_newest(store, &error));
+    assert_int_equal(store->stream.newest, 4);
+    assert_true(is_found(store, 3));
+    assert_false(is_found(store, 5));
+    store->limits.known_end = 6 * SEGMENT_SIZE;
+    assert_true(target_wal_find_newest(store, &error));
+    assert_int_equal(store->limits.known_end, 6 * SEGMENT_SIZE);
     wal_store_destroy(store);
 }
 
@@ -751,6 +781,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_an_archive_directory, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_behind_the_known_end_only_pg_wal_counts, set_up,
                                         tear_down),
+        cmocka_unit_test_setup_teardown(test_the_newest_segment_is_a_known_end, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_a_restore_command, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_a_restore_command_that_is_broken, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_each_form_of_a_file_in_an_archive, set_up, tear_down),
