@@ -4,7 +4,7 @@
 #
 #   source       ┌──── 2 ──▶      the primary was shut down, and its standby had all of its WAL: nothing to rewind
 #   target   1 ──┘
-# (Rules S14, S16, S33.)
+# (Rules S14, S16, S33, S36.)
 
 use strict;
 use warnings;
@@ -181,6 +181,27 @@ sub keep_the_standby_from_starting_again
     return;
 }
 
+# Which settings a --start-command gives is not known: what the files set is no more than a warning, and what they do
+# not set counts as not known.
+sub the_start_command_sets_the_level
+{
+    my ($target, $source, $in_file) = @_;
+    my $copy = $target->copy('commanded');
+    spew($copy->path('postgresql.conf'), slurp($copy->path('postgresql.conf')) =~ s/^wal_level.*\n//mgr . $in_file);
+    my $options = "-c wal_level=logical -c unix_socket_directories=$copy->{dir}";
+    my $start = "$copy->{bindir}/pg_ctl -w -D $copy->{dir}/data -l $copy->{dir}/log -o '$options' start";
+    my $rejoin = run([ rewind_argv($copy->data, '--rejoin', '--no-sync', '-B', $copy->bindir,
+        '--source-server', $source->conninfo, "--start-command=$start") ]);
+    is($rejoin->{status}, 0, "--start-command sets wal_level, a file: '$in_file'") or diag($rejoin->{stderr});
+    my $warning = qr/^pg_rewind: warning: the target's server would not start with wal_level = replica$/m;
+    is(scalar(() = $rejoin->{stderr} =~ /$warning/g), $in_file eq '' ? 0 : 1, 'a warning if the file has another')
+        or diag($rejoin->{stderr});
+    is($copy->query('SHOW wal_level'), 'logical', 'the server has started with the option');
+    $copy->stop;
+    $copy->discard;
+    return;
+}
+
 sub need_settings
 {
     my ($version, $target, $source) = @_;
@@ -192,6 +213,7 @@ sub need_settings
         'the target\'s server would not start with hot_standby = off', "$slot needs hot_standby = on.",
         'hot_standby = on') if $version >= 16;
     keep_the_standby_from_starting_again($target, $source) if $version >= 16;
+    the_start_command_sets_the_level($target, $source, $_) for $version < 19 ? ('', "wal_level = replica\n") : ();
     return;
 }
 

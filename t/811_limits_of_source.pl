@@ -6,7 +6,7 @@
 #
 #   source   1 ──┬── 2 ── restarted with higher limits ──▶
 #   target       └── 1 ──▶ keeps its configuration
-# (Rules S10, S11.)
+# (Rules S10, S11, S36.)
 
 use strict;
 use warnings;
@@ -180,6 +180,23 @@ sub edited
     return;
 }
 
+# Up to 11 -R writes none of them. Whether a --start-command gives them is not known, so nothing is refused.
+sub commanded
+{
+    my ($version) = @_;
+    return if $version >= 12;
+    fresh('commanded');
+    my %limit = limits($version);
+    my $options = join ' ', "-c unix_socket_directories=$target->{dir}", map { "-c $_=$limit{$_}" } sort keys %limit;
+    my $start = "$target->{bindir}/pg_ctl -w -D $target->{dir}/data -l $target->{dir}/log -o '$options' start";
+    my $result = rejoin('--keep-config', "--start-command=$start");
+    ends($result, 0, 'limits of a --start-command', $follows,
+        qr/^pg_rewind: warning: the target's server would not start as a standby: its limits are lower than the source's$/m);
+    has_limits($version, 'limits of a --start-command');
+    $target->stop;
+    return;
+}
+
 # It starts on the source's WAL as it is.
 sub without_divergence
 {
@@ -213,6 +230,7 @@ each_version(sub {
     kept($version);
     of_a_manager($version);
     edited($version);
+    commanded($version);
     without_divergence($version);
     undef $target;
 }, only => [ 10, 12, 15, 18, 19 ]);

@@ -17,6 +17,17 @@ static Advice before_start(const char *remedy)
         .id = "standby", .severity = ADVICE_PROBLEM, .when = ADVICE_BEFORE_START, .remedy = remedy};
 }
 
+/* The same for what the configuration's files set. A --start-command may give the server other
+ * settings, which are not known: then this is a warning. (Rule S36.) */
+static Advice before_start_with_files(const StartSettings *start, const char *remedy)
+{
+    Advice advice = before_start(remedy);
+
+    if (start->start_command != NULL)
+        advice.severity = ADVICE_WARNING;
+    return advice;
+}
+
 /* Returns the name of a setting that stops replay early; NULL if none is set. */
 static const char *find_stop_setting(const Settings *recovery)
 {
@@ -172,23 +183,24 @@ void start_advise_on_limits(const StartSettings *start, const LowLimits *low, Ad
 {
     AUTO_BUFFER Buffer limits = {0};
     bool on_command_line = false;
+    Advice advice;
 
     if (low->count == 0)
         return;
     for (size_t i = 0; i < low->count; i++)
         on_command_line = on_command_line || command_line_value(start, low->items[i].name) != NULL;
     standby_limits_append(low, &limits);
-    advice_add(list,
-               before_start(on_command_line
-                                ? "The server was started with such options, which win over what "
-                                  "-R writes. Start it without them, or name a --start-command "
-                                  "without them."
-                            : start->of_source
-                                ? "The source's configuration was changed, and its server was not "
-                                  "restarted since. Set them as high there again, or restart the "
-                                  "source; or keep the target's configuration: --keep-config."
-                                : "Set them at least as high in the target's configuration, where "
-                                  "the file that sets them is kept."),
+    advice = before_start_with_files(
+        start, on_command_line
+                   ? "The server was started with such options, which win over what -R writes. "
+                     "Start it without them, or name a --start-command without them."
+               : start->of_source
+                   ? "The source's configuration was changed, and its server was not restarted "
+                     "since. Set them as high there again, or restart the source; or keep the "
+                     "target's configuration: --keep-config."
+                   : "Set them at least as high in the target's configuration, where the file that "
+                     "sets them is kept.");
+    advice_add(list, advice,
                "the target's server would not start as a standby: its limits are lower than "
                "the source's\n%s.",
                buffer_string(&limits));
@@ -202,6 +214,7 @@ static void advise_on_setting_of_slot(const StartSettings *start, const char *na
 {
     const bool is_logical = slots->logical != NULL;
     AUTO_BUFFER Buffer remedy = {0};
+    Advice advice;
 
     if (command_line_value(start, name) != NULL)
         buffer_printf(&remedy, "Start the server with %s, or name a --start-command with it.",
@@ -210,7 +223,8 @@ static void advise_on_setting_of_slot(const StartSettings *start, const char *na
         buffer_printf(&remedy, "Set %s in the configuration that the target will have.", needed);
     if (slots->droppable)
         buffer_append_string(&remedy, " Or add --drop-slots to -R or --rejoin.");
-    advice_add(list, before_start(buffer_string(&remedy)),
+    advice = before_start_with_files(start, buffer_string(&remedy));
+    advice_add(list, advice,
                "the target's server would not start with %s = %s\n"
                "It will have the %s replication slot \"%s\", which needs %s.",
                name, value, is_logical ? "logical" : "physical",
@@ -227,7 +241,7 @@ void start_advise_on_loaded_slots(const StartSettings *start, const LoadedSlots 
 
     if (!is_logical && slots->physical == NULL)
         return;
-    if (level == NULL && !start->now->incomplete)
+    if (level == NULL && !start->now->incomplete && start->start_command == NULL)
         level = version->wal_level_by_default;
     if (level != NULL && strcasecmp(level, "logical") != 0 &&
         (needs_logical || strcasecmp(level, "minimal") == 0))
