@@ -2,9 +2,12 @@
 # minRecoveryPoint: its pages are those of the crash. As source it is refused like any that has crashed. As target it
 # counts as a primary. (Both roles.)
 #
+# One that had been promoted, and had not ended a checkpoint since, has a minRecoveryPoint, that of its promotion. As
+# source all its WAL counts, as target it is rewound.
+#
 #   source      ┌── 2 ── checkpoint ── much work ──╳ killed, started, stopped amid crash recovery
 #   target   1 ─┴── 1 ──▶
-# (Rules C107, S14.)
+# (Rules C107, C108, S14.)
 
 use strict;
 use warnings;
@@ -25,6 +28,18 @@ sub stop_amid_crash_recovery
     });
     kill 'INT', $pid;
     $crashed->wait_for_end_of($pid);
+    is(unpack('x16 V', slurp($crashed->path('global/pg_control'))), 2, "$crashed->{name} is shut down in recovery");
+    return;
+}
+
+# What pg_auto_failover does with a primary that has crashed, before it calls pg_rewind.
+sub stop_at_immediate_target
+{
+    my ($crashed) = @_;
+    spew($crashed->path('recovery.signal'), '');
+    $crashed->start(settings => { restore_command => 'false', recovery_target => 'immediate' });
+    $crashed->stop;
+    unlink $crashed->path('recovery.signal');
     is(unpack('x16 V', slurp($crashed->path('global/pg_control'))), 2, "$crashed->{name} is shut down in recovery");
     return;
 }
@@ -74,9 +89,69 @@ sub as_target
     return;
 }
 
+# A primary, its standby that was promoted and stopped amid the recovery from its crash, and another that followed it.
+sub promoted_without_checkpoint
+{
+    my ($version, $stop) = @_;
+    my $primary = make_cluster('primary', $version, settings => 'bgwriter_lru_maxpages = 0')->start;
+    $primary->sql('CREATE TABLE t AS SELECT g AS a FROM generate_series(1, 100000) g');
+    my ($promoted, $other) = map { $primary->standby($_) } qw(promoted other);
+    $primary->sql('CHECKPOINT');
+    $promoted->wait_for_replay_of($primary);
+    $promoted->sql('CHECKPOINT');    # replay of a later one would leave another state
+    $primary->sql('UPDATE t SET a = a + 1');
+    $_->wait_for_replay_of($primary) for $promoted, $other;
+    $promoted->promote;    # it waits for processes that are held, from 19 on
+    $promoted->hold_first_checkpoint;
+    kill 'STOP', $promoted->background_writer_pid;
+    $other->stop;
+    $other->follow($promoted)->start;
+    $promoted->sql('UPDATE t SET a = -a');
+    $other->wait_for_replay_of($promoted);
+    $promoted->stop('kill');
+    $stop->($promoted);
+    return ($primary, $promoted, $other);
+}
+
+sub promoted_as_source
+{
+    my ($version) = @_;
+    my ($target, $source, $other) = promoted_without_checkpoint($version, \&stop_amid_crash_recovery);
+    $other->stop;
+    $target->sql('UPDATE t SET a = a + 2');
+    $target->stop;
+    rewinds($target, $source, kind => 'directory');
+    $target->follow($source)->start;
+    is($target->query('SELECT count(*) FROM t WHERE a < 0'), 100000, 'the target has all WAL of the source');
+    $source->start;
+    $target->stop;
+    rejoins($target, $source, recovery_written => 1, quick => 1);
+    return;
+}
+
+sub promoted_as_target
+{
+    my ($version, $stop) = @_;
+    my ($primary, $target, $source) = promoted_without_checkpoint($version, $stop);
+    $primary->stop;
+    $source->promote;
+    $source->sql('CHECKPOINT');
+    my $result = rewinds($target, $source);
+    unlike($result->{stderr}, qr/no rewind required/, 'it is rewound');
+    rejoins($target, $source, quick => 1);
+    return;
+}
+
 each_version(sub {
     my ($version) = @_;
     as_source($version);
     RewindTest::Cluster::discard_all();
     as_target($version);
+    RewindTest::Cluster::discard_all();
+    subtest('promoted, as source', sub { promoted_as_source($version) });
+    for my $stop (\&stop_amid_crash_recovery, $version < 12 ? () : \&stop_at_immediate_target)
+    {
+        RewindTest::Cluster::discard_all();
+        subtest('promoted, as target', sub { promoted_as_target($version, $stop) });
+    }
 });

@@ -22,6 +22,7 @@ typedef struct Search
     WalComparison comparison; /* result for the WAL before the divergence */
     Lsn compared_from;        /* LSN where this comparison began */
     Lsn foreign_from;         /* start of an archive's segment that differs from the target's */
+    Lsn recovery_end;         /* see scan_recovery_end; of the WAL after pg_control's checkpoint */
     bool archive_unproven;    /* more segments of an archive are equal, which proves nothing */
 } Search;
 
@@ -289,6 +290,7 @@ static bool read_target_wal(Search *search, Lsn latest, Error *error)
         latest != LSN_INVALID ? latest : clusters->target.control.checkpoint.redo;
     if (!find_end_of_target(search, latest, error))
         return false;
+    search->recovery_end = scan_recovery_end(divergence->scan);
     if (search->in.target_wal->stream.limit != LSN_INVALID && divergence->target_end <= latest)
         divergence->target_end =
             latest + 1; /* the running server has passed `latest` and writes more */
@@ -596,7 +598,8 @@ bool divergence_find(const DivergenceInput *input, Arena *arena, Divergence *div
      * WAL will have: a rewind replaces the label. (Rule C13.) */
     divergence->needed |= clusters->target.label_of_base_backup;
     /* A rewind replaces a minRecoveryPoint that is older than the pages, too. (Rule C105.) */
-    divergence->needed |= target_has_pages_after_minimum(&clusters->target, divergence->target_end);
+    divergence->needed |= target_has_pages_after_minimum(&clusters->target, search.recovery_end,
+                                                         divergence->target_end);
     if (latest == LSN_INVALID && !divergence->needed)
         log_info("source and target cluster are on the same timeline"); /* contract */
     else

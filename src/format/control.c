@@ -190,6 +190,12 @@ Timeline control_timeline(const Control *control)
     return control->checkpoint.timeline;
 }
 
+bool control_may_be_of_promoted(const Control *control, Lsn recovery_end)
+{
+    return control->state == STATE_SHUTDOWNED_IN_RECOVERY && recovery_end != LSN_INVALID &&
+           recovery_end <= control->min_recovery_point;
+}
+
 WalShape control_wal_shape(const Control *control)
 {
     return (WalShape){.version = control->version,

@@ -124,9 +124,10 @@ bool target_crashed_as_primary(const Target *target)
     return target_was_primary(target) && target->control.state != STATE_SHUTDOWNED;
 }
 
-bool target_has_pages_after_minimum(const Target *target, Lsn wal_end)
+bool target_has_pages_after_minimum(const Target *target, Lsn recovery_end, Lsn wal_end)
 {
-    const Lsn minimum = target->control.min_recovery_point;
+    const Control *control = &target->control;
 
-    return target_was_primary(target) && minimum != LSN_INVALID && wal_end > minimum;
+    return (target_was_primary(target) || control_may_be_of_promoted(control, recovery_end)) &&
+           control->min_recovery_point != LSN_INVALID && wal_end > control->min_recovery_point;
 }

@@ -63,8 +63,8 @@ bool target_crashed_as_primary(const Target *target);
 /* True if pages of a server that ran last as a primary may be newer than pg_control's
  * minRecoveryPoint: a promotion sets it, and the first checkpoint after that removes it. A server
  * that starts as a standby takes such pages for consistent before it has replayed its WAL, whose
- * end is wal_end. (Rule C105.) */
-bool target_has_pages_after_minimum(const Target *target, Lsn wal_end);
+ * end is wal_end. recovery_end: see control_may_be_of_promoted. (Rules C105, C108.) */
+bool target_has_pages_after_minimum(const Target *target, Lsn recovery_end, Lsn wal_end);
 
 /* ---- written_since_stop.c ---- */
 

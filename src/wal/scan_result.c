@@ -133,6 +133,14 @@ bool scan_is_after_switch(void *context, Lsn lsn, bool *after, Error *error)
     return true;
 }
 
+Lsn scan_recovery_end(const WalScan *scan)
+{
+    for (size_t i = scan->segment_count; i > 0; i--)
+        if (scan->segments[i - 1]->recovery_end != LSN_INVALID)
+            return scan->segments[i - 1]->recovery_end;
+    return LSN_INVALID;
+}
+
 /* ---- The result ---- */
 
 /* The segments from that of the floor on, as floor and divergence cut them. */

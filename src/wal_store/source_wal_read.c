@@ -254,7 +254,7 @@ bool source_wal_find_end(SourceWal *wal, SourceState *state, Error *error)
     ScanResult later = {0};
     WalSegmentFacts end;
     WalScan *scan;
-    bool result;
+    bool result, all_counts;
 
     if (state->position.in_recovery && state->position.minimum > floor)
         floor = state->position.minimum;
@@ -262,13 +262,15 @@ bool source_wal_find_end(SourceWal *wal, SourceState *state, Error *error)
     result = scan_forward(scan, state->control.checkpoint_lsn, &end, error) &&
              (!state->position.in_recovery ||
               scan_finish(scan, wal->arena, floor, floor, &later, error));
+    all_counts = !state->position.in_recovery ||
+                 control_may_be_of_promoted(&state->control, scan_recovery_end(scan));
     scan_destroy(scan);
     if (!result)
         return false;
     state->position.end = end.next_lsn;
     if (state->position.end == state->control.checkpoint_lsn)
         return error_set(error, ERROR_FAILED, "could not read the source's last checkpoint record");
-    if (!state->position.in_recovery || later.database_count > 0 || later.tablespace_count > 0)
+    if (all_counts || later.database_count > 0 || later.tablespace_count > 0)
         state->position.minimum = state->position.end;
     return true;
 }

@@ -189,6 +189,12 @@ static void a_stop_in_crash_recovery_is_told_from_that_of_a_standby(void **state
                                                 ? STATE_SHUTDOWNED_IN_CRASH_RECOVERY
                                                 : STATE_SHUTDOWNED_IN_RECOVERY);
         }
+        /* Rule C108: a promotion at or before minRecoveryPoint. */
+        assert_true(control_may_be_of_promoted(&control, 0x2000000));
+        assert_false(control_may_be_of_promoted(&control, 0x2000008));
+        assert_false(control_may_be_of_promoted(&control, LSN_INVALID));
+        control.state = STATE_IN_ARCHIVE_RECOVERY;
+        assert_false(control_may_be_of_promoted(&control, 0x2000000));
     }
 }
 
