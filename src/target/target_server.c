@@ -201,13 +201,22 @@ static TargetState connect_to_target(TargetServer *server)
 /*
  * Set `value` to that of a keyword in pg_stat_wal_receiver.conninfo, if it is set there. The string
  * has no quotes (libpqrcv_get_conninfo, libpqwalreceiver.c): a value ends before the next keyword.
+ * Once the WAL receiver has followed the source to another timeline, it is primary_conninfo as it
+ * is configured, up to 18 (RequestXLogStreaming, walreceiverfuncs.c): that may have quotes.
  */
 static void take_receiver_option(const char *conninfo, const char *keyword, char *value,
                                  size_t size)
 {
-    AUTO_BUFFER Buffer text = {0}, start = {0};
+    AUTO_BUFFER Buffer text = {0}, start = {0}, name = {0}, configured = {0};
     const char *begin, *end;
 
+    if (strstr(conninfo, "='") != NULL)
+    {
+        while (conninfo_next(&conninfo, &name, &configured))
+            if (strcmp(buffer_string(&name), keyword) == 0)
+                snprintf(value, size, "%s", buffer_string(&configured));
+        return;
+    }
     buffer_printf(&text, " %s", conninfo);
     buffer_printf(&start, " %s=", keyword);
     begin = strstr(buffer_string(&text), buffer_string(&start));
