@@ -1,6 +1,6 @@
-# --rejoin of a standby whose primary was promoted while it streamed: its WAL receiver follows to the new timeline without
-# being started again, and shows primary_conninfo as it is configured, with quotes. It follows the source, and is not
-# stopped. (Rule I55. 10, 15 and 18 stand for all.)
+# --rejoin of a standby whose primary was promoted while it streamed: its WAL receiver follows to the new timeline and
+# goes on, and shows primary_conninfo as it is configured, with quotes. It follows the source, and is not stopped.
+# (Rule I55. 10, 15 and 18 stand for all.)
 #
 #   source   1 ──┬── 2 ──▶  was a standby, is promoted
 #   target       └── 2 ──▶  its standby, before and after
