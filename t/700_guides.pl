@@ -178,6 +178,7 @@ my %guides = (
         my $source = $target->standby('new')->promote;
         $_->[0]->sql("INSERT INTO t VALUES (1, '$_->[1]'); SELECT pg_switch_wal()") for [ $source, 'source' ],
             [ $target, 'target' ];
+        $target->sql("INSERT INTO t VALUES (2, 'target')");    # a server never removes the segment that it writes
         $target->stop('immediate');
         my ($first) = glob($target->path('pg_wal/000000010*'));
         mkdir "$target->{dir}/archive" or die;
