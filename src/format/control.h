@@ -11,9 +11,10 @@
 #define CONTROL_PATH "global/pg_control"
 
 /*
- * enum DBState, catalog/pg_control.h, alike in 9.1 to 19; the last one is ours. A server that is
- * stopped in its crash recovery writes SHUTDOWNED_IN_RECOVERY, as a standby does, but its pages are
- * those of the crash. It has no minRecoveryPoint, which archive recovery always sets. (Rule C107.)
+ * enum DBState, catalog/pg_control.h, alike in 9.1 to 19, and a state that only this program has,
+ * the last one. A server that is stopped in its crash recovery writes SHUTDOWNED_IN_RECOVERY, as a
+ * standby does, but its pages are those of the crash. It has no minRecoveryPoint, which archive
+ * recovery always sets. (Rule C107.)
  */
 typedef enum ControlState
 {

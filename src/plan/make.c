@@ -63,17 +63,9 @@ static bool is_dropped_before(const PlanInput *input, RelationId id)
     const BlockMapRelation *relation =
         input->made_before != NULL ? blockmap_find(input->made_before, id) : NULL;
 
-    if (relation == NULL || relation->dropped_lsn < relation->storage_lsn)
-        return false;
-    for (size_t i = 0; i < input->scan->database_count; i++)
-    {
-        const ScanDatabase *database = &input->scan->databases[i];
-
-        if (database->kind == WAL_EVENT_DATABASE_FILE_COPY && database->database == id.database &&
-            database->tablespace == id.tablespace && database->lsn > relation->dropped_lsn)
-            return false;
-    }
-    return true;
+    return relation != NULL && relation->dropped_lsn >= relation->storage_lsn &&
+           !scan_has_database_event(input->scan, WAL_EVENT_DATABASE_FILE_COPY, id,
+                                    relation->dropped_lsn);
 }
 
 /*

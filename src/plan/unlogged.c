@@ -13,22 +13,6 @@ static bool makes_fork(const ScanResult *scan, RelationId id, uint8_t fork)
     return relation != NULL && (relation->forks_made & 1u << fork) != 0;
 }
 
-/* The WAL has such an event of the relation's database. It makes the database as a copy of files,
- * which have the numbers of the template's and no record, or block by block, with the template's
- * numbers; or drops it. */
-static bool has_database_event(const ScanResult *scan, RelationId id, WalEventKind kind)
-{
-    for (size_t i = 0; i < scan->database_count; i++)
-    {
-        const ScanDatabase *database = &scan->databases[i];
-
-        if (database->kind == kind && database->database == id.database &&
-            (kind != WAL_EVENT_DATABASE_FILE_COPY || database->tablespace == id.tablespace))
-            return true;
-    }
-    return false;
-}
-
 /* The target has dropped a relation of that number, or its database, also from one tablespace when
  * the database moved to another one. */
 static bool target_dropped(const PlanInput *input, RelationId id)
@@ -36,7 +20,7 @@ static bool target_dropped(const PlanInput *input, RelationId id)
     const BlockMapRelation *relation = blockmap_find(input->scan->blocks, id);
 
     return (relation != NULL && relation->dropped_lsn != LSN_INVALID) ||
-           has_database_event(input->scan, id, WAL_EVENT_DATABASE_DROP);
+           scan_has_database_event(input->scan, WAL_EVENT_DATABASE_DROP, id, LSN_INVALID);
 }
 
 /* The target has made or dropped a relation of that number, or its database. One that both sides
@@ -66,7 +50,7 @@ static bool has_new_number(const PlanInput *input, const UnloggedEvidence *evide
         return id.relation < evidence->chain->next_oid;
     return input->made_before != NULL && id.relation >= evidence->first_oid &&
            blockmap_find(input->made_before, id) == NULL &&
-           !has_database_event(input->scan, id, WAL_EVENT_DATABASE_FILE_COPY);
+           !scan_has_database_event(input->scan, WAL_EVENT_DATABASE_FILE_COPY, id, LSN_INVALID);
 }
 
 /* The common history of both sides has no file of this relation's number. The target may have made
@@ -89,13 +73,13 @@ static bool is_left_out(const PlanInput *input, const UnloggedEvidence *evidence
         return true;
     /* A record of the chain makes this relation, changes it, or copies its database. */
     if (makes_fork(chain, id, FORK_MAIN) || (relation != NULL && relation->chunk_count > 0) ||
-        has_database_event(chain, id, WAL_EVENT_DATABASE_FILE_COPY))
+        scan_has_database_event(chain, WAL_EVENT_DATABASE_FILE_COPY, id, LSN_INVALID))
         return false;
     /* The source made this relation after the start. Its number alone proves nothing: the counter
      * may have gone round. */
     return evidence->target_scanned && is_not_common(input, entry, id) &&
            (has_new_number(input, evidence, id) ||
-            has_database_event(chain, id, WAL_EVENT_DATABASE_CREATE));
+            scan_has_database_event(chain, WAL_EVENT_DATABASE_CREATE, id, LSN_INVALID));
 }
 
 /* The source's listing has the init fork: the server then removes the relation's other forks when
@@ -131,7 +115,8 @@ bool plan_is_of_unknown_origin(const PlanInput *input, const UnloggedEvidence *e
     return evidence->target_scanned && entry->kind == KIND_RELATION && !entry->on_target &&
            relpath_parse(&input->version_directory, entry->path, &file) && file.fork == FORK_MAIN &&
            file.segment == 0 && blockmap_find(chain->blocks, file.relation) == NULL &&
-           !has_database_event(chain, file.relation, WAL_EVENT_DATABASE_FILE_COPY) &&
-           !has_database_event(chain, file.relation, WAL_EVENT_DATABASE_CREATE) &&
+           !scan_has_database_event(chain, WAL_EVENT_DATABASE_FILE_COPY, file.relation,
+                                    LSN_INVALID) &&
+           !scan_has_database_event(chain, WAL_EVENT_DATABASE_CREATE, file.relation, LSN_INVALID) &&
            is_not_common(input, entry, file.relation) && !init_fork_is_listed(input, &file);
 }

@@ -747,7 +747,7 @@ static bool leave_to_comparing(Chooser *chooser, Error *error)
     blockmap_destroy(start->owned_blocks);
     start->owned_blocks = blockmap_create();
     start->changes = (ScanResult){.blocks = start->owned_blocks};
-    /* It may tell of the first part of that WAL only. */
+    /* made_before may have the first part of that WAL only. */
     blockmap_destroy(start->made_before);
     start->made_before = NULL;
     return source_wal_remove_before(chooser->in.source_wal, start->earliest.redo,

@@ -53,7 +53,8 @@ bool target_was_standby(const Target *target);
 
 /* True if the server may have run last as a standby, by pg_control: target_was_standby, or a crash
  * recovery with a minRecoveryPoint, as a standby has it that failed in its recovery after its
- * signal file was deleted. A primary that failed in its recovery has no minRecoveryPoint. */
+ * signal file was deleted. A primary that failed in its recovery has one only if it was promoted
+ * and had not ended a checkpoint since. */
 bool target_may_have_been_standby(const Target *target);
 
 /* True if the server ran last as a primary and was not shut down cleanly: then pg_control does not

@@ -339,6 +339,11 @@ MUST_CHECK WalScan *scan_read(const WalStream *stream, int jobs, Lsn from, Arena
 bool scan_has_tablespace_event(const ScanResult *scanned, bool created, Oid tablespace, Lsn from,
                                Lsn until);
 
+/* True if the WAL has such an event of the relation's database from `from` on: a copy of its files
+ * in the relation's tablespace, which have the numbers of the template's and no record; its making
+ * block by block, with the template's numbers; or its drop. */
+bool scan_has_database_event(const ScanResult *scanned, WalEventKind kind, RelationId id, Lsn from);
+
 /* Fail if the WAL has a record whose effect on relations is unknown (unknown_relation_update_at): a
  * rewind that fetches changed blocks must know all of them. Records of custom resource managers do
  * not count. */

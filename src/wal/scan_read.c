@@ -179,8 +179,8 @@ bool scan_ended_at_limit(const WalStream *stream, const WalSegmentFacts *end)
 }
 
 /*
- * Set *later to a segment after `broken` that begins with its own WAL; 0 if there is none. It is
- * the next one, or, if the next one is lost as well, the newest one.
+ * Set *later to a segment after `broken` that begins with its own WAL: the next one, or, if that is
+ * lost as well, the newest one. 0: no later segment begins so.
  */
 static bool find_later_segment(const WalScan *scan, uint64_t broken, uint64_t *later, Error *error)
 {

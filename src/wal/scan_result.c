@@ -436,6 +436,19 @@ bool scan_has_tablespace_event(const ScanResult *scanned, bool created, Oid tabl
     return false;
 }
 
+bool scan_has_database_event(const ScanResult *scanned, WalEventKind kind, RelationId id, Lsn from)
+{
+    for (size_t i = 0; i < scanned->database_count; i++)
+    {
+        const ScanDatabase *event = &scanned->databases[i];
+
+        if (event->kind == kind && event->database == id.database && event->lsn >= from &&
+            (kind != WAL_EVENT_DATABASE_FILE_COPY || event->tablespace == id.tablespace))
+            return true;
+    }
+    return false;
+}
+
 bool scan_check_known_updates(const Version *version, const ScanResult *scanned, Error *error)
 {
     if (scanned->unknown_relation_update_at == LSN_INVALID)

@@ -31,15 +31,18 @@ bool target_wal_find_newest(WalStore *target_wal, Error *error)
     uint64_t newest = 0, segment;
     const char **names;
     Timeline timeline;
+    size_t count = 0;
 
     if (!dir_list(target_wal->wal_directory, arena, &names, NULL, error))
         return false;
-    for (; *names != NULL; names++)
+    while (names[count] != NULL)
+        count++;
+    while (newest == 0 && count > 0) /* names are in the order of the stream */
     {
         AUTO_FD int fd = -1;
         bool found;
 
-        if (!wal_segment_name_parse(shape, *names, &timeline, &segment) || segment <= newest ||
+        if (!wal_segment_name_parse(shape, names[--count], &timeline, &segment) ||
             timeline != wal_stream_timeline(&target_wal->stream, segment))
             continue;
         if (!wal_store_open_own(target_wal, segment, &fd, &found, error))
