@@ -5,7 +5,7 @@
 #
 #   source   1 ──┬── 2 ──────────▶
 #   target       └── 1 ──╳ ── 2 ──▶   in each case anew
-# (Rules I54, I57, I62.)
+# (Rules I54, I57, I60, I62.)
 
 use strict;
 use warnings;
@@ -167,6 +167,18 @@ sub started_during_the_stop
     return;
 }
 
+# Its standby has connected before this command comes to its own start.
+sub started_after_the_rewind
+{
+    fresh('after')->start;
+    my $held = hold($target, $source, 'rename@*/global/pg_control;unlink@*/postmaster.pid;send@', options());
+    $target->start->wait_for_replay_of($source);
+    sleep 3;    # postmaster.pid has whole seconds
+    ends(go_on($held), 0, 'after the rewind', $follows);
+    $target->stop;
+    return;
+}
+
 # A supervisor restarts it after each stop.
 sub restarted_at_once
 {
@@ -226,6 +238,7 @@ each_version(sub {
     subtest('outdated and killed', \&outdated_and_killed);
     subtest('started before the rewind', \&started_before_the_rewind);
     subtest('started during the stop', \&started_during_the_stop);
+    subtest('started after the rewind', \&started_after_the_rewind);
     subtest('restarted at once', \&restarted_at_once);
     subtest('stopping for another', \&stopping_for_another);
     undef $target;

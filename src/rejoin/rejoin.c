@@ -552,7 +552,7 @@ static bool start_server(Rejoin *rejoin, Run *run, Error *error)
     signals_heed_again();
     if (!rejoin_ask_source(rejoin, error) ||
         !check_start(rejoin, &run->session.clusters, true, error) ||
-        !source_server_clock(rejoin->source, rejoin->arena, &rejoin->since, error))
+        !rejoin_compare_clocks(rejoin, error))
         return false;
     if (rejoin->report.was_primary && rejoin->state.position.in_recovery)
     {
@@ -562,6 +562,8 @@ static bool start_server(Rejoin *rejoin, Run *run, Error *error)
     }
     log_info("starting the target's server: %s", server_control_start_shown(&rejoin->control));
     facts->started = server_control_start(&rejoin->control, error);
+    /* A supervisor may have started the server before this command did. */
+    rejoin_find_start_of_server(rejoin);
     return facts->started;
 }
 
@@ -637,7 +639,6 @@ bool rejoin_run(const Options *options, Run *run, RejoinResult *result, Error *e
     Rejoin rejoin = {
         .options = options,
         .arena = run->session.arena,
-        .since = "0",
         .report.facts = {.dry_run = options->dry_run, .names_slot = options->slot != NULL}};
     Target *target = &run->session.clusters.target;
     const char *directory;

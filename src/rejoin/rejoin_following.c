@@ -142,30 +142,26 @@ TargetServer *rejoin_server(Rejoin *rejoin)
     return rejoin->server;
 }
 
-/* Find the start time of the running server, by the source's clock. Up to a second too early, so
- * that the server's first connection counts. */
-static bool find_start_of_server(Rejoin *rejoin, Error *error)
+bool rejoin_compare_clocks(Rejoin *rejoin, Error *error)
 {
-    const int64_t now = clock_timestamp() / 1000000 + EPOCH_2000_SECONDS;
-    const char *source_now;
+    rejoin->clock = clock_timestamp() / 1000000 + EPOCH_2000_SECONDS;
+    return source_server_clock(rejoin->source, &rejoin->source_clock, error);
+}
+
+void rejoin_find_start_of_server(Rejoin *rejoin)
+{
     PidFileServer server;
     TextCursor text;
-    uint64_t start, source_time;
+    uint64_t start, ago;
 
-    rejoin->since = "0";
-    if (!source_server_clock(rejoin->source, rejoin->arena, &source_now, error))
-        return false;
+    rejoin->since = rejoin->source_clock;
     if (!pid_file_read(rejoin->target.directory, &server))
-        return true;
+        return;
     text = text_cursor(server.start_time);
-    if (!text_take_u64(&text, &start) || (int64_t) start > now)
-        return true;
-    text = text_cursor(source_now);
-    start = ((uint64_t) now - start + 1) * 1000000; /* ago */
-    if (text_take_u64(&text, &source_time) && source_time > start)
-        rejoin->since =
-            arena_printf(rejoin->arena, "%llu", (unsigned long long) (source_time - start));
-    return true;
+    if (!text_take_u64(&text, &start) || (int64_t) start > rejoin->clock)
+        return;
+    ago = ((uint64_t) rejoin->clock - start + 1) * 1000000;
+    rejoin->since = rejoin->source_clock > ago ? rejoin->source_clock - ago : 0;
 }
 
 /*
@@ -200,8 +196,8 @@ static bool streams_from_source(const Rejoin *rejoin, const Standing *standing)
     }
     /* A name alone is enough only of one that has connected since the server was started, which
      * takes no connections, or none of ours. */
-    return (target->state == TARGET_STARTING || started) && strcmp(rejoin->since, "0") != 0 &&
-           standby->found && standby->state[0] != '\0' && source_says_so;
+    return (target->state == TARGET_STARTING || started) && standby->found &&
+           standby->state[0] != '\0' && source_says_so;
 }
 
 /* A target that answers says for itself whether it receives, since whenever. */
@@ -210,7 +206,7 @@ static bool find_standing(Rejoin *rejoin, Standing *standing, Error *error)
     TargetAnswer *target = &standing->target;
     const char *own_names[STREAMING_NAMES_MAX + 1];
     AUTO_ARENA Arena *arena = arena_create();
-    const char *since = rejoin->since;
+    uint64_t since = rejoin->since;
     bool named;
 
     target_server_ask(rejoin_server(rejoin), target);
@@ -218,7 +214,7 @@ static bool find_standing(Rejoin *rejoin, Standing *standing, Error *error)
     named = target->state == TARGET_ANSWERS && target->name[0] != '\0';
     streaming_shown_names(target->name, arena, own_names);
     if (target->state == TARGET_ANSWERS && !rejoin->report.facts.started)
-        since = "0";
+        since = 0;
     if (!source_server_find_standby(rejoin->source, named ? own_names : rejoin->names, since,
                                     &standing->standby, error))
         return false;
@@ -245,8 +241,9 @@ bool rejoin_find_whether_it_follows(Rejoin *rejoin, bool *follows, Error *error)
     if (rejoin->target.control.state != STATE_IN_ARCHIVE_RECOVERY ||
         !rejoin->target.control.version->sql.receiver_view || !is_configured_for_source(rejoin))
         return true;
-    if (!find_start_of_server(rejoin, error))
+    if (!rejoin_compare_clocks(rejoin, error))
         return false;
+    rejoin_find_start_of_server(rejoin);
     streaming_names(&rejoin->target, rejoin->arena, rejoin->names);
     do
     {

@@ -55,10 +55,12 @@ typedef struct Rejoin
     Clusters clusters; /* both clusters as examined before the stop; their source may be closed */
     bool diverged;     /* the target needs a rewind, as examined before the stop */
     SourceState state; /* state of the source when it was asked last */
-    TargetServer *server; /* access to the target's server; NULL until rejoin_server */
-    const char *since;    /* start of the target's server by the source's clock, in microseconds
-                             since 1970, as text; "0" if not known. A connection to the source
-                             from before is not that server's */
+    TargetServer *server;  /* access to the target's server; NULL until rejoin_server */
+    uint64_t source_clock; /* the source's clock, in microseconds since 1970, at the moment when
+                              the clock here was `clock`, in seconds since 1970 */
+    int64_t clock;
+    uint64_t since; /* start of the target's server by the source's clock, in microseconds since
+                       1970. A connection to the source from before is not that server's */
     const char *names[STREAMING_NAMES_MAX + 1]; /* application names under which the source may
                                                    list the standby; NULL after the last */
     StandbySettings settings; /* settings that the rewind will write; made before the stop */
@@ -77,6 +79,16 @@ void rejoin_forget_server(Rejoin *rejoin);
 
 /* Close the connections to the source and to the target's server, if they exist. */
 void rejoin_close_connections(Rejoin *rejoin);
+
+/* Note what the source's clock and the clock here show now. */
+MUST_CHECK bool rejoin_compare_clocks(Rejoin *rejoin, Error *error);
+
+/*
+ * Set rejoin->since for the server that runs, up to two seconds too early so that its first
+ * connection counts. If postmaster.pid names no start from before rejoin_compare_clocks, the server
+ * was started after that, so that moment is taken.
+ */
+void rejoin_find_start_of_server(Rejoin *rejoin);
 
 /* Set *follows if the server that runs is a standby that streams from the source. A standby that
  * does not stream yet, for example one that an earlier run has just started, is watched as long as

@@ -531,7 +531,7 @@ static const char standby_sql[] =
     "   ORDER BY state = 'streaming' DESC NULLS LAST, replay_%s DESC NULLS LAST LIMIT 1) AS it\n"
     "ON true";
 
-bool source_server_find_standby(Source *source, const char *const *names, const char *since,
+bool source_server_find_standby(Source *source, const char *const *names, uint64_t since,
                                 SourceStandby *standby, Error *error)
 {
     const char *column = ((const ServerSource *) source)->version->sql.position_column;
@@ -544,7 +544,7 @@ bool source_server_find_standby(Source *source, const char *const *names, const 
     for (; *names != NULL; names++)
         array_append(&list, *names);
     query.parameters[0] = array_literal(&list);
-    query.parameters[1] = since;
+    query.parameters[1] = arena_printf(arena, "%llu", (unsigned long long) since);
     if (!server_ask(source, arena, &query, values, error))
         return false;
     *standby = (SourceStandby){.all_visible = is_true(values[0]),
@@ -558,14 +558,22 @@ bool source_server_find_standby(Source *source, const char *const *names, const 
     return true;
 }
 
-bool source_server_clock(Source *source, Arena *arena, const char **now, Error *error)
+bool source_server_clock(Source *source, uint64_t *now, Error *error)
 {
     const Query query = {
         .sql = "SELECT (pg_catalog.date_part('epoch', pg_catalog.clock_timestamp()) * 1000000)"
                "::pg_catalog.int8::pg_catalog.text",
         .column_count = 1};
+    AUTO_ARENA Arena *arena = arena_create();
+    char *value;
+    TextCursor text;
 
-    return server_ask(source, arena, &query, (char **) now, error);
+    if (!server_ask(source, arena, &query, &value, error))
+        return false;
+    text = text_cursor(value);
+    if (!text_take_u64(&text, now))
+        *now = 0;
+    return true;
 }
 
 /* ---- Opening a source server, and what it must allow ---- */

@@ -365,15 +365,14 @@ typedef struct SourceStandby
 
 /*
  * Find the standby with one of these names (application_name; the list ends with NULL) that has
- * connected at or after `since`, a text of source_server_clock, or "0" for any time. Of several, a
- * streaming one is preferred, then the one that has replayed most.
+ * connected at or after `since`, a time of source_server_clock. Of several, a streaming one is
+ * preferred, then the one that has replayed most.
  */
 MUST_CHECK bool source_server_find_standby(Source *source, const char *const *names,
-                                           const char *since, SourceStandby *standby, Error *error);
+                                           uint64_t since, SourceStandby *standby, Error *error);
 
-/* Set *now to the time of the server's clock, in microseconds since 1970, as text that
- * source_server_find_standby takes back. */
-MUST_CHECK bool source_server_clock(Source *source, Arena *arena, const char **now, Error *error);
+/* Set *now to the time of the server's clock, in microseconds since 1970; 0 if it tells none. */
+MUST_CHECK bool source_server_clock(Source *source, uint64_t *now, Error *error);
 
 /* Returns the first open connection to a source server, whose parameters -R writes; NULL for a
  * directory. */
