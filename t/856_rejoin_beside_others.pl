@@ -167,7 +167,7 @@ sub started_during_the_stop
     return;
 }
 
-# Its standby has connected before this command comes to its own start.
+# A supervisor starts it after the rewind: its standby has connected before this command comes to its own start.
 sub started_after_the_rewind
 {
     fresh('after')->start;

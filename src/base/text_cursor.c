@@ -75,6 +75,14 @@ bool text_take_u32(TextCursor *text, uint32_t *number)
     return true;
 }
 
+int64_t text_number(const char *text)
+{
+    TextCursor digits = text_cursor(text != NULL ? text : "");
+    uint64_t number;
+
+    return text_take_u64(&digits, &number) && number <= INT64_MAX ? (int64_t) number : 0;
+}
+
 bool text_take_hex(TextCursor *text, int digits_max, uint32_t *number)
 {
     static const char digits[] = "0123456789abcdef";

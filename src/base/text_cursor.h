@@ -35,6 +35,10 @@ void text_skip_blanks(TextCursor *text);
 bool text_take_u32(TextCursor *text, uint32_t *number);
 bool text_take_u64(TextCursor *text, uint64_t *number);
 
+/* The number with which a text begins; 0 if it begins with none, or with one above INT64_MAX, or if
+ * the text is NULL. */
+int64_t text_number(const char *text);
+
 /* Take one to digits_max (1 to 8) hexadecimal digits, of either case. */
 bool text_take_hex(TextCursor *text, int digits_max, uint32_t *number);
 

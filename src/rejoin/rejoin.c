@@ -540,6 +540,7 @@ static bool rewind_target(Rejoin *rejoin, Run *run, Error *error)
 static bool start_server(Rejoin *rejoin, Run *run, Error *error)
 {
     RejoinFacts *facts = &rejoin->report.facts;
+    Clocks clocks;
 
     if (facts->dry_run)
     {
@@ -552,7 +553,7 @@ static bool start_server(Rejoin *rejoin, Run *run, Error *error)
     signals_heed_again();
     if (!rejoin_ask_source(rejoin, error) ||
         !check_start(rejoin, &run->session.clusters, true, error) ||
-        !rejoin_compare_clocks(rejoin, error))
+        !rejoin_compare_clocks(rejoin, &clocks, error))
         return false;
     if (rejoin->report.was_primary && rejoin->state.position.in_recovery)
     {
@@ -563,7 +564,7 @@ static bool start_server(Rejoin *rejoin, Run *run, Error *error)
     log_info("starting the target's server: %s", server_control_start_shown(&rejoin->control));
     facts->started = server_control_start(&rejoin->control, error);
     /* A supervisor may have started the server before this command did. */
-    rejoin_find_start_of_server(rejoin);
+    rejoin_find_start_of_server(rejoin, &clocks);
     return facts->started;
 }
 

@@ -11,6 +11,7 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 #define SILENT_SECONDS 1
 #define PATIENCE_SECONDS 10  /* for a standby that does not stream or replay: it asks every 5 s */
@@ -142,26 +143,24 @@ TargetServer *rejoin_server(Rejoin *rejoin)
     return rejoin->server;
 }
 
-bool rejoin_compare_clocks(Rejoin *rejoin, Error *error)
+bool rejoin_compare_clocks(const Rejoin *rejoin, Clocks *clocks, Error *error)
 {
-    rejoin->clock = clock_timestamp() / 1000000 + EPOCH_2000_SECONDS;
-    return source_server_clock(rejoin->source, &rejoin->source_clock, error);
+    if (!source_server_clock(rejoin->source, &clocks->source, error))
+        return false;
+    clocks->here = time(NULL);
+    return true;
 }
 
-void rejoin_find_start_of_server(Rejoin *rejoin)
+void rejoin_find_start_of_server(Rejoin *rejoin, const Clocks *clocks)
 {
     PidFileServer server;
-    TextCursor text;
-    uint64_t start, ago;
+    int64_t start;
 
-    rejoin->since = rejoin->source_clock;
-    if (!pid_file_read(rejoin->target.directory, &server))
-        return;
-    text = text_cursor(server.start_time);
-    if (!text_take_u64(&text, &start) || (int64_t) start > rejoin->clock)
-        return;
-    ago = ((uint64_t) rejoin->clock - start + 1) * 1000000;
-    rejoin->since = rejoin->source_clock > ago ? rejoin->source_clock - ago : 0;
+    rejoin->since = clocks->source;
+    pid_file_read(rejoin->target.directory, &server);
+    start = text_number(server.start_time);
+    if (start > 0 && start <= clocks->here)
+        rejoin->since -= (clocks->here - start + 1) * 1000000;
 }
 
 /*
@@ -206,7 +205,7 @@ static bool find_standing(Rejoin *rejoin, Standing *standing, Error *error)
     TargetAnswer *target = &standing->target;
     const char *own_names[STREAMING_NAMES_MAX + 1];
     AUTO_ARENA Arena *arena = arena_create();
-    uint64_t since = rejoin->since;
+    int64_t since = rejoin->since;
     bool named;
 
     target_server_ask(rejoin_server(rejoin), target);
@@ -234,6 +233,7 @@ bool rejoin_find_whether_it_follows(Rejoin *rejoin, bool *follows, Error *error)
     Wait wait = wait_begin(rejoin->options->rejoin_timeout_seconds);
     double moved = wait.begin;
     Lsn before = LSN_INVALID;
+    Clocks clocks;
     bool over;
 
     *follows = false;
@@ -241,9 +241,9 @@ bool rejoin_find_whether_it_follows(Rejoin *rejoin, bool *follows, Error *error)
     if (rejoin->target.control.state != STATE_IN_ARCHIVE_RECOVERY ||
         !rejoin->target.control.version->sql.receiver_view || !is_configured_for_source(rejoin))
         return true;
-    if (!rejoin_compare_clocks(rejoin, error))
+    if (!rejoin_compare_clocks(rejoin, &clocks, error))
         return false;
-    rejoin_find_start_of_server(rejoin);
+    rejoin_find_start_of_server(rejoin, &clocks);
     streaming_names(&rejoin->target, rejoin->arena, rejoin->names);
     do
     {

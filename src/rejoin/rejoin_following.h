@@ -55,12 +55,9 @@ typedef struct Rejoin
     Clusters clusters; /* both clusters as examined before the stop; their source may be closed */
     bool diverged;     /* the target needs a rewind, as examined before the stop */
     SourceState state; /* state of the source when it was asked last */
-    TargetServer *server;  /* access to the target's server; NULL until rejoin_server */
-    uint64_t source_clock; /* the source's clock, in microseconds since 1970, at the moment when
-                              the clock here was `clock`, in seconds since 1970 */
-    int64_t clock;
-    uint64_t since; /* start of the target's server by the source's clock, in microseconds since
-                       1970. A connection to the source from before is not that server's */
+    TargetServer *server; /* access to the target's server; NULL until rejoin_server */
+    int64_t since; /* start of the target's server by the source's clock, in microseconds since
+                      1970. A connection to the source from before is not that server's */
     const char *names[STREAMING_NAMES_MAX + 1]; /* application names under which the source may
                                                    list the standby; NULL after the last */
     StandbySettings settings; /* settings that the rewind will write; made before the stop */
@@ -80,15 +77,23 @@ void rejoin_forget_server(Rejoin *rejoin);
 /* Close the connections to the source and to the target's server, if they exist. */
 void rejoin_close_connections(Rejoin *rejoin);
 
-/* Note what the source's clock and the clock here show now. */
-MUST_CHECK bool rejoin_compare_clocks(Rejoin *rejoin, Error *error);
+/* Times that the source's clock and the clock here showed at one moment. */
+typedef struct Clocks
+{
+    int64_t source; /* the source's, in microseconds since 1970 */
+    int64_t here;   /* in seconds since 1970; read just after the source's */
+} Clocks;
+
+/* Look at the source's clock and the one here. */
+MUST_CHECK bool rejoin_compare_clocks(const Rejoin *rejoin, Clocks *clocks, Error *error);
 
 /*
- * Set rejoin->since for the server that runs, up to two seconds too early so that its first
- * connection counts. If postmaster.pid names no start from before rejoin_compare_clocks, the server
- * was started after that, so that moment is taken.
+ * Set rejoin->since to the start of the server that runs. A start that postmaster.pid dates before
+ * the moment of these clocks is taken from there, too early by up to two seconds and by what the
+ * source's answer took, so that the server's first connection counts. Otherwise the server was
+ * started after that moment, which is then taken.
  */
-void rejoin_find_start_of_server(Rejoin *rejoin);
+void rejoin_find_start_of_server(Rejoin *rejoin, const Clocks *clocks);
 
 /* Set *follows if the server that runs is a standby that streams from the source. A standby that
  * does not stream yet, for example one that an earlier run has just started, is watched as long as

@@ -531,7 +531,7 @@ static const char standby_sql[] =
     "   ORDER BY state = 'streaming' DESC NULLS LAST, replay_%s DESC NULLS LAST LIMIT 1) AS it\n"
     "ON true";
 
-bool source_server_find_standby(Source *source, const char *const *names, uint64_t since,
+bool source_server_find_standby(Source *source, const char *const *names, int64_t since,
                                 SourceStandby *standby, Error *error)
 {
     const char *column = ((const ServerSource *) source)->version->sql.position_column;
@@ -544,7 +544,7 @@ bool source_server_find_standby(Source *source, const char *const *names, uint64
     for (; *names != NULL; names++)
         array_append(&list, *names);
     query.parameters[0] = array_literal(&list);
-    query.parameters[1] = arena_printf(arena, "%llu", (unsigned long long) since);
+    query.parameters[1] = arena_printf(arena, "%lld", (long long) since);
     if (!server_ask(source, arena, &query, values, error))
         return false;
     *standby = (SourceStandby){.all_visible = is_true(values[0]),
@@ -558,7 +558,7 @@ bool source_server_find_standby(Source *source, const char *const *names, uint64
     return true;
 }
 
-bool source_server_clock(Source *source, uint64_t *now, Error *error)
+bool source_server_clock(Source *source, int64_t *now, Error *error)
 {
     const Query query = {
         .sql = "SELECT (pg_catalog.date_part('epoch', pg_catalog.clock_timestamp()) * 1000000)"
@@ -566,13 +566,10 @@ bool source_server_clock(Source *source, uint64_t *now, Error *error)
         .column_count = 1};
     AUTO_ARENA Arena *arena = arena_create();
     char *value;
-    TextCursor text;
 
     if (!server_ask(source, arena, &query, &value, error))
         return false;
-    text = text_cursor(value);
-    if (!text_take_u64(&text, now))
-        *now = 0;
+    *now = text_number(value);
     return true;
 }
 

@@ -364,15 +364,15 @@ typedef struct SourceStandby
 } SourceStandby;
 
 /*
- * Find the standby with one of these names (application_name; the list ends with NULL) that has
- * connected at or after `since`, a time of source_server_clock. Of several, a streaming one is
- * preferred, then the one that has replayed most.
+ * Find the standby of the source that has one of these application names and connected at or after
+ * `since`. The list of names ends with NULL; `since` is in microseconds since 1970, by the server's
+ * clock. Of several standbys, a streaming one is preferred, then the one that has replayed most.
  */
-MUST_CHECK bool source_server_find_standby(Source *source, const char *const *names,
-                                           uint64_t since, SourceStandby *standby, Error *error);
+MUST_CHECK bool source_server_find_standby(Source *source, const char *const *names, int64_t since,
+                                           SourceStandby *standby, Error *error);
 
-/* Set *now to the time of the server's clock, in microseconds since 1970; 0 if it tells none. */
-MUST_CHECK bool source_server_clock(Source *source, uint64_t *now, Error *error);
+/* Set *now to the time of the server's clock, in microseconds since 1970. */
+MUST_CHECK bool source_server_clock(Source *source, int64_t *now, Error *error);
 
 /* Returns the first open connection to a source server, whose parameters -R writes; NULL for a
  * directory. */

@@ -97,15 +97,6 @@ bool pid_file_is_half_made(const char *directory)
            found;
 }
 
-/* The positive number with which a line begins, or 0. */
-static int64_t number_of(const char *line)
-{
-    TextCursor digits = text_cursor(line);
-    uint64_t value;
-
-    return text_take_u64(&digits, &value) && value <= INT64_MAX ? (int64_t) value : 0;
-}
-
 bool pid_file_is_original(const char *directory)
 {
     AUTO_BUFFER Buffer path = {0};
@@ -114,8 +105,8 @@ bool pid_file_is_original(const char *directory)
 
     if (!pid_file_read(directory, &server))
         return false;
-    started = number_of(server.start_time);
-    return number_of(server.pid) > 0 && started > 0 &&
+    started = text_number(server.start_time);
+    return text_number(server.pid) > 0 && started > 0 &&
            llabs(place_birth(path_in(&path, directory, PID_FILE)) - started) <=
                CLOCK_TOLERANCE_SECONDS &&
            place_is(server.directory, directory);
@@ -153,11 +144,11 @@ static Process find_process(const char *number)
     {
         position = strchr(position + 1, ' ');
         if (position != NULL && field == PARENT_FIELD)
-            process.parent = number_of(position + 1);
+            process.parent = text_number(position + 1);
         else if (position != NULL && field == SESSION_FIELD)
-            process.session = number_of(position + 1);
+            process.session = text_number(position + 1);
         else if (position != NULL && field == START_FIELD)
-            process.start = number_of(position + 1);
+            process.start = text_number(position + 1);
     }
     return process;
 }
@@ -173,8 +164,9 @@ static time_t find_start(const Process *process)
         !file_read_all("/proc/stat", PROC_FILE_SIZE_MAX, &system, NULL, NULL))
         return 0;
     boot = strstr(buffer_string(&system), "\nbtime ");
-    return boot != NULL && number_of(boot + strlen("\nbtime ")) > 0
-               ? (time_t) (number_of(boot + strlen("\nbtime ")) + process->start / ticks_per_second)
+    return boot != NULL && text_number(boot + strlen("\nbtime ")) > 0
+               ? (time_t) (text_number(boot + strlen("\nbtime ")) +
+                           process->start / ticks_per_second)
                : 0;
 }
 
@@ -259,7 +251,7 @@ bool server_process_find(const char *directory, long *pid, Error *error)
         return false;
     for (; *names != NULL; names++)
     {
-        const long number = (long) number_of(*names);
+        const long number = (long) text_number(*names);
         const Process process = number > 0 ? find_process(*names) : (Process){0};
 
         for (size_t i = 0; i < sizeof(programs) / sizeof(*programs); i++)
@@ -302,7 +294,7 @@ bool server_file_find(const char *directory, Buffer *path)
 static bool names_live_server(const char *directory, long number, const PidFileServer *server)
 {
     const long pid = labs(number);
-    const int64_t written = number_of(server->start_time);
+    const int64_t written = text_number(server->start_time);
     struct stat status;
     char digits[32];
     Process process;
@@ -342,13 +334,13 @@ long pid_file_find_rewind(const char *directory)
 
     if (!pid_file_read(directory, &server) || server.pid[0] != '-' || server.shmem_key[0] != '\0')
         return 0;
-    number = number_of(server.pid + 1);
+    number = text_number(server.pid + 1);
     if (number == 0 || number > INT_MAX)
         return 0;
     snprintf(digits, sizeof(digits), "%ld", (long) number);
     process = find_process(digits);
     return process.state != 'Z' && process.name[0] != '\0' &&
-                   find_start(&process) == number_of(server.start_time)
+                   find_start(&process) == text_number(server.start_time)
                ? (long) number
                : 0;
 }

@@ -281,14 +281,6 @@ void target_server_ask(TargetServer *server, TargetAnswer *answer)
     take_receiver_option(conninfo, "port", answer->port, sizeof(answer->port));
 }
 
-static uint64_t parse_count(const char *text)
-{
-    TextCursor digits = text_cursor(text != NULL ? text : "");
-    uint64_t number = 0;
-
-    return text_take_u64(&digits, &number) ? number : 0;
-}
-
 static void ask_use_once(TargetServer *server, Arena *arena, TargetUse *use)
 {
     const Query query = {.sql = USE, .column_count = USE_COLUMNS};
@@ -305,9 +297,9 @@ static void ask_use_once(TargetServer *server, Arena *arena, TargetUse *use)
         connection_end(server->connection);
         if (use->known)
             *use = (TargetUse){.known = true,
-                               .clients = parse_count(values[0]),
-                               .standbys = parse_count(values[1]),
-                               .synchronous = parse_count(values[2]),
+                               .clients = (uint64_t) text_number(values[0]),
+                               .standbys = (uint64_t) text_number(values[1]),
+                               .synchronous = (uint64_t) text_number(values[2]),
                                .names = values[3]};
         else
         {

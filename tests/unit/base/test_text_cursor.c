@@ -40,6 +40,13 @@ static void test_decimal_numbers(void **state)
     assert_false(text_take_u64(&text, &large));
     text = text_cursor("99999999999999999999999999");
     assert_false(text_take_u64(&text, &large));
+
+    assert_int_equal(text_number("1795900000\n5432"), 1795900000);
+    assert_true(text_number("9223372036854775807") == INT64_MAX);
+    assert_int_equal(text_number("9223372036854775808"), 0);
+    assert_int_equal(text_number("-1"), 0);
+    assert_int_equal(text_number(""), 0);
+    assert_int_equal(text_number(NULL), 0);
 }
 
 static void test_hexadecimal_numbers(void **state)
