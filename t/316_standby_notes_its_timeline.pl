@@ -16,10 +16,9 @@ each_version(sub {
     my ($version) = @_;
     # a page on the disk would note it, too
     my $target = make_cluster('target', $version, settings => 'bgwriter_lru_maxpages = 0')->start;
-    # 21 MB: more than the first connection takes at once
-    $target->sql('CREATE TABLE t AS SELECT generate_series(1, 600000) AS a');
+    $target->sql('CREATE TABLE t AS SELECT generate_series(1, 600) AS a');
     my $primary = $target->standby('primary');
-    my $source = $primary->standby('source');
+    my $source = $primary->standby('source')->have_much_to_fetch;
     $source->wait_for_replay_of($target);
     $primary->promote;
     $primary->sql('INSERT INTO t VALUES (1)');

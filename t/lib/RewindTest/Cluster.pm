@@ -168,6 +168,17 @@ sub path
     return $self->data . "/$path";
 }
 
+# Add a file of holes, which is fetched whole: so much that a run wants all its connections, also where a busy machine
+# took a second to make the first.
+sub have_much_to_fetch
+{
+    my ($self) = @_;
+    my $path = $self->path('much_to_fetch');
+    open(my $file, '>', $path) or die "could not create $path: $!";
+    truncate($file, 300 * 1024 * 1024) or die "could not extend $path: $!";
+    return $self;
+}
+
 # Of the configuration files the one that is read last.
 sub last_settings { my ($self) = @_; return $self->path($self->{version} < 9.4 ? 'postgresql.conf'
     : 'postgresql.auto.conf') }
