@@ -364,9 +364,9 @@ typedef struct SourceStandby
 } SourceStandby;
 
 /*
- * Find the standby of the source that has one of these application names and connected at or after
- * `since`. The list of names ends with NULL; `since` is in microseconds since 1970, by the server's
- * clock. Of several standbys, a streaming one is preferred, then the one that has replayed most.
+ * Find the standby of the source whose application_name is in the list `names`, which ends with
+ * NULL, and that connected at or after `since`: microseconds since 1970, by the server's clock. If
+ * several standbys match, prefer a streaming one, then whichever has replayed most.
  */
 MUST_CHECK bool source_server_find_standby(Source *source, const char *const *names, int64_t since,
                                            SourceStandby *standby, Error *error);
