@@ -19,6 +19,10 @@ use RewindTest::Tree;
 # All their blocks are fetched.
 my @tables = map { "t$_" } 1 .. 6;
 
+# After so many bytes of the server the first connection is made, and no further one is yet. (A hang while it is made
+# would make it slow, and then further ones are not wanted.)
+my $connected = 10_000;
+
 # What a server is recognized by: seconds.
 sub witnesses { my ($cluster) = @_; return join ' ', map { (stat $cluster->path($_))[10] } 'PG_VERSION',
     'base/1/PG_VERSION' }
@@ -106,12 +110,12 @@ each_version(sub {
     $b->sql('CHECKPOINT');
     $a->have_much_to_fetch;
     subtest('new connections lead to another standby', sub {
-        is_found_out($target, $a, $b, 10_000, 0, 'The server of an older connection answers as well\.$');
+        is_found_out($target, $a, $b, $connected, 0, 'The server of an older connection answers as well\.$');
     });
     subtest('new connections lead to a server that is plainly another', sub {
         my $copy = $target->copy('copy');
         my $proxy = RewindTest::Proxy->new('balancer', $a);
-        $proxy->after(10_000, 'hang');
+        $proxy->after($connected, 'hang');
         my $run = start_rewind($copy, $proxy, options => [ '--jobs=4', '--debug', '--no-sync' ]);
         $proxy->wait_for('hang');
         $proxy->switch_to($primary);
