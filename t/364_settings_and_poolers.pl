@@ -66,18 +66,21 @@ sub stop_pgbouncer
     return;
 }
 
-# A proxy that holds everything back when the n-th transaction has ended, so that a pooler may do what it likes.
+# A proxy that holds everything back when the server waits for the n-th time for a statement: outside of a transaction
+# ('I', as it says itself), so that a pooler may do what it likes, or within one ('T').
 sub front_proxy
 {
-    my ($name, $socket, $nth) = @_;
-    my $ended = 0;
+    my ($name, $socket, $nth, $where) = @_;
+    my $waits = 0;
     return RewindTest::Proxy->new($name, undef, socket => $socket, filter => sub {
         my (undef, $who, $bytes, $process) = @_;
         RewindTest::Proxy::act($process, 'hang')
-            if $who eq 'server' && $bytes =~ /Z\0\0\0\x05I\z/ && ++$ended == $nth;
+            if $who eq 'server' && $bytes =~ /Z\0\0\0\x05$where\z/ && ++$waits == $nth;
         return $bytes;
     });
 }
+
+sub timeouts_that_struck { my ($cluster) = @_; return scalar(() = $cluster->log =~ /due to .*timeout$/mg) }
 
 sub role_may_all
 {
@@ -101,10 +104,7 @@ each_version(sub {
 
     subtest('settings of the role', sub {
         my $copy = $target->copy('settings');
-        role_may_all($source, %harmful, map { $_ => '10ms' } @timeouts);
-        my $struck = run([ program('psql'), '-XAtqc', 'SELECT pg_sleep(0.1)', '-d', $source->conninfo
-            . ' user=rewinder' ]);
-        like($struck->{stderr}, qr/statement timeout|transaction timeout/, 'the timeout is there');
+        role_may_all($source, %harmful);
         rewinds($copy, $source, user => 'rewinder', options => [ '--no-sync', '-R' ]);
         role_may_all($source);
         unlink $copy->path('standby.signal'), $copy->path('recovery.conf');
@@ -112,11 +112,38 @@ each_version(sub {
         $copy->discard;
     });
 
+    # They leave a busy machine time to get to the statement that ends them, and the run is held until they have struck
+    # another client that began later. (A connection that is lost does no harm as long as pg_rewind can open another.)
+    for my $amid ('a statement', 'a transaction')
+    {
+        subtest("timeouts of the role amid $amid", sub {
+            my $copy = $target->copy('timeouts');
+            my $front = $amid eq 'a statement'
+                ? RewindTest::Proxy->new('front_statement', $source)->after(300_000, 'hang')
+                : front_proxy('front_transaction', $source->dir . '/.s.PGSQL.5432', 2, 'T');
+            role_may_all($source, map { $_ => '3s' } @timeouts);
+            my $before = timeouts_that_struck($source);
+            my $run = start_rewind($copy, $front, conninfo => $front->conninfo . ' user=rewinder',
+                options => [ '--retry-timeout=0', '--jobs=1' ]);
+            $front->wait_for('hang');
+            my $struck = run([ program('psql'), '-XAtqc', 'SELECT pg_sleep(60)', '-d', $source->conninfo
+                . ' user=rewinder' ]);
+            like($struck->{stderr}, qr/statement timeout|transaction timeout/, 'the timeout is there');
+            $front->pass;
+            my $result = end_of_rewind($run);
+            is($result->{status}, 0, 'exit status 0') or diag($result->{stderr});
+            is(timeouts_that_struck($source), $before + 1, 'it has struck nobody else') or diag($source->log);
+            role_may_all($source);
+            rejoins($copy, $source);
+            $copy->discard;
+        });
+    }
+
     if ($version >= 14)
     {
         subtest('connections are closed while they are idle', sub {
             my $copy = $target->copy('idle');
-            my $front = front_proxy('front_idle', $source->dir . '/.s.PGSQL.5432', 4);
+            my $front = front_proxy('front_idle', $source->dir . '/.s.PGSQL.5432', 4, 'I');
             role_may_all($source, idle_session_timeout => '2s');
             my $run = start_rewind($copy, $front, conninfo => $front->conninfo . ' user=rewinder',
                 options => [ '--retry-timeout=0', '--jobs=1' ]);
@@ -136,7 +163,7 @@ each_version(sub {
     {
         subtest("pgbouncer pools each $mode", sub {
             my $copy = $target->copy("by_$mode");
-            role_may_all($source, map { $_ => '20ms' } 'statement_timeout');
+            role_may_all($source, statement_timeout => '3s');
             my $back = RewindTest::Proxy->new("back_$mode", $source);
             my $bouncer = start_pgbouncer("bouncer_$mode", $back, $mode);
             $back->after(1_000_000, 'hang');
@@ -150,7 +177,7 @@ each_version(sub {
             my $next = run([ program('psql'), '-XAtq', '-d', $bouncer->{conninfo}, '-c',
                 'SHOW default_transaction_read_only', '-c', 'SHOW search_path',
                 '-c', 'SHOW statement_timeout' ]);
-            is($next->{stdout}, qq(off\n"\$user", public\n20ms\n), 'the next client finds the settings of the role');
+            is($next->{stdout}, qq(off\n"\$user", public\n3s\n), 'the next client finds the settings of the role');
             role_may_all($source);
             rejoins($copy, $source);
             $copy->discard;
@@ -163,7 +190,7 @@ each_version(sub {
         my $bouncer = start_pgbouncer('bouncer', $back, 'transaction');
         for my $nth (3, 4)
         {
-            my $front = front_proxy("front_$nth", "$bouncer->{dir}/.s.PGSQL.6432", $nth);
+            my $front = front_proxy("front_$nth", "$bouncer->{dir}/.s.PGSQL.6432", $nth, 'I');
             my $run = start_rewind($target, $front, conninfo => $front->conninfo . ' user=rewinder',
                 options => [ '--jobs=1' ]);
             $front->wait_for('hang');
