@@ -4,7 +4,7 @@
 #
 #   primary    1 ──────┬──────────▶          the source, by mistake or as is meant
 #   promoted           └── 2 ─────────▶      has the new rows, clients, and standbys
-# (Rules D2, D3, I52, T16.)
+# (Rules D2, D3, D8, I52, T16.)
 
 use strict;
 use warnings;
@@ -117,7 +117,20 @@ sub wrong_way
     like($finding{in_use}{text}, qr/has 1 client connection(?: \(psql\))? now\.$/, 'and of the client');
     $session->end;
     refused('the wrong way, without clients', $promoted, $primary, $direction);
+    # What ends the run earlier is no advice to go on: --checkpoint would remove WAL of the right source.
+    my $warning = $direction =~ s/error/warning/r;
+    spew($primary->path('refused'), 'x');
+    chmod 0, $primary->path('refused') or die;
+    refused('the wrong way, and another error', $promoted, $primary,
+        qr/^pg_rewind: error: could not .*"refused".*: Permission denied$/m, qr/$warning/m);
+    unlink $primary->path('refused');
     $promoted->stop;
+    my $history = $promoted->path('pg_wal/00000002.history');
+    rename $history, work_dir() . '/history' or die;
+    my $early = run([ rewind_argv($promoted->data, '-n', '--source-server', $primary->conninfo) ]);
+    like($early->{stderr}, qr/: warning: the target is on timeline 2.*(?s:.*)^pg_rewind: error: could not open file /m,
+        'without --rejoin an error before the losses are known comes after the warning');
+    rename work_dir() . '/history', $history or die;
     ends("the wrong way, stopped, @$_", rejoin($promoted, $primary, @$_), 1, $direction,
         qr/^pg_rewind: hint: To discard what this primary has written, add --demote=2: the number is its timeline\.$/m,
         qr/^pg_rewind: hint: The target is unchanged, and its server is not running\. Remove the cause .* again\.$/m)

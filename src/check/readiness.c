@@ -83,7 +83,8 @@ static void append_verdict(Buffer *text, const Node *node)
     if (verdict->state == VERDICT_UNKNOWN)
         buffer_append_string(text, "\nWhether a rewind is needed is not known.\n");
     else
-        buffer_printf(text, "\nA rewind is %s.\n", verdict_names[verdict->state]);
+        buffer_printf(text, "\nA rewind is %s%s.\n", verdict_names[verdict->state],
+                      verdict->state == VERDICT_NOT_POSSIBLE ? " with these options" : "");
     append_indented(text, verdict->text, 2, 2);
     for (size_t i = 0; i < verdict->reasons.count; i++)
     {

@@ -1,5 +1,7 @@
 #include "pair/direction.h"
 
+#include "base/log.h"
+
 bool direction_is_doubtful(const Clusters *clusters)
 {
     const History *source = &clusters->source_history;
@@ -31,4 +33,20 @@ bool error_direction(const Clusters *clusters, Error *error)
                         "target is the new primary, source and target are swapped.");
     return error_hint(error, "To keep what the target has, rewind the other cluster: its data "
                              "directory with -D, and this one's server with --source-server.");
+}
+
+bool direction_is_unconfirmed(const Clusters *clusters, const Options *options)
+{
+    return direction_is_doubtful(clusters) &&
+           (Timeline) options->demote != clusters->target.timeline;
+}
+
+void direction_warn(const Clusters *clusters, const Options *options)
+{
+    Error warning;
+
+    if (!direction_is_unconfirmed(clusters, options))
+        return;
+    error_direction(clusters, &warning);
+    log_as_warning(&warning);
 }

@@ -4,6 +4,7 @@
 #ifndef PAIR_DIRECTION_H
 #define PAIR_DIRECTION_H
 
+#include "options.h"
 #include "pair/clusters.h"
 
 /*
@@ -16,5 +17,12 @@ bool direction_is_doubtful(const Clusters *clusters);
 /* Set the error (or warning) for a doubtful direction: it names the command that keeps the target's
  * work. Always false. */
 bool error_direction(const Clusters *clusters, Error *error);
+
+/* True if the direction is doubtful, and --demote does not confirm it with the target's timeline.
+ */
+bool direction_is_unconfirmed(const Clusters *clusters, const Options *options);
+
+/* Warn of a direction that is doubtful and not confirmed. (Rule D8.) */
+void direction_warn(const Clusters *clusters, const Options *options);
 
 #endif

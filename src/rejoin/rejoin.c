@@ -288,6 +288,8 @@ static bool examine(Rejoin *rejoin, Error *error)
     log_set_amount(LOG_ERRORS_ONLY);
     result = result && look_at_files(&look, &rejoin->settings, error);
     log_set_amount(LOG_ALL);
+    if (!result)
+        direction_warn(clusters, options);
     /* Check for clients last: during a long listing of files a client may connect. */
     rejoin->report.facts.examined =
         result && judge_losses_before_stop(rejoin, &look, error) && check_demotion(rejoin, error);

@@ -500,7 +500,6 @@ static bool judge_losses(Run *run, Error *error)
     const Options *options = session->options;
     const Clusters *clusters = &session->clusters;
     const DivergenceInput input = session_divergence_input(session, &run->source_state);
-    Error warning;
 
     /* With --compare the target's WAL was not read: read it to count lost transactions. */
     if (!run->lost_count.counted)
@@ -511,20 +510,18 @@ static bool judge_losses(Run *run, Error *error)
             return false;
     }
     lost_count_print(&run->lost_count, options);
-    if (direction_is_doubtful(clusters) && (Timeline) options->demote != clusters->target.timeline)
+    run->direction_told = true;
+    /* --rejoin starts a standby where a primary was: it asks for the number as if that ran. */
+    if (options->rejoin && direction_is_unconfirmed(clusters, options) &&
+        target_was_primary(&clusters->target))
     {
-        error_direction(clusters, &warning);
-        /* --rejoin starts a standby where a primary was: it asks for the number as if that ran. */
-        if (options->rejoin && target_was_primary(&clusters->target))
-        {
-            error_copy(error, &warning);
-            return error_hint(error,
-                              "To discard what this primary has written, add --demote=%u: the "
-                              "number is its timeline.",
-                              clusters->target.timeline);
-        }
-        log_as_warning(&warning);
+        error_direction(clusters, error);
+        return error_hint(error,
+                          "To discard what this primary has written, add --demote=%u: the number "
+                          "is its timeline.",
+                          clusters->target.timeline);
     }
+    direction_warn(clusters, options);
     return lost_count_check(&run->lost_count, options, error);
 }
 
@@ -649,6 +646,8 @@ static bool run_steps(Run *run, Error *error)
     if (run->standby_settings != NULL)
         streaming_check_end(run->session.options, &run->session.clusters, run->standby_settings,
                             &run->session.problems, run->session.arena);
+    if (!prepared && !run->direction_told)
+        direction_warn(&run->session.clusters, run->session.options);
     if (!prepared && !run->session.server_started)
         survey_target(run, error);
     if (!prepared)

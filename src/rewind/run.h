@@ -114,6 +114,7 @@ typedef struct Run
     SourceState source_state; /* state of the source when the pair was identified */
     Divergence divergence;
     TargetChanges changes;
+    bool direction_told; /* an error or a warning has said so if source and target may be swapped */
     LostCount lost_count; /* number of lost transactions; not counted if the run failed earlier */
     Lost *lost;
     RecoveryStart start;

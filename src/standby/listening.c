@@ -75,7 +75,8 @@ static const char *find_shared_directory(const Settings *settings, const Source 
     return NULL;
 }
 
-bool start_advise_on_listening(const Settings *settings, const Clusters *clusters, AdviceList *list)
+bool start_advise_on_listening(const Settings *settings, bool of_source, const Clusters *clusters,
+                               AdviceList *list)
 {
     const char *port = value_or(settings, "port", clusters->target.port);
     const char *addresses = value_or(settings, "listen_addresses", "localhost");
@@ -84,10 +85,12 @@ bool start_advise_on_listening(const Settings *settings, const Clusters *cluster
         .id = "standby",
         .severity = ADVICE_PROBLEM,
         .when = ADVICE_BEFORE_START,
-        .remedy =
-            "Set port and listen_addresses of this host in a file that is kept (--keep), or "
-            "keep the target's configuration: --keep-config. Once it is rewound, correct them "
-            "in its postgresql.conf or postgresql.auto.conf."};
+        .remedy = of_source
+                      ? "Set port and listen_addresses of this host in a file that is kept "
+                        "(--keep), or keep the target's configuration: --keep-config. Once it is "
+                        "rewound, correct them in its postgresql.conf or postgresql.auto.conf."
+                      : "Correct port and listen_addresses where the target's configuration sets "
+                        "them."};
     PidFileServer own;
     AddressState listening;
 

@@ -15,9 +15,9 @@
  * and not at the source's own socket. Otherwise the server would not start: adds advice and returns
  * false. What cannot be found out counts as possible: host names among the addresses, the default
  * socket directory. The port that the target's own server uses now counts as free, since that
- * server is stopped first.
+ * server is stopped first. of_source: the settings are those of the source's configuration.
  */
-bool start_advise_on_listening(const Settings *settings, const Clusters *clusters,
+bool start_advise_on_listening(const Settings *settings, bool of_source, const Clusters *clusters,
                                AdviceList *list);
 
 /* Those of listen_addresses that this host does not have, separated by commas; empty if it has all.

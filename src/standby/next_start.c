@@ -755,10 +755,10 @@ const char *next_start_apply_delay(const Target *target, Arena *arena)
     return delay_or_none(configuration_recovery_setting(target, arena, false, APPLY_DELAY));
 }
 
-/* Warn of settings in the copied configuration that suit only the source: addresses to listen on,
- * and a delay of replay. */
+/* Warn of settings that suit only the source if they came with its configuration (of_source):
+ * addresses to listen on, and a delay of replay. */
 static void advise_on_sources_own(const NextStartInput *input, const Settings *former,
-                                  const Settings *now, AdviceList *list)
+                                  const Settings *now, bool of_source, AdviceList *list)
 {
     const Advice warning = {
         .id = "standby", .severity = ADVICE_WARNING, .when = ADVICE_BEFORE_START};
@@ -766,7 +766,8 @@ static void advise_on_sources_own(const NextStartInput *input, const Settings *f
                *before = delay_or_none(settings_value(former, APPLY_DELAY));
 
     /* Cluster managers give addresses on the command line, so the configuration does not count. */
-    if (find_starter(input) == NULL && start_advise_on_listening(now, input->clusters, list))
+    if (find_starter(input) == NULL &&
+        start_advise_on_listening(now, of_source, input->clusters, list))
     {
         const char *foreign = listening_foreign(now, now->arena);
 
@@ -860,8 +861,10 @@ bool next_start_find(const NextStartInput *input, Arena *arena, NextStart *next,
     Settings *now = &rewound.now;
     AdviceList sources_own = {.arena = arena};
     Settings recovery;
+    bool of_source;
 
     read_rewound_settings(&rewound);
+    of_source = find_owner(&rewound, CONFIGURATION_PATH) == OWNER_SOURCE;
     *next = (NextStart){.advice.arena = arena};
     next->summarizes_wal = setting_is_on(settings_value(now, "summarize_wal"));
     next->archives_always = archives_always(now);
@@ -876,7 +879,7 @@ bool next_start_find(const NextStartInput *input, Arena *arena, NextStart *next,
         const Settings former = configuration_read(&rewound.configuration, &rewound.present);
 
         collect_changed_settings(&former, now, arena, next);
-        advise_on_sources_own(input, &former, now, &sources_own);
+        advise_on_sources_own(input, &former, now, of_source, &sources_own);
         collect_changed_files(&rewound, next);
         collect_kept_files(input, arena, next);
     }
@@ -895,7 +898,7 @@ bool next_start_find(const NextStartInput *input, Arena *arena, NextStart *next,
                          .trigger_file = find_trigger_file(&rewound, &recovery),
                          .command_line = rewound.configuration.options,
                          .timeline = history->count > 0 ? history_last_timeline(history) : 0,
-                         .of_source = find_owner(&rewound, CONFIGURATION_PATH) == OWNER_SOURCE},
+                         .of_source = of_source},
         next, &next->advice);
     advice_add_all(&next->advice, &sources_own);
     if (rewound.source_lost.kind == ERROR_RETRY)
@@ -986,7 +989,7 @@ static const char *advise_on_start(const Options *options, const Clusters *clust
     start_advise_on_unread(start, list);
     /* --start-command may give the server other addresses. */
     if (options->start_command == NULL)
-        start_advise_on_listening(start->now, clusters, list);
+        start_advise_on_listening(start->now, start->of_source, clusters, list);
     start_advise_on_data_directory(start, list);
     start_advise_on_command_line(start, options->slot, list);
     start_advise_on_stop_setting(start, list);
