@@ -320,6 +320,8 @@ sub checks_without_hints
     my $standby = $source->standby('standby')->stop;
     my $off = checks('hints off', $target, 1, source_of($source, 'postgres'));
     is("$off->{verdict}{state} " . in_state($off, 'problem'), 'not possible hints_logged', 'a rewind is not possible');
+    like(run([ rewind_argv($target->data, '--check', '--source-server', $source->conninfo) ])->{stdout},
+        qr/^A rewind is not possible with these options\.$/m, 'with others it may be');
     like($off->{finding}{hints_logged}{remedy}, qr/^Add --compare\. For the next time set wal_log_hints = on,/,
         'what to do for the next time');
     is_folded('hints off', $off, $target, source_of($source, 'postgres'));

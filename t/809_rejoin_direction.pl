@@ -124,6 +124,9 @@ sub wrong_way
     refused('the wrong way, and another error', $promoted, $primary,
         qr/^pg_rewind: error: could not .*"refused".*: Permission denied$/m, qr/$warning/m);
     unlink $primary->path('refused');
+    refused('the wrong way, and too many', $promoted, $primary,
+        qr/^pg_rewind: error: the rewind would discard more committed transactions/m, qr/$warning/m,
+        ['--max-lost-transactions=2']);
     $promoted->stop;
     my $history = $promoted->path('pg_wal/00000002.history');
     rename $history, work_dir() . '/history' or die;

@@ -88,6 +88,17 @@ sub listens
             qr/^pg_rewind: the target's server \(PID $pid\) follows the source already$/m);
         $target->stop;
     });
+    # The port is the target's own.
+    fresh('own');
+    append($target->path('postgresql.auto.conf'), "listen_addresses = '127.0.0.1'\nport = $port\n");
+    my $taken = IO::Socket::INET->new(LocalAddr => '127.0.0.1', LocalPort => $port, Listen => 1, ReuseAddr => 1)
+        or die "could not listen: $!";
+    my $kept = rejoin('--keep-config');
+    ends($kept, 1, 'a port of its own', qr/^pg_rewind: error: the target's server could not listen on port $port: /m,
+        qr/^pg_rewind: hint: Correct port and listen_addresses where the target's configuration sets them\.$/m);
+    unlike($kept->{stderr}, qr/--keep-config/, 'a port of its own: an option that is given already is no advice');
+    close $taken;
+    $target->stop;
     # Another server has libpq's default port; the target's environment names its own one.
     my $address = join '.', 127, 1, $$ >> 8 & 255, ($$ & 255) | 1;
     my $other = IO::Socket::INET->new(LocalAddr => $address, LocalPort => 5432, Listen => 1)

@@ -288,11 +288,11 @@ static bool examine(Rejoin *rejoin, Error *error)
     log_set_amount(LOG_ERRORS_ONLY);
     result = result && look_at_files(&look, &rejoin->settings, error);
     log_set_amount(LOG_ALL);
+    result = result && judge_losses_before_stop(rejoin, &look, error);
     if (!result)
         direction_warn(clusters, options);
     /* Check for clients last: during a long listing of files a client may connect. */
-    rejoin->report.facts.examined =
-        result && judge_losses_before_stop(rejoin, &look, error) && check_demotion(rejoin, error);
+    rejoin->report.facts.examined = result && check_demotion(rejoin, error);
     /* WAL to hold: from the last common checkpoint on, or, if it is not known, from the target's.
      */
     common = look.divergence.common_checkpoint.checkpoint.redo;
