@@ -1,10 +1,10 @@
 # What else a server loads from the source's files before it does anything else needs room whatever hot_standby says: a
 # prepared transaction (10 and later), and up to 10, whose slots are copied, a replication slot. With a slot a server
-# starts only with a wal_level that the slot can be used with.
+# starts only with a wal_level that the slot can be used with, and so it is with settings that need WAL for standbys.
 #
 #   source   1 ──┬── 2 ── 2 transactions are prepared, 12 slots ── checkpoint ──▶
 #   target       └── 1 ──▶ keeps its configuration: room for 1, for 10
-# (Rules S23, S33.)
+# (Rules C5, S23, S33.)
 
 use strict;
 use warnings;
@@ -96,22 +96,47 @@ sub wal_level
 {
     my ($version) = @_;
     return if $version >= 11 || $version < 9.4;
-    refuses_wal_level('slot_1', 'physical', 'minimal', 'replica', 'wal_level = minimal', 'max_wal_senders = 0',
-        'archive_mode = off', 'max_replication_slots = 40');
+    refuses_wal_level('the physical replication slot "slot_1"', 'minimal', 'replica', 'wal_level = minimal',
+        'max_wal_senders = 0', 'archive_mode = off', 'max_replication_slots = 40');
     $source->sql('ALTER SYSTEM SET wal_level = logical');
     $source->restart;
     $source->sql("SELECT pg_create_logical_replication_slot('decoded', 'test_decoding')");
-    refuses_wal_level('decoded', 'logical', 'replica', 'logical', 'max_replication_slots = 40');
+    refuses_wal_level('the logical replication slot "decoded"', 'replica', 'logical', 'max_replication_slots = 40');
     return;
 }
 
-# The target has too low a wal_level for a slot of the source.
+# wal_level = minimal in the configuration that the target keeps, which its server has not read yet.
+sub wal_level_of_settings
+{
+    my ($version) = @_;
+    my $needed = $version >= 9.6 ? 'replica' : 'hot_standby';
+    my $senders = $source->query("SELECT current_setting('max_wal_senders')");
+    # From 12 on -R raises the limit.
+    refuses_wal_level("max_wal_senders = $senders", 'minimal', $needed, 'wal_level = minimal', 'archive_mode = off',
+        'max_wal_senders = ' . ($version >= 12 ? 0 : $senders));
+    return;
+}
+
+# A server that ran with wal_level = minimal after the divergence alone can be rewound, and --check says so.
+sub ran_with_minimal
+{
+    fresh('ran', 'wal_level = minimal', 'max_wal_senders = 0', 'archive_mode = off')->start;
+    $target->sql('INSERT INTO t VALUES (5)');
+    $target->stop;
+    my ($found) = grep { $_->{name} eq 'wal_level' } findings();
+    is($found->{state}, 'ok', 'wal_level = minimal since the divergence does no harm');
+    ends(of_target('--no-sync', '-R'), 0, 'a rewind of a server that ran with wal_level = minimal');
+    return;
+}
+
+# The target has too low a wal_level for what its server will have.
 sub refuses_wal_level
 {
-    my ($slot, $kind, $level, $needed, @settings) = @_;
+    my ($what, $level, $needed, @settings) = @_;
     my $fact = "the target's server would not start with wal_level = $level";
-    my $reason = qq{It will have the $kind replication slot "$slot", which needs wal_level = $needed.};
-    fresh("level_$level", @settings)->start;
+    my $reason = "It will have $what, which needs wal_level = $needed.";
+    fresh('level')->start;
+    $target->configure($_) for @settings;
     my $pid = $target->postmaster_pid;
     ends(of_target(qw(--rejoin --no-sync -B), $target->bindir), 1, "--rejoin with wal_level = $level",
         qr/^pg_rewind: error: \Q$fact\E$/m, qr/^pg_rewind: detail: \Q$reason\E$/m);
@@ -135,6 +160,8 @@ each_version(sub {
         source => sub { $_[0]->sql('INSERT INTO t VALUES (2)') },
         target => sub { $_[0]->sql('INSERT INTO t VALUES (3)') });
     prepared($version);
+    ran_with_minimal();
+    wal_level_of_settings($version);
     slots($version);
     wal_level($version);
     undef $target;

@@ -130,8 +130,8 @@ void node_look_at_settings(Node *node)
     const char *configured = settings_value(&node->settings, "wal_log_hints");
     /* From there on it is known that hints are logged. */
     const Lsn since = last.log_hints ? last.logged_from : last.from;
-    const bool too_late =
-        !node->look.session.running || (node->look.found && node->look.divergence.needed);
+    const bool diverged = node->look.found && node->look.divergence.needed;
+    const bool too_late = !node->look.session.running || diverged;
 
     if (control->data_checksum_version != 0)
         node_ok(node, "hints_logged", "Data checksums are on: so hints are WAL-logged.");
@@ -165,9 +165,18 @@ void node_look_at_settings(Node *node)
                  "Data checksums and wal_log_hints are both off: hint bits are not WAL-logged, and "
                  "only --compare can rewind this node. After the change it can be rewound to a "
                  "divergence that lies after the next checkpoint.");
-    if (node->clusters->target.control.wal_level == WAL_LEVEL_MINIMAL)
+    if (control->wal_level == WAL_LEVEL_MINIMAL && diverged)
+        node_ok(node, "wal_level",
+                "wal_level is minimal. That does no harm if it was set after the divergence: a "
+                "rewind reads that from the WAL.");
+    else if (control->wal_level == WAL_LEVEL_MINIMAL)
         node_add(node, "wal_level", node_wal_problem(node),
-                 remedy_setting(node, node->version->remedies.wal_level, "then restart the server"),
+                 too_late ? arena_printf(node->arena,
+                                         "Add --compare. For the next time set %s, and restart the "
+                                         "server.",
+                                         node->version->remedies.wal_level)
+                          : remedy_setting(node, node->version->remedies.wal_level,
+                                           "then restart the server"),
                  "wal_level is minimal: not all changes are WAL-logged.");
     else
         node_ok(node, "wal_level", "All changes are WAL-logged: wal_level is not minimal.");

@@ -707,18 +707,17 @@ static void find_low_limits(RewoundTarget *rewound, bool will_be_rewound, Needed
 }
 
 /* Returns the slots that the server loads at its next start: the source's where they are copied, up
- * to 10, or those that the target keeps without a rewind. None if a cluster manager will start the
- * server and sets what slots need. drops: --drop-slots has not been carried out yet. (Rule S33.) */
+ * to 10, or those that the target keeps without a rewind. drops: --drop-slots has not been carried
+ * out yet. */
 static LoadedSlots find_loaded_slots(RewoundTarget *rewound, bool will_be_rewound, bool drops)
 {
     const Target *target = &rewound->input.clusters->target;
     const Version *version = target->control.version;
-    const Manager *starter = find_starter(&rewound->input);
     LoadedSlots loaded = {0};
     TargetSlots own = {0};
     const char *const *names;
 
-    if (!version->sql.replication_slots || (starter != NULL && starter->sets_limits))
+    if (!version->sql.replication_slots)
         return loaded;
     if (!will_be_rewound)
         (void) !target_slots_read(target, rewound->arena, &own, NULL);
@@ -742,6 +741,20 @@ static LoadedSlots find_loaded_slots(RewoundTarget *rewound, bool will_be_rewoun
             loaded_slots_add(&loaded, *names, state.type, false);
     }
     return loaded;
+}
+
+/* Advise on wal_level and hot_standby, unless a cluster manager will start the server and sets
+ * them. drops as in find_loaded_slots. (Rule S33.) */
+static void advise_on_level(RewoundTarget *rewound, const StartSettings *start,
+                            bool will_be_rewound, bool drops, bool standby, AdviceList *list)
+{
+    const Manager *starter = find_starter(&rewound->input);
+    LoadedSlots slots;
+
+    if (starter != NULL && starter->sets_limits)
+        return;
+    slots = find_loaded_slots(rewound, will_be_rewound, drops);
+    start_advise_on_level(start, &slots, standby, list);
 }
 
 /* Returns a delay's value, which may have a unit; NULL if it is 0 or not set. */
@@ -795,8 +808,6 @@ static void advise_on_recovery(RewoundTarget *rewound, const StartSettings *star
     const Control *control = rewound->input.control;
     const Options *options = rewound->input.options;
     const bool written = next->standby_settings != NULL || options->write_recovery_conf;
-    const LoadedSlots slots = find_loaded_slots(rewound, rewound->input.plan != NULL,
-                                                options->dry_run && options->drop_slots);
 
     if (!next->recovery_conf && will_exist(rewound, "recovery.conf"))
         advice_add(list, problem, "Remove recovery.conf: the server does not start with it.");
@@ -824,7 +835,8 @@ static void advise_on_recovery(RewoundTarget *rewound, const StartSettings *star
                    "hot_standby on.");
     if (!next->limits_written)
         start_advise_on_limits(start, &next->low_limits, list);
-    start_advise_on_loaded_slots(start, &slots, next->standby, list);
+    advise_on_level(rewound, start, rewound->input.plan != NULL,
+                    options->dry_run && options->drop_slots, next->standby, list);
 }
 
 /* ---- all of it ---- */
@@ -834,6 +846,13 @@ static bool archives_always(const Settings *now)
     const char *mode = settings_value(now, "archive_mode");
 
     return mode != NULL && strcasecmp(mode, "always") == 0;
+}
+
+/* Raise the limits in `now` as -R does. */
+static void set_raised_limits(const LowLimits *low, Settings *now)
+{
+    for (size_t i = 0; i < low->count; i++)
+        settings_set(now, low->items[i].name, arena_printf(now->arena, "%u", low->items[i].needed));
 }
 
 /* Put the settings that -R writes into `now`. Only from PostgreSQL 12 on: up to 11 they are in
@@ -848,9 +867,7 @@ static void set_written(const NextStartInput *input, NextStart *next, Settings *
     if (written->slot != NULL)
         settings_set(now, "primary_slot_name", written->slot);
     next->limits_written = true;
-    for (size_t i = 0; i < next->low_limits.count; i++)
-        settings_set(now, next->low_limits.items[i].name,
-                     arena_printf(now->arena, "%u", next->low_limits.items[i].needed));
+    set_raised_limits(&next->low_limits, now);
 }
 
 bool next_start_find(const NextStartInput *input, Arena *arena, NextStart *next, Error *error)
@@ -974,7 +991,6 @@ static const char *advise_on_start(const Options *options, const Clusters *clust
         .scratch = expected.scratch};
     /* -R raises limits from PostgreSQL 12 on, but not those set on the command line. */
     bool limits_are_raised = !standby_uses_recovery_conf(start->version);
-    const LoadedSlots slots = find_loaded_slots(rewound, expected.rewound, options->drop_slots);
     MisleadingWal misleading;
     LowLimits low;
 
@@ -983,9 +999,11 @@ static const char *advise_on_start(const Options *options, const Clusters *clust
         limits_are_raised =
             limits_are_raised && (start->command_line == NULL ||
                                   settings_value(start->command_line, low.items[i].name) == NULL);
-    if (!limits_are_raised)
+    if (limits_are_raised)
+        set_raised_limits(&low, &rewound->now);
+    else
         start_advise_on_limits(start, &low, list);
-    start_advise_on_loaded_slots(start, &slots, true, list);
+    advise_on_level(rewound, start, expected.rewound, options->drop_slots, true, list);
     start_advise_on_unread(start, list);
     /* --start-command may give the server other addresses. */
     if (options->start_command == NULL)
@@ -1030,14 +1048,11 @@ void next_start_judge(const Options *options, const Clusters *clusters, Timeline
                       bool written, AdviceList *list)
 {
     /* A running primary diverges with the checkpoint of its shutdown, and is rewound then. */
-    const bool keeps_slots = written || target_was_standby(&clusters->target);
-    LoadedSlots slots = {0};
+    const bool is_kept = written || target_was_standby(&clusters->target);
     RewoundTarget rewound;
     Settings recovery;
 
     foretell(options, clusters, (ExpectedStart){0}, list->arena, &rewound);
-    if (keeps_slots)
-        slots = find_loaded_slots(&rewound, false, !written && options->drop_slots);
     recovery = written ? recovery_settings(clusters->target.control.version, &rewound.reader,
                                            &rewound.now, true)
                        : foretell_recovery(options, false, &rewound);
@@ -1053,7 +1068,8 @@ void next_start_judge(const Options *options, const Clusters *clusters, Timeline
     start_advise_on_stop_setting(&start, list);
     start_advise_on_data_directory(&start, list);
     start_advise_on_command_line(&start, options->slot, list);
-    start_advise_on_loaded_slots(&start, &slots, true, list);
+    if (is_kept)
+        advise_on_level(&rewound, &start, false, !written && options->drop_slots, true, list);
 }
 
 /* Advise on the slot that the standby will use, unless it can stream with that slot.

@@ -206,13 +206,13 @@ void start_advise_on_limits(const StartSettings *start, const LowLimits *low, Ad
                buffer_string(&limits));
 }
 
-/* Advise that the server would not start with this value of a setting because of a slot. needed:
- * the setting as the slot needs it, "NAME = VALUE". */
-static void advise_on_setting_of_slot(const StartSettings *start, const char *name,
-                                      const char *value, const char *needed,
-                                      const LoadedSlots *slots, AdviceList *list)
+/* Advise that the server would not start with this value of a setting. needed: the value with which
+ * it starts, "NAME = VALUE". reason: what needs that, as a beginning of the sentence "... needs
+ * NEEDED."; droppable: a slot that --drop-slots drops. */
+static void advise_on_value(const StartSettings *start, const char *name, const char *value,
+                            const char *needed, const char *reason, bool droppable,
+                            AdviceList *list)
 {
-    const bool is_logical = slots->logical != NULL;
     AUTO_BUFFER Buffer remedy = {0};
     Advice advice;
 
@@ -221,36 +221,68 @@ static void advise_on_setting_of_slot(const StartSettings *start, const char *na
                       needed);
     else
         buffer_printf(&remedy, "Set %s in the configuration that the target will have.", needed);
-    if (slots->droppable)
+    if (droppable)
         buffer_append_string(&remedy, " Or add --drop-slots to -R or --rejoin.");
     advice = before_start_with_files(start, buffer_string(&remedy));
     advice_add(list, advice,
                "the target's server would not start with %s = %s\n"
-               "It will have the %s replication slot \"%s\", which needs %s.",
-               name, value, is_logical ? "logical" : "physical",
-               is_logical ? slots->logical : slots->physical, needed);
+               "It will have %s, which needs %s.",
+               name, value, reason, needed);
 }
 
-void start_advise_on_loaded_slots(const StartSettings *start, const LoadedSlots *slots,
-                                  bool standby, AdviceList *list)
+/* Returns the first setting because of which a server does not start with wal_level = minimal, as
+ * "NAME = VALUE"; NULL: none. (PostmasterMain, postmaster/postmaster.c; summarize_wal: 17 and
+ * later, sync_replication_slots: 19.) */
+static const char *needs_more_than_minimal(const StartSettings *start, Arena *arena)
 {
     const Version *version = start->version;
-    const bool is_logical = slots->logical != NULL;
-    const bool needs_logical = is_logical && version->slot_needs_level_logical;
-    const char *level = settings_value(start->now, "wal_level");
+    const char *senders = settings_value(start->now, "max_wal_senders"),
+               *archives = settings_value(start->now, "archive_mode");
 
-    if (!is_logical && slots->physical == NULL)
-        return;
+    /* The default is 10 where that of wal_level is not minimal (utils/misc/guc.c). */
+    if (senders == NULL && !start->now->incomplete && start->start_command == NULL &&
+        strcmp(version->wal_level_by_default, "minimal") != 0)
+        senders = "10";
+    if (senders != NULL && strtol(senders, NULL, 0) > 0)
+        return arena_printf(arena, "max_wal_senders = %s", senders);
+    if (archives != NULL && (setting_is_on(archives) || strcasecmp(archives, "always") == 0))
+        return arena_printf(arena, "archive_mode = %s", archives);
+    if (version->has_wal_summaries && setting_is_on(settings_value(start->now, "summarize_wal")))
+        return "summarize_wal = on";
+    /* Versions in which a slot needs "logical" start, and log that slots are not synchronized. */
+    if (!version->slot_needs_level_logical &&
+        setting_is_on(settings_value(start->now, "sync_replication_slots")))
+        return "sync_replication_slots = on";
+    return NULL;
+}
+
+void start_advise_on_level(const StartSettings *start, const LoadedSlots *slots, bool standby,
+                           AdviceList *list)
+{
+    const Version *version = start->version;
+    const char *level = settings_value(start->now, "wal_level"), *reason = NULL, *other;
+
+    if (slots->logical != NULL)
+        reason = arena_printf(list->arena, "the logical replication slot \"%s\"", slots->logical);
+    else if (slots->physical != NULL)
+        reason = arena_printf(list->arena, "the physical replication slot \"%s\"", slots->physical);
     if (level == NULL && !start->now->incomplete && start->start_command == NULL)
         level = version->wal_level_by_default;
-    if (level != NULL && strcasecmp(level, "logical") != 0 &&
-        (needs_logical || strcasecmp(level, "minimal") == 0))
-        advise_on_setting_of_slot(
-            start, "wal_level", level,
-            needs_logical ? "wal_level = logical" : version->remedies.wal_level, slots, list);
-    if (standby && is_logical && version->slot_needs_hot_standby &&
+    if (slots->logical != NULL && version->slot_needs_level_logical && level != NULL &&
+        strcasecmp(level, "logical") != 0)
+        advise_on_value(start, "wal_level", level, "wal_level = logical", reason, slots->droppable,
+                        list);
+    else if (level != NULL && strcasecmp(level, "minimal") == 0)
+    {
+        other = reason != NULL ? reason : needs_more_than_minimal(start, list->arena);
+        if (other != NULL)
+            advise_on_value(start, "wal_level", level, version->remedies.wal_level, other,
+                            slots->droppable, list);
+    }
+    if (standby && slots->logical != NULL && version->slot_needs_hot_standby &&
         !standby_is_hot(version, start->now))
-        advise_on_setting_of_slot(start, "hot_standby", "off", "hot_standby = on", slots, list);
+        advise_on_value(start, "hot_standby", "off", "hot_standby = on", reason, slots->droppable,
+                        list);
 }
 
 void start_advise_on_misleading_wal(const MisleadingWal *misleading, Timeline timeline,

@@ -56,9 +56,9 @@ void start_advise_on_data_directory(const StartSettings *start, AdviceList *list
 void start_advise_on_limits(const StartSettings *start, const LowLimits *low, AdviceList *list);
 
 /* Advise on wal_level and hot_standby, where the server would not start with them because of a slot
- * that it loads. standby: it starts as a standby. */
-void start_advise_on_loaded_slots(const StartSettings *start, const LoadedSlots *slots,
-                                  bool standby, AdviceList *list);
+ * that it loads, or of another setting. standby: it starts as a standby. */
+void start_advise_on_level(const StartSettings *start, const LoadedSlots *slots, bool standby,
+                           AdviceList *list);
 
 /* Advise on WAL that would lead recovery away from the source. timeline: the source's. */
 void start_advise_on_misleading_wal(const MisleadingWal *misleading, Timeline timeline,
