@@ -26,6 +26,14 @@ SET SESSION AUTHORIZATION DEFAULT;
 CREATE TABLE public.of_postgres (id integer PRIMARY KEY);
 END
 
+# The error of the script at a column of her type.
+my $her_function = qr/mallory\.gain\(text\) of mallory/;
+my $would_call = sub {
+    my ($table, $domain, @functions) = @_;
+    my $names = join ', ', "expressions of domain \Q$domain\E of mallory", @functions;
+    return qr/ERROR:  a change of \Q$table\E would call $names$/m;
+};
+
 # What she leaves behind as the role of her run: a password, and a function where the next one could call it.
 my $leaves =
     q{DO $$ BEGIN ALTER ROLE lost_rows_writer PASSWORD 'known'; CREATE OR REPLACE FUNCTION lost_rows.attempt(statement text) RETURNS boolean LANGUAGE plpgsql AS 'BEGIN PERFORM mallory.gain(''left''); RETURN true; END'; END $$};
@@ -101,21 +109,32 @@ each_version(sub {
     # Of bob's.
     $result = try_script($source, $script, owner => 'bob');
     is($result->{status}, 3, 'the run of the tables of bob stops');
-    like($result->{stderr}, qr/ERROR:  a change of bob\.of_her_pair would call mallory\.gain\(text\) of mallory$/m,
+    like($result->{stderr}, $would_call->('bob.of_her_pair', 'mallory.part', $her_function),
         'where it would call her code for a field');
     as_mallory($source, 'ALTER DOMAIN mallory.part DROP CONSTRAINT part_check');
     $result = try_script($source, $script, owner => 'bob');
-    like($result->{stderr}, qr/ERROR:  a change of bob\.of_her_type would call mallory\.gain\(text\) of mallory$/m,
+    like($result->{stderr}, $would_call->('bob.of_her_type', 'mallory.number', $her_function),
         'or for a column');
     is($rows->(), '2,3 1,2,3  ', 'before that it does its work');
     is(gains_nothing($source, 'the run of the tables of bob'), '', 'she is not called');
     $result = try_script($source, $script, owner => 'bob', psql => [ '-v', 'run_code_of_others_with_my_rights=list' ]);
     is("$result->{status} " . $rows->(), '0 2,3 1,2,3  ', 'asked to, the script only lists');
     like($result->{stderr},
-        qr/WARNING:  a change of bob\.of_her_type calls, as lost_rows_writer, mallory\.gain\(text\) of mallory$/m,
+        qr/WARNING:  a change of bob\.of_her_type calls, as lost_rows_writer, expressions of domain mallory\.number of mallory, $her_function$/m,
         'what it would call');
     my $drop = 'ALTER DOMAIN mallory.number DROP CONSTRAINT number_check';
     as_mallory($source, $drop);
+    # A built-in function that runs her SQL belongs to a superuser: the expression is hers.
+    my $query = q{query_to_xml('SELECT mallory.gain(''xml'')', true, false, '') IS NOT NULL};
+    my $built_in = "ADD CONSTRAINT number_check CHECK ($query) NOT VALID";
+    for my $way ([ $built_in, 'DROP CONSTRAINT number_check' ], [ "SET DEFAULT ($query)::integer", 'DROP DEFAULT' ])
+    {
+        as_mallory($source, "ALTER DOMAIN mallory.number $way->[0]");
+        like(try_script($source, $script, owner => 'bob')->{stderr},
+            $would_call->('bob.of_her_type', 'mallory.number'), 'or a built-in function in an expression of hers');
+        as_mallory($source, "ALTER DOMAIN mallory.number $way->[1]");
+    }
+    is(gains_nothing($source, 'the run with her expression'), '', 'she is not called');
     my $session = $source->session;
     $session->sql('BEGIN; LOCK TABLE bob.gate');
     # She adds her code again while the script waits, after it has looked at the table.
@@ -124,7 +143,7 @@ each_version(sub {
         SET ROLE mallory; ALTER DOMAIN mallory.number ADD CHECK (mallory.gain('later')) NOT VALID; COMMIT});
     $result = try_script($source, $script, owner => 'bob');
     $session->end;
-    like($result->{stderr}, qr/ERROR:  a change of bob\.of_her_type would call mallory\.gain\(text\) of mallory$/m,
+    like($result->{stderr}, $would_call->('bob.of_her_type', 'mallory.number', $her_function),
         'it looks again in each transaction');
     is($rows->(), '2,3 1,2,3 4 ', 'what came before is done');
     is(gains_nothing($source, 'the run into which she comes'), '', 'she is not called');

@@ -152,6 +152,8 @@ CREATE OR REPLACE FUNCTION lost_rows.has_our_rights(owner oid) RETURNS boolean
   LANGUAGE sql STABLE AS $$ SELECT o.rolsuper
   OR NOT me.rolsuper AND o.oid IN (SELECT lost_rows.our_owners())
   FROM pg_roles me, pg_roles o WHERE me.rolname = session_user AND o.oid = $1 $$;
+--# Expressions of a domain are its owner's code, too: a built-in function, which no pg_depend names,
+--# can run SQL that is in its argument.
 CREATE OR REPLACE FUNCTION lost_rows.functions_of_others(changed oid) RETURNS text
   LANGUAGE sql STABLE AS $$ WITH RECURSIVE reached (class, object) AS (
   SELECT 'pg_class'::regclass::oid, $1 UNION SELECT next.* FROM reached r, LATERAL (
@@ -166,9 +168,14 @@ CREATE OR REPLACE FUNCTION lost_rows.functions_of_others(changed oid) RETURNS te
   WHERE r.class = 'pg_class'::regclass AND indrelid = r.object
   UNION ALL SELECT r.class, inhparent FROM pg_inherits
   WHERE r.class = 'pg_class'::regclass AND inhrelid = r.object) next)
-  SELECT string_agg(DISTINCT f.oid::regprocedure || ' of ' || o.rolname, ', ')
-  FROM reached JOIN pg_proc f ON f.oid = object JOIN pg_roles o ON o.oid = f.proowner
-  WHERE class = 'pg_proc'::regclass AND NOT lost_rows.has_our_rights(o.oid) $$;
+  SELECT string_agg(DISTINCT what || ' of ' || rolname, ', ') FROM (
+  SELECT f.oid::regprocedure::text, proowner FROM reached JOIN pg_proc f ON f.oid = object
+  WHERE class = 'pg_proc'::regclass
+  UNION ALL SELECT 'expressions of domain ' || t.oid::regtype, typowner
+  FROM reached JOIN pg_type t ON t.oid = object WHERE class = 'pg_type'::regclass
+  AND typtype = 'd' AND (typdefaultbin IS NOT NULL OR EXISTS (SELECT 1 FROM pg_constraint
+  WHERE contypid = t.oid AND contype = 'c'))) code (what, owner)
+  JOIN pg_roles o ON o.oid = owner WHERE NOT lost_rows.has_our_rights(owner) $$;
 --# The lock of a change does not keep the name of its schema: the schema's owner can rename it, and
 --# another one with such a table, whose functions would be called.
 CREATE OR REPLACE FUNCTION lost_rows.schema_of_another(changed oid) RETURNS text
@@ -189,8 +196,8 @@ CREATE OR REPLACE FUNCTION lost_rows.check_code(changed oid) RETURNS void
   RAISE WARNING USING MESSAGE = 'a change of ' || changed::regclass || ' calls, as '
   || session_user || ', ' || names; RETURN; END IF;
   RAISE EXCEPTION USING MESSAGE = 'a change of ' || changed::regclass || ' would call '
-  || names, HINT = 'Their owners could use all rights of ' || session_user || '. Look at the'
-  ' functions; give the schema to a superuser or to the owner of the table, since its owner'
+  || names, HINT = 'Their owners could use all rights of ' || session_user || '. Look at'
+  ' them; give the schema to a superuser or to the owner of the table, since its owner'
   ' can rename it while the script runs.'
   ' psql -v run_code_of_others_with_my_rights=yes calls them, =list only lists them.'; END $$;
 --# A column that was there at the divergence, one of the first `common` ones, has kept its number on
