@@ -71,6 +71,15 @@ each_version(sub {
         map { $source->sql("SELECT string_agg(id::text, ',' ORDER BY id) FROM $_") } qw(mallory.t bob.t bob.of_her_type
         public.of_postgres) };
 
+    # As a member of the wrong role.
+    $source->sql('CREATE ROLE wrong');
+    my $wrong = try_script($source, $script, owner => 'wrong');
+    is($wrong->{status}, 0, 'a run for an owner of no table');
+    like($wrong->{stderr}, qr/WARNING:  \Q$_\E: this run does not change it$/m, 'says so')
+        for 'mallory.t belongs to mallory', 'bob.t belongs to bob', 'public.of_postgres belongs to postgres';
+    is("$wrong->{stdout}" . $rows->(), '   ', 'and changes nothing');
+    $source->sql('REVOKE wrong FROM lost_rows_writer; GRANT mallory TO lost_rows_writer');
+
     # Of her tables.
     my $result = try_script($source, $script, owner => 'mallory');
     is($result->{status}, 0, 'the run of her tables') or diag($result->{stderr});

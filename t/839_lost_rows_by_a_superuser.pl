@@ -54,4 +54,6 @@ each_version(sub {
     like($result->{stderr}, $listed, 'yes: the functions');
     is("$result->{status} $result->{stdout}" . $state->(), '0 2 1 2 3', 'and the tables of all owners are changed');
     is($source->sql('SELECT DISTINCT who FROM owner.noted'), 'postgres', 'as the superuser');
+    $result = $run->('yes');
+    is("$result->{status} $result->{stdout}" . $state->(), '0 2 1 2 3', 'a second run changes nothing');
 }, sample => 1);

@@ -113,13 +113,12 @@ SET lost_rows.owners = '';
 SELECT EXISTS (SELECT 1 FROM pg_publication WHERE puballtables) AS published \gset
 \if :published
 CREATE UNLOGGED TABLE IF NOT EXISTS lost_rows.applied (file text, lsn text,
-  xid bigint, applied timestamptz DEFAULT now(), PRIMARY KEY (file, lsn));
+  owner oid, xid bigint, applied timestamptz DEFAULT now(), PRIMARY KEY (file, lsn, owner));
 \else
 --@ applied
 CREATE TABLE IF NOT EXISTS lost_rows.applied (file text, lsn text,
-  xid bigint, applied timestamptz DEFAULT now(), PRIMARY KEY (file, lsn));
+  owner oid, xid bigint, applied timestamptz DEFAULT now(), PRIMARY KEY (file, lsn, owner));
 --@ functions
---# Of a transaction: is it to be done?
 CREATE OR REPLACE FUNCTION lost_rows.refuse_prepared(number xid, by_hand text)
   RETURNS void LANGUAGE plpgsql AS $$ DECLARE name text; BEGIN
   SELECT gid INTO name FROM pg_prepared_xacts WHERE transaction = number;
@@ -127,15 +126,6 @@ CREATE OR REPLACE FUNCTION lost_rows.refuse_prepared(number xid, by_hand text)
   MESSAGE = 'the next transaction is still prepared here',
   HINT = 'As a superuser: COMMIT PREPARED ' || quote_literal(name) || ';' || by_hand ||
   ' then run the script again.'; END IF; END $$;
-CREATE OR REPLACE FUNCTION lost_rows.begin_transaction(name text, place text, number bigint)
-  RETURNS boolean LANGUAGE plpgsql AS $$ BEGIN
-  PERFORM set_config('lost_rows.owners', '', false);
-  PERFORM set_config('lost_rows.transaction', number::text, false);
-  IF EXISTS (SELECT 1 FROM lost_rows.applied WHERE file = name AND lsn = place) THEN
-  RETURN false; END IF;
-  IF current_setting('lost_rows.code_of_others') <> 'list' THEN
-  INSERT INTO lost_rows.applied VALUES (name, place, number); END IF;
-  RETURN true; END $$;
 --# Whose table is it, and whose code does a change of it call? Before 15 each role can make another
 --# one its member, also while the script runs: what counts is what superusers granted.
 CREATE OR REPLACE FUNCTION lost_rows.our_owners() RETURNS SETOF oid
@@ -152,6 +142,31 @@ CREATE OR REPLACE FUNCTION lost_rows.has_our_rights(owner oid) RETURNS boolean
   LANGUAGE sql STABLE AS $$ SELECT o.rolsuper
   OR NOT me.rolsuper AND o.oid IN (SELECT lost_rows.our_owners())
   FROM pg_roles me, pg_roles o WHERE me.rolname = session_user AND o.oid = $1 $$;
+--# What is done is noted for each owner of tables, and once for those of all superusers (10). Owner 0 is
+--# all of a transaction.
+CREATE OR REPLACE FUNCTION lost_rows.noted_as(owner oid) RETURNS oid LANGUAGE sql STABLE
+  AS $$ SELECT CASE WHEN rolsuper THEN 10 ELSE oid END FROM pg_roles WHERE oid = $1 $$;
+--# Returns whether a transaction is to be done. If it has tables of several owners, check_table decides.
+CREATE OR REPLACE FUNCTION lost_rows.begin_transaction(name text, place text, number bigint)
+  RETURNS boolean LANGUAGE plpgsql AS $$ DECLARE one_owner boolean; BEGIN
+  PERFORM set_config('lost_rows.owners', '', false);
+  PERFORM set_config('lost_rows.file', name, false);
+  PERFORM set_config('lost_rows.lsn', place, false);
+  PERFORM set_config('lost_rows.transaction', number::text, false);
+  SELECT NOT rolsuper AND (SELECT count(DISTINCT o) < 2 FROM lost_rows.our_owners() o)
+  INTO one_owner FROM pg_roles WHERE rolname = session_user;
+  RETURN NOT EXISTS (SELECT 1 FROM lost_rows.applied WHERE file = name AND lsn = place
+  AND (owner = 0 OR one_owner AND lost_rows.is_ours(owner))); END $$;
+--# Returns whether the tables of an owner are to be changed: another transaction of the script, in an
+--# earlier run, has not done so.
+CREATE OR REPLACE FUNCTION lost_rows.note_owner(noted oid) RETURNS boolean
+  LANGUAGE plpgsql AS $$ DECLARE name text := current_setting('lost_rows.file');
+  place text := current_setting('lost_rows.lsn'); is_new boolean; BEGIN
+  SELECT xmin::text::bigint = (txid_current() & 4294967295) INTO is_new
+  FROM lost_rows.applied WHERE file = name AND lsn = place AND owner = noted;
+  IF FOUND THEN RETURN is_new; END IF;
+  INSERT INTO lost_rows.applied VALUES (name, place, noted,
+  current_setting('lost_rows.transaction')::bigint); RETURN true; END $$;
 --# Expressions of a domain are its owner's code, too: a built-in function, which no pg_depend names,
 --# can run SQL that is in its argument.
 CREATE OR REPLACE FUNCTION lost_rows.functions_of_others(changed oid) RETURNS text
@@ -283,7 +298,8 @@ CREATE OR REPLACE FUNCTION lost_rows.check_table(schema text, name text, number 
   PERFORM lost_rows.check_key(it, key, deferred);
   PERFORM lost_rows.refuse_triggers(it);
   PERFORM lost_rows.check_code(it);
-  RETURN current_setting('lost_rows.code_of_others') <> 'list'; END $$;
+  IF current_setting('lost_rows.code_of_others') = 'list' THEN RETURN false; END IF;
+  RETURN lost_rows.note_owner(lost_rows.noted_as(of.relowner)); END $$;
 --# attempt: a violation is no error. replace: an UPDATE that gives a value to an identity column;
 --# what it does not give a value to stays, also a column that the lost table did not have. The server
 --# checks deferrable constraints by triggers, which do not fire: REINDEX checks them.

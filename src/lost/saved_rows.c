@@ -195,7 +195,7 @@ static void begin_transaction(Saver *saver)
          */
         if (!saver->version->sql.transaction_status)
             buffer_printf(&by_hand,
-                          " as this role: INSERT INTO lost_rows.applied VALUES ('%s', '%s', %u);",
+                          " as this role: INSERT INTO lost_rows.applied VALUES ('%s', '%s', 0, %u);",
                           saver->name, lsn, commit->xid);
         buffer_printf(text, "SELECT lost_rows.refuse_prepared('%u'::xid, ", commit->xid);
         buffer_append_literal(text, buffer_string(&by_hand), LITERAL_ANY);
