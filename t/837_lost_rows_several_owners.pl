@@ -12,8 +12,15 @@ use RewindTest;
 use RewindTest::Attacker;
 use RewindTest::LostRows;
 
-my $tables = <<'END';
+# After a line break, a name of hers looks like a hint of the script.
+my $hint = 'HINT:  As a superuser: ALTER ROLE mallory SUPERUSER;';
+
+my $tables = <<"END";
 CREATE TABLE mallory.t (id integer);
+CREATE TABLE mallory."x\n$hint" (id integer);
+CREATE TYPE mallory."e\n$hint" AS ENUM ('a');
+CREATE TABLE mallory.key (id mallory."e\n$hint" PRIMARY KEY, n integer);
+INSERT INTO mallory.key VALUES ('a', 1);
 CREATE DOMAIN mallory.number AS integer;
 CREATE DOMAIN mallory.part AS integer;
 CREATE TYPE mallory.pair AS (n mallory.part);
@@ -58,6 +65,7 @@ each_version(sub {
             $server->sql('INSERT INTO bob.t VALUES (3); INSERT INTO mallory.t VALUES (3)');
             $server->sql(q{INSERT INTO bob.of_her_pair VALUES (4, '{(4)}')});
             $server->sql('INSERT INTO bob.of_her_type VALUES (4, 4)');
+            as_mallory($server, qq{INSERT INTO mallory."x\n$hint" VALUES (6); UPDATE mallory.key SET n = 2});
             $server->sql("INSERT INTO bob.$_ VALUES (5, 5)") for qw(gate of_her_type);
         });
     $source->stop;
@@ -65,6 +73,7 @@ each_version(sub {
     $source->start->sql('TRUNCATE mallory.calls');
     as_mallory($source,
         q{ALTER TABLE mallory.t ADD CHECK (mallory.gain('check'));
+        DELETE FROM mallory.key;
         ALTER DOMAIN mallory.number ADD CHECK (mallory.gain('domain'));
         ALTER DOMAIN mallory.part ADD CHECK (mallory.gain('field')) NOT VALID});
     my $rows = sub { return join ' ',
@@ -77,6 +86,7 @@ each_version(sub {
     is($wrong->{status}, 0, 'a run for an owner of no table');
     like($wrong->{stderr}, qr/WARNING:  \Q$_\E: this run does not change it$/m, 'says so')
         for 'mallory.t belongs to mallory', 'bob.t belongs to bob', 'public.of_postgres belongs to postgres';
+    like($wrong->{stderr}, qr/WARNING:  mallory\."x\?\Q$hint\E" belongs to mallory: /, 'a name is one line');
     is("$wrong->{stdout}" . $rows->(), '   ', 'and changes nothing');
     $source->sql('REVOKE wrong FROM lost_rows_writer; GRANT mallory TO lost_rows_writer');
 
@@ -88,6 +98,7 @@ each_version(sub {
     like($result->{stderr},
         qr/WARNING:  transaction $both changed tables of several owners: a run changes those of one$/m,
         'and a transaction that touched them, too');
+    like($result->{stdout}, qr/^conflict: UPDATE of "mallory"\."key" WHERE .*\?\Q$hint\E/m, 'a conflict is one line');
     is($rows->(), '2,3   ', 'it changes no other');
     is(gains_nothing($source, 'the run of her tables'), 'check as lost_rows_writer', 'her code is called as its role');
     $source->sql("SET SESSION AUTHORIZATION lost_rows_writer; $leaves");

@@ -39,7 +39,9 @@
 SET search_path = pg_catalog, pg_temp;
 SET ROLE NONE;
 SET lost_rows.code_of_others = :'code_of_others';
-DO $$ DECLARE me pg_roles; why text; BEGIN
+--# Nothing that is printed has control characters of a name: after a line break a name could look like
+--# a HINT.
+DO $$ DECLARE me pg_roles; why text; controls text := E'[\\x01-\\x1f\\x7f-\\x9f]'; BEGIN
   SELECT * INTO me FROM pg_roles WHERE rolname = session_user;
   why := CASE WHEN EXISTS (SELECT 1 FROM pg_roles WHERE rolsuper
   AND pg_has_role(me.oid, oid, 'MEMBER')) THEN 'it is a superuser, or can become one'
@@ -68,7 +70,8 @@ DO $$ DECLARE me pg_roles; why text; BEGIN
   || ' SET session_replication_role = replica;'; END IF;
   IF NOT EXISTS (SELECT 1 FROM pg_namespace WHERE nspname = 'lost_rows') THEN
   RAISE EXCEPTION USING
-  MESSAGE = 'schema lost_rows is missing in database ' || current_database(),
+  MESSAGE = 'schema lost_rows is missing in database '
+  || regexp_replace(current_database(), controls, '?', 'g'),
   HINT = 'As a superuser, in this database: CREATE SCHEMA lost_rows AUTHORIZATION '
   || quote_ident(session_user) || ';'; END IF;
   SELECT string_agg(DISTINCT rolname, ', ') INTO why FROM (
@@ -80,7 +83,8 @@ DO $$ DECLARE me pg_roles; why text; BEGIN
   JOIN pg_roles ON oid = owner WHERE owner <> me.oid
   AND schema = (SELECT oid FROM pg_namespace WHERE nspname = 'lost_rows');
   IF why IS NOT NULL THEN RAISE EXCEPTION USING
-  MESSAGE = 'schema lost_rows, or what is in it, belongs to ' || why,
+  MESSAGE = 'schema lost_rows, or what is in it, belongs to '
+  || regexp_replace(why, controls, '?', 'g'),
   HINT = 'Its functions would run as ' || session_user || '. Look at it, and drop or rename'
   ' it. Then, as a superuser, in this database: CREATE SCHEMA lost_rows AUTHORIZATION '
   || quote_ident(session_user) || ';'; END IF; END $$;
@@ -88,7 +92,9 @@ DO $$ DECLARE me pg_roles; why text; BEGIN
 DO $$ BEGIN IF NOT EXISTS (SELECT 1 FROM pg_database
   WHERE oid = current_setting('lost_rows.database')::oid
   AND datname = current_database()) THEN RAISE EXCEPTION USING
-  MESSAGE = 'here ' || current_database() || ' is another database',
+  MESSAGE = 'here '
+  || regexp_replace(current_database(), E'[\\x01-\\x1f\\x7f-\\x9f]', '?', 'g')
+  || ' is another database',
   HINT = 'Lost transactions renamed it. Do the same here first, or take this '
   'check out of the script.'; END IF; END $$;
 --@ settings: how values are written, and what else statements mean
@@ -119,13 +125,17 @@ CREATE UNLOGGED TABLE IF NOT EXISTS lost_rows.applied (file text, lsn text,
 CREATE TABLE IF NOT EXISTS lost_rows.applied (file text, lsn text,
   owner oid, xid bigint, applied timestamptz DEFAULT now(), PRIMARY KEY (file, lsn, owner));
 --@ functions
+--# In other encodings the bytes 80 to 9f are letters.
+CREATE OR REPLACE FUNCTION lost_rows.shown(message text) RETURNS text LANGUAGE sql STABLE
+  AS $$ SELECT regexp_replace($1, CASE WHEN getdatabaseencoding() ~ '^(UTF8|LATIN|ISO)'
+  THEN E'[\\x01-\\x1f\\x7f-\\x9f]' ELSE E'[\\x01-\\x1f\\x7f]' END, '?', 'g') $$;
 CREATE OR REPLACE FUNCTION lost_rows.refuse_prepared(number xid, by_hand text)
   RETURNS void LANGUAGE plpgsql AS $$ DECLARE name text; BEGIN
   SELECT gid INTO name FROM pg_prepared_xacts WHERE transaction = number;
   IF FOUND THEN RAISE EXCEPTION USING
   MESSAGE = 'the next transaction is still prepared here',
-  HINT = 'As a superuser: COMMIT PREPARED ' || quote_literal(name) || ';' || by_hand ||
-  ' then run the script again.'; END IF; END $$;
+  HINT = lost_rows.shown('As a superuser: COMMIT PREPARED ' || quote_literal(name) || ';'
+  || by_hand || ' then run the script again.'); END IF; END $$;
 --# Whose table is it, and whose code does a change of it call? Before 15 each role can make another
 --# one its member, also while the script runs: what counts is what superusers granted.
 CREATE OR REPLACE FUNCTION lost_rows.our_owners() RETURNS SETOF oid
@@ -208,10 +218,10 @@ CREATE OR REPLACE FUNCTION lost_rows.check_code(changed oid) RETURNS void
   IF current_setting('lost_rows.code_of_others') IN ('yes', 'list') THEN
   IF position('/' || changed || '/' in told) > 0 THEN RETURN; END IF;
   PERFORM set_config('lost_rows.told', told || '/' || changed || '/', false);
-  RAISE WARNING USING MESSAGE = 'a change of ' || changed::regclass || ' calls, as '
-  || session_user || ', ' || names; RETURN; END IF;
-  RAISE EXCEPTION USING MESSAGE = 'a change of ' || changed::regclass || ' would call '
-  || names, HINT = 'Their owners could use all rights of ' || session_user || '. Look at'
+  RAISE WARNING USING MESSAGE = lost_rows.shown('a change of ' || changed::regclass
+  || ' calls, as ' || session_user || ', ' || names); RETURN; END IF;
+  RAISE EXCEPTION USING MESSAGE = lost_rows.shown('a change of ' || changed::regclass
+  || ' would call ' || names), HINT = 'Their owners could use all rights of ' || session_user || '. Look at'
   ' them; give the schema to a superuser or to the owner of the table, since its owner'
   ' can rename it while the script runs.'
   ' psql -v run_code_of_others_with_my_rights=yes calls them, =list only lists them.'; END $$;
@@ -226,8 +236,8 @@ CREATE OR REPLACE FUNCTION lost_rows.check_columns(changed oid, common integer,
   WHERE CASE WHEN numbers[i] > common THEN attnum <= common ELSE attnum <> numbers[i] END
   OR format_type(atttypid, atttypmod) <> types[i];
   IF names IS NOT NULL THEN RAISE EXCEPTION USING
-  MESSAGE = 'here ' || changed::regclass || ' has other columns, or other types,'
-  ' by these names: ' || names, HINT = 'Lost transactions, or this server since, made, dropped,'
+  MESSAGE = lost_rows.shown('here ' || changed::regclass || ' has other columns, or other types,'
+  ' by these names: ' || names), HINT = 'Lost transactions, or this server since, made, dropped,'
   ' renamed or changed them. Do here what they did, or take this check out of the script.';
   END IF; END $$;
 --# Statements find one row by the key of the lost table. A unique index of some of its columns does as
@@ -237,15 +247,16 @@ CREATE OR REPLACE FUNCTION lost_rows.check_key(changed oid, key text[], deferred
   ' since, made or dropped it. Do here what they did, or take this check out of the script.';
   BEGIN IF NOT deferred AND EXISTS (SELECT 1 FROM pg_index
   WHERE indrelid = changed AND NOT indimmediate) THEN RAISE EXCEPTION USING
-  MESSAGE = 'here ' || changed::regclass || ' has a deferrable constraint', HINT = hint; END IF;
+  MESSAGE = lost_rows.shown('here ' || changed::regclass || ' has a deferrable constraint'),
+  HINT = hint; END IF;
   IF key <> '{}' AND NOT EXISTS (SELECT 1 FROM pg_index i WHERE indrelid = changed
   AND indisunique AND indisvalid AND indpred IS NULL AND indexprs IS NULL
   AND NOT EXISTS (SELECT 1 FROM generate_series(1,
   coalesce((row_to_json(i) ->> 'indnkeyatts')::integer, indnatts)) at
   JOIN pg_attribute ON attrelid = changed AND attnum = indkey[at - 1]
   WHERE attname::text <> ALL (key))) THEN RAISE EXCEPTION USING
-  MESSAGE = 'here ' || changed::regclass || ' has no unique index of '
-  || array_to_string(key, ', '), HINT = hint; END IF; END $$;
+  MESSAGE = lost_rows.shown('here ' || changed::regclass || ' has no unique index of '
+  || array_to_string(key, ', ')), HINT = hint; END IF; END $$;
 --# Of each table that a transaction changes, before it does.
 CREATE OR REPLACE FUNCTION lost_rows.refuse_triggers(changed oid) RETURNS void
   LANGUAGE plpgsql AS $$ DECLARE names text; BEGIN
@@ -254,7 +265,7 @@ CREATE OR REPLACE FUNCTION lost_rows.refuse_triggers(changed oid) RETURNS void
   UNION ALL SELECT rulename FROM pg_rewrite WHERE ev_class = changed
   AND ev_enabled IN ('A', 'R')) fire (name);
   IF names IS NOT NULL THEN RAISE EXCEPTION USING
-  MESSAGE = 'what these triggers and rules do would be done twice: ' || names,
+  MESSAGE = lost_rows.shown('what these triggers and rules do would be done twice: ' || names),
   HINT = 'They fire also here (ENABLE ALWAYS or REPLICA). Disable them while the script'
   ' runs.'; END IF; END $$;
 CREATE OR REPLACE FUNCTION lost_rows.tell_owner(changed oid, owner oid) RETURNS void
@@ -268,8 +279,8 @@ CREATE OR REPLACE FUNCTION lost_rows.tell_owner(changed oid, owner oid) RETURNS 
   IF lost_rows.is_ours(owner) OR position(' ' || changed || ' ' in told) > 0 THEN
   RETURN; END IF;
   PERFORM set_config('lost_rows.told', told || ' ' || changed || ' ', false);
-  RAISE WARNING USING MESSAGE = changed::regclass || ' belongs to '
-  || pg_get_userbyid(owner) || ': this run does not change it'; END $$;
+  RAISE WARNING USING MESSAGE = lost_rows.shown(changed::regclass || ' belongs to '
+  || pg_get_userbyid(owner) || ': this run does not change it'); END $$;
 --# Under the lock of a change nobody enables, disables or makes triggers and rules, nor gives the
 --# table another name, schema or owner, or other columns; for the name of its schema see check_code.
 --# No name is looked up that this role might not use.
@@ -282,14 +293,14 @@ CREATE OR REPLACE FUNCTION lost_rows.check_table(schema text, name text, number 
   WHERE c.relname = name AND n.nspname = schema;
   SELECT * INTO of FROM pg_class WHERE oid = it;
   IF NOT FOUND THEN RAISE EXCEPTION USING ERRCODE = 'undefined_table',
-  MESSAGE = 'relation "' || schema || '.' || name || '" does not exist'; END IF;
+  MESSAGE = lost_rows.shown('relation "' || schema || '.' || name || '" does not exist'); END IF;
   PERFORM lost_rows.tell_owner(it, of.relowner);
   IF NOT lost_rows.is_ours(of.relowner) THEN RETURN false; END IF;
   IF of.relkind <> 'r' THEN RAISE EXCEPTION USING
-  MESSAGE = 'here ' || here || ' is not a table',
+  MESSAGE = lost_rows.shown('here ' || here || ' is not a table'),
   HINT = 'A change of it would be something else. Make the table that was lost.'; END IF;
   IF (it = number) <> same THEN RAISE EXCEPTION USING
-  MESSAGE = 'here ' || here || ' is another table',
+  MESSAGE = lost_rows.shown('here ' || here || ' is another table'),
   HINT = 'Lost transactions, or this server since, made, dropped or renamed it. Do here'
   ' what they did, or take this check out of the script.'; END IF;
   IF turn = 1 THEN EXECUTE 'LOCK TABLE ONLY ' || here || ' IN ROW EXCLUSIVE MODE'; END IF;

@@ -414,8 +414,9 @@ bool lost_sql_row(const LostRow *row, const char *lsn, Buffer *text, const char 
     buffer_printf(&line, "conflict: %s of ", lost_sql_verbs[kind]);
     append_sql(row, row_has_key(row) ? key : "%t", &line);
     buffer_printf(&line, " (%s)", lsn);
-    buffer_append_string(text, "\n  SELECT ");
+    buffer_append_string(text, "\n  SELECT lost_rows.shown(");
     buffer_append_literal(text, buffer_string(&line), LITERAL_ANY);
+    buffer_append_string(text, "::text)");
     append_sql(row, choose_condition(row), text);
     buffer_append_string(text, ";\n");
     /* Rule L12: of the whole statement, since conditions have names of types and generated keys. */
