@@ -194,9 +194,10 @@ static void begin_transaction(Saver *saver)
         /* The server cannot report whether that transaction was committed, so users must note it.
          */
         if (!saver->version->sql.transaction_status)
-            buffer_printf(&by_hand,
-                          " as this role: INSERT INTO lost_rows.applied VALUES ('%s', '%s', 0, %u);",
-                          saver->name, lsn, commit->xid);
+            buffer_printf(
+                &by_hand,
+                " as this role: INSERT INTO lost_rows.applied VALUES ('%s', '%s', 0, %u);",
+                saver->name, lsn, commit->xid);
         buffer_printf(text, "SELECT lost_rows.refuse_prepared('%u'::xid, ", commit->xid);
         buffer_append_literal(text, buffer_string(&by_hand), LITERAL_ANY);
         buffer_append_string(text, "::text) \\gset\n");
