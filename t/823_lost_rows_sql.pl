@@ -1,7 +1,7 @@
 # The script of --save-lost-rows, run on a new primary that did nothing else, gives it the tables of the old one. Run
 # again, it changes nothing. Where the new primary changed the same rows, each is reported as a conflict, and none is
 # changed.
-# (Rules L5, L34.)
+# (Rules L5, L34, L40.)
 
 use strict;
 use warnings;
@@ -80,7 +80,20 @@ sub in_two_places
     my $before = all_rows($changed);
     my $said = run_script($changed, $file->{sql});
     is_same_text(all_rows($changed), $before, 'what the new primary has changed stays');
-    return join "\n", $said =~ /^(conflict: .*) \(/mg;
+    return join "\n", $said =~ /^((?:conflict|already so): .*) \(/mg;
+}
+
+# Where the new primary made the same change, the row may be right or not: a line names it.
+sub same_on_both
+{
+    my ($version) = @_;
+    my $change = q{UPDATE t SET n = n - 1 WHERE id = 1; DELETE FROM t WHERE id = 2; INSERT INTO t VALUES (3, 0)};
+    my $said = in_two_places($version, 'same',
+        before => q{CREATE TABLE t (id int PRIMARY KEY, n int); INSERT INTO t VALUES (1, 100), (2, 100)},
+        target => $change, changed => $change);
+    is($said, join("\n", map { qq{already so: $_->[0] of "public"."t" WHERE "id" = '$_->[1]'} }
+        [ 'UPDATE', 1 ], [ 'DELETE', 2 ], [ 'INSERT', 3 ]), 'the same on both sides is not silent');
+    return;
 }
 
 # NULL is no empty text of a type without =, and no row of NULLs, of which IS NULL is true.
@@ -145,6 +158,7 @@ each_version(sub {
     is_same_text($changed->sql(q{SELECT * FROM accounts WHERE id BETWEEN 1 AND 400 OR id BETWEEN 1001 AND 1010 ORDER BY id}),
         $before, 'and none of them is changed');
     by_collation($version) if $version >= 12;
+    same_on_both($version);
     empty_values($version);
     null_in_key($version) if $version >= 18;
 }, sample => 1);

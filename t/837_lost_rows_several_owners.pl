@@ -3,7 +3,7 @@
 # not called, unless a variable of psql says that it may be.
 #
 # The attacker owns a table, and types that tables of bob have: a domain, also as a field of a composite type.
-# (Rules L17, L24.)
+# (Rules L17, L24, L37, L38, L39.)
 
 use strict;
 use warnings;
@@ -140,7 +140,7 @@ each_version(sub {
     $result = try_script($source, $script, owner => 'bob', psql => [ '-v', 'run_code_of_others_with_my_rights=list' ]);
     is("$result->{status} " . $rows->(), '0 2,3 1,2,3  ', 'asked to, the script only lists');
     like($result->{stderr},
-        qr/WARNING:  a change of bob\.of_her_type calls, as lost_rows_writer, expressions of domain mallory\.number of mallory, $her_function$/m,
+        qr/WARNING:  a change of bob\.of_her_type calls, as lost_rows_writer, expressions of domain .*, $her_function$/m,
         'what it would call');
     my $drop = 'ALTER DOMAIN mallory.number DROP CONSTRAINT number_check';
     as_mallory($source, $drop);

@@ -21,8 +21,9 @@
 -- the one before may have set its password, or made others its members.
 -- Each transaction is done as a whole, but for tables of other owners: a warning names
 -- them. A row that is no longer as the lost transaction found it is not changed: a line
--- "conflict: ..." names it. After an error, remove its cause and run the script again:
--- the schema lost_rows says what is done already.
+-- "conflict: ..." names it, or "already so: ..." where it is as that transaction left it:
+-- did the new primary do the same work, or other work with the same result? After an error,
+-- remove its cause and run the script again: the schema lost_rows says what is done already.
 -- Triggers do not fire and foreign keys are not checked (session_replication_role), since
 -- what triggers and cascades did is here too. It stops if some fire nevertheless.
 -- TRUNCATE and DDL are comments.
@@ -129,6 +130,9 @@ CREATE TABLE IF NOT EXISTS lost_rows.applied (file text, lsn text,
 CREATE OR REPLACE FUNCTION lost_rows.shown(message text) RETURNS text LANGUAGE sql STABLE
   AS $$ SELECT regexp_replace($1, CASE WHEN getdatabaseencoding() ~ '^(UTF8|LATIN|ISO)'
   THEN E'[\\x01-\\x1f\\x7f-\\x9f]' ELSE E'[\\x01-\\x1f\\x7f]' END, '?', 'g') $$;
+CREATE OR REPLACE FUNCTION lost_rows.not_done(is_so boolean, what text) RETURNS text
+  LANGUAGE sql STABLE AS $$ SELECT lost_rows.shown(CASE WHEN $1 THEN 'already so'
+  ELSE 'conflict' END || $2) $$;
 CREATE OR REPLACE FUNCTION lost_rows.refuse_prepared(number xid, by_hand text)
   RETURNS void LANGUAGE plpgsql AS $$ DECLARE name text; BEGIN
   SELECT gid INTO name FROM pg_prepared_xacts WHERE transaction = number;

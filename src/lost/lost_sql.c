@@ -242,14 +242,11 @@ static void append_sql(const LostRow *row, const char *sql, Buffer *text)
 /* ---- Statements ---- */
 
 /* Each is one query: it changes the row only where that still is as the lost transaction found it,
- * and prints a line where it did nothing and should have. */
+ * and prints a line where it did nothing. */
 
 #define INSERT_COLUMNS "INSERT INTO %t (%c) %i"
 /* Locked, since a ctid is not looked at again if somebody changes the row in the meantime. */
 #define THE_ROW " WHERE ctid = (SELECT ctid FROM ONLY %t WHERE %o LIMIT 1 FOR UPDATE)"
-/* In this order: lost_rows.attempt is to be called first. */
-#define NOT_DONE " WHERE CASE WHEN EXISTS (TABLE done) THEN false\n  ELSE "
-
 /* Returns the WHERE clause by which an UPDATE or DELETE finds its row. */
 static const char *choose_row(const LostRow *row)
 {
@@ -278,14 +275,13 @@ static const char *choose_insert(const LostRow *row)
                             : INSERT_COLUMNS "SELECT %v";
 }
 
-/* The line is printed if the change did nothing and the row is not as it should be either. Which
- * row that is only a key tells: another one may look alike. */
+/* The condition by which a row that was not changed is already as it should be. Which row that is
+ * only a key tells: another one may look alike. */
 static const char *choose_condition(const LostRow *row)
 {
     if (row->change->kind == ROW_INSERT || (row->change->kind == ROW_UPDATE && row_has_key(row)))
-        return NOT_DONE "NOT EXISTS (SELECT 1 FROM ONLY %t WHERE %n) END";
-    return row_has_key(row) ? NOT_DONE "EXISTS (SELECT 1 FROM ONLY %t WHERE %k) END"
-                            : " WHERE NOT EXISTS (TABLE done)";
+        return "EXISTS (SELECT 1 FROM ONLY %t WHERE %n)";
+    return row_has_key(row) ? "NOT EXISTS (SELECT 1 FROM ONLY %t WHERE %k)" : "false";
 }
 
 /* Columns that get another value. */
@@ -411,14 +407,15 @@ bool lost_sql_row(const LostRow *row, const char *lsn, Buffer *text, const char 
     }
     else
         buffer_printf(text, "WITH done AS (%s RETURNING 1)", buffer_string(&change));
-    buffer_printf(&line, "conflict: %s of ", lost_sql_verbs[kind]);
+    buffer_printf(&line, ": %s of ", lost_sql_verbs[kind]);
     append_sql(row, row_has_key(row) ? key : "%t", &line);
     buffer_printf(&line, " (%s)", lsn);
-    buffer_append_string(text, "\n  SELECT lost_rows.shown(");
-    buffer_append_literal(text, buffer_string(&line), LITERAL_ANY);
-    buffer_append_string(text, "::text)");
+    /* done is looked at first, so that lost_rows.attempt has been called. */
+    buffer_append_string(text, "\n  SELECT lost_rows.not_done(");
     append_sql(row, choose_condition(row), text);
-    buffer_append_string(text, ";\n");
+    buffer_append_string(text, ", ");
+    buffer_append_literal(text, buffer_string(&line), LITERAL_ANY);
+    buffer_append_string(text, "::text) WHERE NOT EXISTS (TABLE done);\n");
     /* Rule L12: of the whole statement, since conditions have names of types and generated keys. */
     if (!utf8_is_valid(buffer_string(text)))
         return untold(reason, "a name is not valid in UTF-8");
