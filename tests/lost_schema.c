@@ -19,6 +19,7 @@ typedef struct Visit
     Schema *schema;
     const LostCommit *commit;
     const Table *last;
+    const char *last_reason; /* as `last`, of changes whose table is not known */
 } Visit;
 
 static void print_table(const Table *table)
@@ -88,9 +89,10 @@ static void print_change(Visit *visit, const RowChange *change)
     const Table *table = schema_table(visit->schema, &change->relation,
                                       (Moment){change->lsn, visit->commit}, &reason);
 
-    if (table == NULL)
+    if (table == NULL && reason != visit->last_reason)
         printf("row: %s\n", reason);
-    else if (table != visit->last && !table->is_catalog && table->kind == 'r' && !table->is_rewrite)
+    else if (table != NULL && table != visit->last && !table->is_catalog && table->kind == 'r' &&
+             !table->is_copy)
     {
         printf("row: %s.%s (", table->schema, table->name);
         for (size_t i = 0; i < table->attribute_count; i++)
@@ -100,6 +102,7 @@ static void print_change(Visit *visit, const RowChange *change)
         printf(")\n");
         visit->last = table;
     }
+    visit->last_reason = reason;
 }
 
 static void print_transactions(Schema *schema, const RowChanges *changes)
@@ -109,7 +112,7 @@ static void print_transactions(Schema *schema, const RowChanges *changes)
 
     for (size_t i = 0; i < count; i++)
     {
-        Visit visit = {schema, &commits[i], NULL};
+        Visit visit = {schema, &commits[i], NULL, NULL};
         const SchemaEvents events = schema_events(schema, &commits[i]);
 
         for (size_t j = 0; j < events.count; j++)

@@ -193,16 +193,6 @@ bool catalog_row(CatalogSnapshot *look, Oid catalog, Slice tuple, CatalogTuple *
     return split_row(open_catalog(look->schema, look->database, catalog, false), tuple, row);
 }
 
-Oid rewritten_table(const char *name)
-{
-    TextCursor text = text_cursor(name);
-    Oid table;
-
-    return text_take(&text, "pg_temp_") && text_take_u32(&text, &table) && text_at_end(&text)
-               ? table
-               : 0;
-}
-
 /* ---- The target's files ---- */
 
 static bool xid_is_committed(Schema *schema, uint32_t xid)
@@ -494,6 +484,41 @@ static const Catalog *open_catalog(Schema *schema, Oid database, Oid oid, bool w
         add_changes(schema, catalog);
     }
     return catalog;
+}
+
+/* True if the view's own transaction, or a later one, drops the relation that this one made. */
+static bool is_transient(const CatalogSnapshot *look, Oid oid)
+{
+    const Schema *schema = look->schema;
+    CatalogSnapshot end =
+        schema_snapshot(look->schema, look->database, (Moment){LSN_HIGHEST, NULL});
+    CatalogTuple row;
+
+    for (size_t i = look->view.own_start; i < look->view.own_end; i++)
+    {
+        const CatalogChange *change = &schema->changes[i];
+
+        if (change->catalog == PG_CLASS && change->row.kind == ROW_INSERT &&
+            change->row.relation.database == look->database &&
+            catalog_row(&end, PG_CLASS, change->row.new, &row) && row_number(&row, "oid") == oid)
+            return !catalog_find(&end, PG_CLASS, oid, &row);
+    }
+    return false;
+}
+
+Oid rewritten_table(CatalogSnapshot *look, const CatalogTuple *class)
+{
+    const char *name = row_name(look, class, "relname");
+    TextCursor text = text_cursor(name != NULL ? name : "");
+    Oid table;
+
+    if (row_column(class, "relrewrite").bytes != NULL) /* exists in 11 and later */
+        return row_number(class, "relrewrite");
+    /* Users may make tables with such a name, too. */
+    return text_take(&text, "pg_temp_") && text_take_u32(&text, &table) && text_at_end(&text) &&
+                   is_transient(look, row_number(class, "oid"))
+               ? table
+               : 0;
 }
 
 /* ---- The schema ---- */

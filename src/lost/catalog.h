@@ -142,8 +142,8 @@ uint32_t row_number(const CatalogTuple *row, const char *column);
 /* Value of a name column, converted by encoding_name; NULL for NULL. */
 const char *row_name(CatalogSnapshot *look, const CatalogTuple *row, const char *column);
 
-/* OID of the table that a command rewrites, from the name of its temporary table, pg_temp_OID; 0
- * for other names. */
-Oid rewritten_table(const char *name);
+/* OID of the table that a command of the view's own transaction rewrites; class is the row of its
+ * temporary table. 0 for other tables. */
+Oid rewritten_table(CatalogSnapshot *look, const CatalogTuple *class);
 
 #endif

@@ -364,7 +364,7 @@ static bool write_change(Saver *saver, const RowChange *change, Error *error)
         return true;
     }
     saver->changes++;
-    if (table == NULL || table->is_catalog || table->kind == 't' || table->is_rewrite)
+    if (table == NULL || table->is_catalog || table->kind == 't' || table->is_copy)
     {
         if (table == NULL)
         {

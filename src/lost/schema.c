@@ -349,6 +349,66 @@ bool schema_find_class(CatalogSnapshot *look, const RelationId *storage, Catalog
     return false;
 }
 
+/* State of a table that a command rewrites: was_logged, if it was a logged table since the common
+ * checkpoint; columns_changed, if the command's transaction changed columns. */
+typedef struct BeforeRewrite
+{
+    bool was_logged, columns_changed;
+} BeforeRewrite;
+
+static BeforeRewrite before_rewrite(CatalogSnapshot *look, Oid table)
+{
+    const Schema *schema = look->schema;
+    BeforeRewrite before = {.was_logged =
+                                catalog_number(look, PG_CLASS, table, "relpersistence") != 'u'};
+
+    for (size_t i = 0; i < look->view.own_end; i++)
+    {
+        const CatalogChange *change = &schema->changes[i];
+        const Slice versions[] = {change->row.old, change->row.new};
+        CatalogTuple row;
+
+        if ((i >= look->view.committed && i < look->view.own_start) ||
+            change->row.relation.database != look->database)
+            continue;
+        for (int side = 0; side < 2; side++)
+            if (change->catalog == PG_CLASS && catalog_row(look, PG_CLASS, versions[side], &row) &&
+                row_number(&row, "oid") == table)
+                before.was_logged |= row_number(&row, "relpersistence") != 'u';
+            else if (change->catalog == PG_ATTRIBUTE && i >= look->view.own_start &&
+                     catalog_row(look, PG_ATTRIBUTE, versions[side], &row) &&
+                     row_number(&row, "attrelid") == table)
+                before.columns_changed = true;
+    }
+    return before;
+}
+
+/*
+ * Rule L37: find out what the rows of class are, if it is the temporary table that a command fills
+ * with the rows of another table. The rows of an unlogged table that becomes a logged one were
+ * never in WAL before: they are INSERTs into it, and *class becomes its row. The rows of a command
+ * that changes no column are a copy. Returns false for other rows, which may have new values, such
+ * as those of a DEFAULT or of USING.
+ */
+static bool name_rewritten(CatalogSnapshot *look, CatalogTuple *class, bool *is_copy)
+{
+    const Oid table = row_number(class, "relkind") == 'r' ? rewritten_table(look, class) : 0;
+    BeforeRewrite before;
+    CatalogTuple row;
+
+    if (table == 0 || !catalog_find(look, PG_CLASS, table, &row))
+        return true;
+    before = before_rewrite(look, table);
+    if (!before.was_logged)
+        *class = row;
+    else if (row_number(&row, "relpersistence") != 'u' &&
+             (row_number(&row, "relkind") != 'r' || !before.columns_changed))
+        *is_copy = true;
+    else
+        return false;
+    return true;
+}
+
 static const void *make_table(CatalogSnapshot *look, const RelationId *storage, const char **reason)
 {
     Table *table = arena_allocate(look->arena, sizeof(*table));
@@ -359,6 +419,9 @@ static const void *make_table(CatalogSnapshot *look, const RelationId *storage, 
 
     *reason = "the catalogs have no table with its storage";
     if (!schema_find_class(look, storage, &class))
+        return NULL;
+    *reason = "ALTER TABLE wrote the rows of its table again";
+    if (!name_rewritten(look, &class, &table->is_copy))
         return NULL;
     table->oid = row_number(&class, "oid");
     table->database = storage->database;
@@ -376,9 +439,6 @@ static const void *make_table(CatalogSnapshot *look, const RelationId *storage, 
     if (table->attribute_count != row_number(&class, "relnatts") || table->name == NULL ||
         table->schema == NULL)
         return NULL;
-    table->is_rewrite = row_column(&class, "relrewrite").bytes != NULL /* 11+ */
-                            ? row_number(&class, "relrewrite") != 0
-                            : catalog_find(look, PG_CLASS, rewritten_table(table->name), &other);
     read_key(look, table, not_null);
     table->refuses_on_conflict |= row_number(&class, "relhasrules") != 0;
     return table;

@@ -16,8 +16,8 @@ typedef struct Table
     const char *schema, *name;
     char kind; /* relkind */
     bool is_catalog;
-    bool is_rewrite; /* temporary table that a command such as VACUUM FULL fills with a copy of
-                        another table (relrewrite): its rows are not changes */
+    bool is_copy; /* temporary table that a command such as REFRESH fills with a copy of another
+                     table (relrewrite): its rows are not changes */
     const Attribute *attributes;   /* all attributes, including dropped ones; a virtual
                                       generated column (18+), which has no values, is like a
                                       dropped one */

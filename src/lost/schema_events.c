@@ -158,7 +158,6 @@ static void add_catalog_change(Objects *objects, CatalogSnapshot *look, const Ca
     const bool is_made = change->row.old.bytes == NULL, is_gone = change->row.new.bytes == NULL;
     const CatalogTuple *row = has_new ? &new : &old;
     const unsigned flags = has_new && has_old ? flags_of_update(&old, &new) : FLAG_ALTERED;
-    const char *name;
 
     if (!has_new && !has_old)
         return;
@@ -168,11 +167,7 @@ static void add_catalog_change(Objects *objects, CatalogSnapshot *look, const Ca
                    : is_gone ? FLAG_GONE
                              : flags);
     if (change->catalog == PG_CLASS && is_made)
-    {
-        name = row_name(look, row, "relname");
-        add_object(objects, change, PG_CLASS, rewritten_table(name != NULL ? name : ""),
-                   FLAG_REWRITTEN);
-    }
+        add_object(objects, change, PG_CLASS, rewritten_table(look, row), FLAG_REWRITTEN);
     for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++)
     {
         const struct Part *part = &parts[i];
@@ -249,7 +244,6 @@ static void note_dependency(const Objects *objects, const CatalogTuple *row)
 static void add_truncation(Objects *objects, CatalogSnapshot look, const CatalogChange *change)
 {
     CatalogTuple old, new;
-    const char *name;
 
     if (change->catalog != PG_CLASS || !catalog_row(&look, PG_CLASS, change->row.new, &new) ||
         row_number(&new, "relkind") != 'r' || row_number(&new, "relpersistence") == 't' ||
@@ -257,9 +251,7 @@ static void add_truncation(Objects *objects, CatalogSnapshot look, const Catalog
         !(flags_of_update(&old, &new) & FLAG_EMPTIED) ||
         catalog_gives_storage(&look, row_number(&new, "relfilenode"), true))
         return;
-    name = row_name(&look, &new, "relname");
-    if (name != NULL && rewritten_table(name) == 0) /* a temporary table of a rewrite gets the
-                                                       old storage */
+    if (rewritten_table(&look, &new) == 0) /* a temporary table of a rewrite gets the old storage */
         add_object(objects, change, PG_CLASS, row_number(&new, "oid"), FLAG_TRUNCATED);
 }
 
