@@ -19,6 +19,7 @@
 #define PG_TYPE 1247
 #define PG_ATTRIBUTE 1249
 #define PG_CLASS 1259
+#define PG_AUTHID 1260
 #define PG_DATABASE 1262
 #define PG_INDEX 2610
 #define PG_NAMESPACE 2615

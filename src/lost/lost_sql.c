@@ -365,7 +365,13 @@ void lost_sql_check(const Table *table, const TableBefore *before, Buffer *text)
         }
         buffer_printf(text, "]::%s[]", types[list]);
     }
-    buffer_printf(text, ", %s) AS changed \\gset\n", table->refuses_on_conflict ? "true" : "false");
+    buffer_printf(text, ", %s, ", table->refuses_on_conflict ? "true" : "false");
+    /* Rule L38: whoever changed a table that was there at the divergence had a right on it. */
+    if (before->same || table->owner == NULL)
+        buffer_append_string(text, "NULL");
+    else
+        buffer_append_literal(text, table->owner, LITERAL_ANY);
+    buffer_append_string(text, "::text) AS changed \\gset\n");
 }
 
 bool lost_sql_row(const LostRow *row, const char *lsn, Buffer *text, const char **reason)

@@ -1,6 +1,7 @@
 #include "lost/schema.h"
 
 #include "base/array.h"
+#include "base/utf8.h"
 #include "format/relpath.h"
 #include "lost/base_types.h"
 
@@ -409,6 +410,16 @@ static bool name_rewritten(CatalogSnapshot *look, CatalogTuple *class, bool *is_
     return true;
 }
 
+/* Returns the name of a role, empty if it is not known; NULL if the role is a superuser. */
+static const char *ordinary_role(CatalogSnapshot *look, Oid oid)
+{
+    const char *name = catalog_name(look, PG_AUTHID, oid, "rolname");
+
+    if (name == NULL || !utf8_is_valid(name))
+        return "";
+    return catalog_number(look, PG_AUTHID, oid, "rolsuper") ? NULL : name;
+}
+
 static const void *make_table(CatalogSnapshot *look, const RelationId *storage, const char **reason)
 {
     Table *table = arena_allocate(look->arena, sizeof(*table));
@@ -427,6 +438,7 @@ static const void *make_table(CatalogSnapshot *look, const RelationId *storage, 
     table->database = storage->database;
     table->name = row_name(look, &class, "relname");
     table->schema = catalog_name(look, PG_NAMESPACE, row_number(&class, "relnamespace"), "nspname");
+    table->owner = ordinary_role(look, row_number(&class, "relowner"));
     table->kind = (char) row_number(&class, "relkind");
     table->is_catalog = tells_schema(table->oid);
     table->is_dropped = !catalog_find(&end, PG_CLASS, table->oid, &other);

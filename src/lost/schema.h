@@ -14,7 +14,8 @@ typedef struct Table
     Oid oid;
     Oid database;
     const char *schema, *name;
-    char kind; /* relkind */
+    const char *owner; /* name of the owner; NULL: a superuser; empty: not known */
+    char kind;         /* relkind */
     bool is_catalog;
     bool is_copy; /* temporary table that a command such as REFRESH fills with a copy of another
                      table (relrewrite): its rows are not changes */
