@@ -2,7 +2,7 @@
 # before: --save-lost-rows saves them as INSERTs. Other rows may have new values, as those of a volatile DEFAULT:
 # they are counted as unknown, and with --require-lost-rows nothing is rewound. The name of a command's table,
 # pg_temp_OID, proves nothing: users may take it.
-# (Rule L37.)
+# (Rule L41.)
 
 use strict;
 use warnings;

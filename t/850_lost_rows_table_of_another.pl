@@ -1,7 +1,7 @@
 # A third one with CREATE on a schema makes, on the old primary that still takes connections, a table with the name of
 # one that another owner has made on the new primary. The script of --save-lost-rows has her rows, and would change his.
 # It stops, and so it does in a database that both sides have made.
-# (Rule L38.)
+# (Rule L42.)
 
 use strict;
 use warnings;

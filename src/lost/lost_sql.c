@@ -366,7 +366,7 @@ void lost_sql_check(const Table *table, const TableBefore *before, Buffer *text)
         buffer_printf(text, "]::%s[]", types[list]);
     }
     buffer_printf(text, ", %s, ", table->refuses_on_conflict ? "true" : "false");
-    /* Rule L38: whoever changed a table that was there at the divergence had a right on it. */
+    /* Rule L42: whoever changed a table that was there at the divergence had a right on it. */
     if (before->same || table->owner == NULL)
         buffer_append_string(text, "NULL");
     else

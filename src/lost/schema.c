@@ -385,7 +385,7 @@ static BeforeRewrite before_rewrite(CatalogSnapshot *look, Oid table)
 }
 
 /*
- * Rule L37: find out what the rows of class are, if it is the temporary table that a command fills
+ * Rule L41: find out what the rows of class are, if it is the temporary table that a command fills
  * with the rows of another table. The rows of an unlogged table that becomes a logged one were
  * never in WAL before: they are INSERTs into it, and *class becomes its row. The rows of a command
  * that changes no column are a copy. Returns false for other rows, which may have new values, such
