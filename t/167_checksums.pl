@@ -1,6 +1,6 @@
 # Data checksums of the source only are refused, those of the target only are not; half enabled ones are none. (Both
 # sources. There are two pg_checksums, of 15 and 19. In 19 more pages stay unused, which it does not write.)
-# (Rules C3, C4, U7.)
+# (Rules C3, C4, U7, U14.)
 
 use strict;
 use warnings;
@@ -105,29 +105,41 @@ each_version(sub {
 
     # Who was told that source and target differ may do that. What the target wrote before is in no WAL: rows of a lost
     # transaction stay visible.
-    subtest('enabled on both sides, when hints had not been logged', sub {
-        my $session;
-        my ($source, $target) = split_brain($version,
-            cluster => { checksums => 0, settings => 'wal_log_hints = off' },
-            before => sub { $_[0]->sql('CREATE TABLE lost (a int)') },
-            together => sub {
-                $session = $_[0]->session;
-                $session->sql('BEGIN; INSERT INTO lost SELECT generate_series(1, 2000)');
-                $_[0]->sql('CHECKPOINT');
-            },
-            target => sub { $session->sql('COMMIT'); $session->end;
-                $_[0]->sql('SELECT count(*) FROM lost; CHECKPOINT') });
-        $source->stop;
-        sleep(1) while stat($target->path('global/pg_control'))->mtime >= time;
-        pg_checksums($_, '--enable') for $source, $target;
-        for my $kind (qw(directory server))
-        {
-            $source->start if $kind eq 'server';
-            my $result = rewind($target, $source, kind => $kind);
-            is($result->{status}, 1, "a $kind as source is refused") or diag($result->{stderr});
-            like($result->{stderr},
-                qr/error: data checksums of the target seem to have been enabled after it was shut down$/m,
-                'with the reason');
-        }
-    });
+    for my $crashed (0, 1)
+    {
+        my $when = $crashed ? ', in a crash recovery that was stopped' : '';
+        subtest("enabled on both sides, when hints had not been logged$when", sub {
+            my $session;
+            my ($source, $target) = split_brain($version,
+                cluster => { checksums => 0, settings => 'wal_log_hints = off' },
+                before => sub { $_[0]->sql('CREATE TABLE lost (a int)') },
+                together => sub {
+                    $session = $_[0]->session;
+                    $session->sql('BEGIN; INSERT INTO lost SELECT generate_series(1, 2000)');
+                    $_[0]->sql('CHECKPOINT');
+                },
+                target => sub {
+                    my ($cluster) = @_;
+                    $session->sql('COMMIT');
+                    $session->end;
+                    $cluster->sql('SELECT count(*) FROM lost; CHECKPOINT');
+                    return if !$crashed;
+                    $cluster->sql("CREATE TABLE work AS SELECT a, repeat('x', 100) FROM generate_series(1, 100000) a");
+                    $cluster->stop('kill')->stop_amid_crash_recovery;
+                });
+            $source->stop;
+            sleep(1) while stat($target->path('global/pg_control'))->mtime >= time;
+            pg_checksums($_, '--enable') for $source, $target;
+            for my $kind (qw(directory server))
+            {
+                $source->start if $kind eq 'server';
+                my $result = rewind($target, $source, kind => $kind);
+                is($result->{status}, 1, "a $kind as source is refused") or diag($result->{stderr});
+                like($result->{stderr},
+                    qr/error: data checksums of the target seem to have been enabled after it was shut down$/m,
+                    'with the reason');
+            }
+        });
+        RewindTest::Cluster::discard_all();
+    }
 }, only => [ 15, 19 ]);

@@ -2,7 +2,7 @@
 # index were marked as dead without WAL, on pages that no record names. The rewound target does not keep such marks: its
 # index finds what its table holds. (What pg_checksums leaves does not depend on the version; there is one of 15, which
 # takes clusters of 13 as well.)
-# (Rules U6, U7.)
+# (Rules U6, U7, U14.)
 
 use strict;
 use warnings;
@@ -105,6 +105,22 @@ each_version(sub {
             index_finds_all($source, $target);
         });
     }
+
+    # They were off when it crashed, and on again before its recovery.
+    subtest('off until a crash', sub {
+        my ($source, $target) = diverge($version, 1, sub {
+            my ($cluster) = @_;
+            log_a_hint($cluster);
+            $cluster->stop;
+            switch($cluster, '--disable');
+            $cluster->start;
+            mark_dead($cluster);
+            $cluster->sql("CREATE TABLE work AS SELECT a, repeat('x', 100) FROM generate_series(1, 100000) a");
+            $cluster->stop('kill')->stop_amid_crash_recovery;
+            switch($cluster, '--enable');
+        });
+        index_finds_all($source, $target);
+    });
 
     subtest('disabled, and wal_log_hints on later', sub {
         my ($source, $target) = diverge($version, 1, sub {

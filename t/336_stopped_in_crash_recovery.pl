@@ -14,20 +14,10 @@ use warnings;
 
 use RewindTest;
 
-# What a service manager and an administrator do: start it after a crash, and stop it before it is through. The
-# postmaster heeds the signal as soon as it has made the process that recovers.
 sub stop_amid_crash_recovery
 {
     my ($crashed) = @_;
-    my $pid = 0;
-    my @start = ('-l', $crashed->dir . '/log.crash_recovery', '-o', "-c unix_socket_directories=$crashed->{dir}");
-    must_run([ "$crashed->{bindir}/pg_ctl", '-D', $crashed->data, @start, '-W', 'start' ]);
-    wait_until('the postmaster runs', sub {
-        for (1 .. 1000) { last if $pid = $crashed->postmaster_pid }
-        return $pid;
-    });
-    kill 'INT', $pid;
-    $crashed->wait_for_end_of($pid);
+    $crashed->stop_amid_crash_recovery;
     is(unpack('x16 V', slurp($crashed->path('global/pg_control'))), 2, "$crashed->{name} is shut down in recovery");
     return;
 }

@@ -124,6 +124,14 @@ bool target_crashed_as_primary(const Target *target)
     return target_was_primary(target) && target->control.state != STATE_SHUTDOWNED;
 }
 
+bool target_is_in_crash_recovery(const Target *target)
+{
+    const ControlState state = target->control.state;
+
+    return state == STATE_SHUTDOWNED_IN_CRASH_RECOVERY ||
+           (state == STATE_IN_CRASH_RECOVERY && !target_may_have_been_standby(target));
+}
+
 bool target_has_pages_after_minimum(const Target *target, Lsn recovery_end, Lsn wal_end)
 {
     const Control *control = &target->control;

@@ -61,6 +61,11 @@ bool target_may_have_been_standby(const Target *target);
  * tell how new the pages are. */
 bool target_crashed_as_primary(const Target *target);
 
+/* True if the server ran as a primary, crashed, and was started since, but has not ended its crash
+ * recovery: its last WAL is from before that start, and pg_checksums may have been run in between
+ * or since. (Rule U14.) */
+bool target_is_in_crash_recovery(const Target *target);
+
 /* True if pages of a server that ran last as a primary may be newer than pg_control's
  * minRecoveryPoint: a promotion sets it, and the first checkpoint after that removes it. A server
  * that starts as a standby takes such pages for consistent before it has replayed its WAL, whose
@@ -79,11 +84,11 @@ typedef enum WriteExtent
 
 /*
  * Set *written if a program wrote to these files since the server was shut down, by the files'
- * times; false for a server that was not shut down. The files' times are compared with that of the
- * WAL segment that holds the last record, or, if that segment is gone, with the time of the
- * checkpoint. WRITES_OF_ALL: one file that was not written since decides, as a rule the first one
- * that is looked at; a file whose first page was never used counts as written, because pg_checksums
- * skips such pages.
+ * times; false for a server that was not shut down, unless target_is_in_crash_recovery. The files'
+ * times are compared with that of the WAL segment that holds the last checkpoint, or, if that
+ * segment is gone, with the time of the checkpoint. WRITES_OF_ALL: one file that was not written
+ * since decides, as a rule the first one that is looked at; a file whose first page was never used
+ * counts as written, because pg_checksums skips such pages.
  */
 MUST_CHECK bool target_written_since_stop(const Target *target, const WalShape *shape,
                                           WriteExtent which, bool *written, Error *error);

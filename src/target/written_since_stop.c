@@ -12,9 +12,11 @@
 #define STOP_NANOSECONDS_MAX (10 * 1000 * 1000) /* between the last record and pg_control */
 
 /*
- * Find when the server was shut down: when its last WAL segment was written, or where that is gone
- * its checkpoint. *untouched: no file need be looked at, since nothing was written since then, or
- * the server was not shut down.
+ * Find when the server was shut down: when the WAL segment of its last checkpoint was written, or
+ * where that is gone the checkpoint's time. *untouched: no file need be looked at, since nothing
+ * was written since then, or no other program can have written since the server's last WAL. For a
+ * primary that crashed, this time is too early, and its recovery writes files: of these some are
+ * always newer, but not all. (Rules C3, U14.)
  */
 static bool find_stop(const Target *target, const WalShape *shape, struct timespec *stop,
                       bool *untouched, Error *error)
@@ -26,7 +28,7 @@ static bool find_stop(const Target *target, const WalShape *shape, struct timesp
     int64_t nanoseconds;
     bool found;
 
-    *untouched = control->state != STATE_SHUTDOWNED;
+    *untouched = control->state != STATE_SHUTDOWNED && !target_is_in_crash_recovery(target);
     if (*untouched)
         return true;
     *stop = (struct timespec){.tv_sec = control->checkpoint.time};

@@ -288,6 +288,23 @@ sub restart_amid
     return $self->start;
 }
 
+# What a service manager and an administrator do with a server that has crashed: one starts it, the other stops it
+# before its recovery ends. The postmaster heeds the signal as soon as it has made the process that recovers.
+sub stop_amid_crash_recovery
+{
+    my ($self) = @_;
+    my $pid = 0;
+    must_run([ "$self->{bindir}/pg_ctl", '-D', $self->data, '-l', "$self->{dir}/log.crash_recovery",
+        '-o', "-c unix_socket_directories=$self->{dir}", '-W', 'start' ]);
+    wait_until("the postmaster of $self->{name} runs", sub {
+        for (1 .. 1000) { last if $pid = $self->postmaster_pid }
+        return $pid;
+    });
+    kill 'INT', $pid;
+    $self->wait_for_end_of($pid);
+    return $self;
+}
+
 # pg_ctl returns when postmaster.pid is removed. The postmaster exits a moment later and uses the file system of the
 # data directory until then. (A process that has exited, but whose parent has not waited for it, has no cwd.)
 sub wait_for_end_of

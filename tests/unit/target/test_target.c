@@ -400,6 +400,20 @@ static void test_files_that_are_all_newer_than_the_checkpoint(void **state)
     target->control.state = STATE_SHUTDOWNED_IN_RECOVERY;
     assert_true(target_written_since_stop(target, &shape, WRITES_OF_ALL, &rewritten, &error));
     assert_false(rewritten);
+    target->control.state = STATE_SHUTDOWNED_IN_CRASH_RECOVERY;
+    assert_true(target_written_since_stop(target, &shape, WRITES_OF_ALL, &rewritten, &error));
+    assert_true(rewritten);
+    /* pg_checksums, and after that a start that failed */
+    target->control.state = STATE_IN_CRASH_RECOVERY;
+    target->control.min_recovery_point = LSN_INVALID;
+    assert_true(target_written_since_stop(target, &shape, WRITES_OF_ALL, &rewritten, &error));
+    assert_true(rewritten);
+    target->control.min_recovery_point = 1;
+    assert_true(target_written_since_stop(target, &shape, WRITES_OF_ALL, &rewritten, &error));
+    assert_false(rewritten);
+    target->control.state = STATE_IN_PRODUCTION;
+    assert_true(target_written_since_stop(target, &shape, WRITES_OF_ALL, &rewritten, &error));
+    assert_false(rewritten);
     target->control.state = STATE_SHUTDOWNED;
     set_time("data/base/5/1259", stopped, 0);
     assert_true(target_written_since_stop(target, &shape, WRITES_OF_ALL, &rewritten, &error));
