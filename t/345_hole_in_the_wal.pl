@@ -3,7 +3,7 @@
 #
 #   source       ┌──── 2 ──▶
 #   target   1 ──┴──── 1 ─●──╌╌gone╌╌──✕      ● its last checkpoint   ✕ killed, with newer pages on the disk
-# (Rules C29, C109.)
+# (Rules C29, C109, D9.)
 
 use strict;
 use warnings;
@@ -47,6 +47,23 @@ sub is_refused
     return $result->{stderr};
 }
 
+my $not_known = qr/error: it is not known whether the rewind would discard more committed transactions than /;
+
+# Transactions in the hole count, too: with --compare the WAL is read for their number alone.
+sub counts_all
+{
+    my ($copy, $source, $archive) = @_;
+    my @options = ('-n', '--compare', '--max-lost-transactions=50');
+    my $said = is_refused($copy, $source, $not_known, options => \@options);
+    like($said, qr/^pg_rewind: detail: The target's WAL since the divergence cannot be counted: could not open file /m,
+        'they cannot be counted');
+    my $result = rewind($copy, $source, options => [ @options, $archive ]);
+    is($result->{status}, 0, 'with the archive their number is within the limit') or diag($result->{stderr});
+    my ($count) = $result->{stderr} =~ /^pg_rewind: the rewind discards (\d+) committed transactions/m;
+    cmp_ok($count, '>=', 9, 'and all are counted');
+    return;
+}
+
 sub create_table
 {
     my ($server) = @_;
@@ -83,6 +100,7 @@ each_version(sub {
         my $said = is_refused($copy, $source, qr{error: could not open file "\Q$path\E": No such file or directory\n});
         like($said, qr/Missing: @{[ join ', ', @hole ]}\./, 'all of the hole is listed');
         like($said, qr/The WAL continues in segment "[0-9A-F]{24}"\./, 'and how that is known');
+        counts_all($copy, $source, "--wal-archive=$archive");
         rewinds($copy, $source, options => [ '-N', "--wal-archive=$archive" ]);
         rejoins($copy, $source);
         $copy->discard;
@@ -103,6 +121,8 @@ each_version(sub {
             qr/error: the end of the target's WAL is lost: segment "$segments[0]" is not in its pg_(?:wal|xlog)\n/,
             options => ["--wal-archive=$archive"]);
         like($said, qr/compare all blocks instead with --compare\.$/m, 'and what remains to be done');
+        is_refused($copy, $source, $not_known,
+            options => [ '-n', '--compare', '--max-lost-transactions=50', "--wal-archive=$archive" ]);
         rewinds($copy, $source, options => [ '-N', '--compare' ]);
         rejoins($copy, $source);
         $copy->discard;

@@ -111,9 +111,7 @@ bool divergence_find_target_end(const Clusters *clusters, const WalStream *strea
     return true;
 }
 
-/* Fails if the segment in which WAL ends came from an archive. A crashed primary has written pages
- * up to the end of its own WAL, and no archive has its last segment. (Rule C109.) */
-static bool check_end_is_own(WalStore *target_wal, Lsn end, Error *error)
+bool check_end_is_own(WalStore *target_wal, Lsn end, Error *error)
 {
     const WalStream *stream = &target_wal->stream;
     const uint64_t segment = wal_segment_before(&stream->shape, end);

@@ -24,13 +24,13 @@ LostCount lost_count_of_scan(const Clusters *clusters, const Divergence *diverge
 }
 
 /*
- * Count the commits after the divergence. Fails if WAL is missing at the divergence, or between it
- * and what pg_control knows. The target had WAL up to the divergence, so it once had the segment
- * that ends or continues there; the pg_control of a crashed server may know only a checkpoint
- * before the divergence.
+ * Count the commits after the divergence; *wal_end is the end of the WAL. Fails if WAL is missing
+ * at the divergence, or between it and what pg_control knows. The target had WAL up to the
+ * divergence, so it once had the segment that ends or continues there; the pg_control of a crashed
+ * server may know only a checkpoint before the divergence.
  */
 static bool count_commits(const WalStream *wal, const Control *control, Lsn divergence,
-                          ScanResult *result, Error *error)
+                          ScanResult *result, Lsn *wal_end, Error *error)
 {
     AUTO_ARENA Arena *arena = arena_create(); /* for lists of the result, which are not used */
     const Lsn from = wal_skip_header(&wal->shape, divergence);
@@ -40,6 +40,7 @@ static bool count_commits(const WalStream *wal, const Control *control, Lsn dive
     if (scan == NULL)
         return false;
     scan_destroy(scan);
+    *wal_end = end.next_lsn;
     if (end.end == WAL_SEGMENT_MISSING &&
         end.missing_segment == wal_segment_of(&wal->shape, divergence - 1))
         return error_missing_wal(wal, end.missing_segment, error);
@@ -52,6 +53,21 @@ static bool count_commits(const WalStream *wal, const Control *control, Lsn dive
                      LSN_TEXT(wal->shape.version, end.next_lsn), end.reason);
 }
 
+/* Like count_commits, for a primary that was not shut down cleanly: pg_control does not give the
+ * end of the target's WAL, so fails unless all WAL up to the end of its pg_wal is read. (Rule D9.)
+ */
+static bool count_commits_of_crashed(const DivergenceInput *input, Lsn divergence,
+                                     ScanResult *result, Error *error)
+{
+    WalStore *target_wal = input->target_wal;
+    Lsn wal_end;
+
+    return target_wal_find_newest(target_wal, error) &&
+           count_commits(&target_wal->stream, &input->clusters->target.control, divergence, result,
+                         &wal_end, error) &&
+           check_end_is_own(target_wal, wal_end, error);
+}
+
 bool lost_count_read(const DivergenceInput *input, const Divergence *divergence,
                      const WalStream *wal, bool running, Arena *arena, LostCount *count,
                      Error *error)
@@ -61,6 +77,7 @@ bool lost_count_read(const DivergenceInput *input, const Divergence *divergence,
     const bool is_rewound = target->has_backup_label && !target->label_of_base_backup;
     const Lsn lsn = divergence->lsn != LSN_INVALID ? divergence->lsn : divergence->printed;
     ScanResult scanned;
+    Lsn wal_end;
     bool read = false;
     Error why;
 
@@ -85,7 +102,9 @@ bool lost_count_read(const DivergenceInput *input, const Divergence *divergence,
     {
         if (!stop_check(error))
             return false;
-        read = count_commits(wal, &target->control, lsn, &scanned, &why);
+        read = !running && target_crashed_as_primary(target)
+                   ? count_commits_of_crashed(input, lsn, &scanned, &why)
+                   : count_commits(wal, &target->control, lsn, &scanned, &wal_end, &why);
     }
     if (!read)
     {
