@@ -1,11 +1,13 @@
 # A standby of an idle source follows it, though its server leaves the last record unreplayed: one that crosses a page,
 # came in two parts, and whose last byte is the last that was flushed. (Servers of many releases, seen with 9.6 to 12,
-# read on only when they have received more than the record itself.) A standby that could replay and does not, has not
-# caught up.
+# read on only when they have received more than the record itself.) Nor is a record replayed of which the source has
+# flushed a part only, up to a page's end. A standby that could replay and does not, has not caught up, at whatever
+# place the source's WAL ends.
 #
 #   source   ... ──|rec      flushed up to the page's end
 #            ... ──|rec|ord| ▶  and then up to the record's end; nothing follows
 #   target   ... ──▶         has received all of it
+# (Rule I60.)
 
 use strict;
 use warnings;
@@ -44,6 +46,18 @@ sub emit_in_two_parts
     return;
 }
 
+# A record of an open transaction that crosses the page: the WAL writer flushes the part on whole pages. Returns the end
+# of that part.
+sub flush_to_end_of_page
+{
+    my ($target, $session) = @_;
+    my $begin = position($session, 'pg_current_wal_insert_lsn');
+    my $end = $begin - $begin % PAGE + PAGE;
+    $session->sql("BEGIN; SELECT pg_logical_emit_message(false, 'p', repeat('x', @{[ $end - $begin + 512 ]}))");
+    wait_until('the part arrives', sub { position($target, 'pg_last_wal_receive_lsn') == $end });
+    return $end;
+}
+
 sub rejoin
 {
     my ($target, $source, $timeout) = @_;
@@ -79,6 +93,16 @@ each_version(sub {
     is($result->{status}, 2, 'a standby that leaves more than that unreplayed has not caught up')
         or diag($result->{stderr});
     like($result->{stderr}, qr/^pg_rewind: error: the target's server does not follow the source yet$/m, 'it says so');
+    my $end = flush_to_end_of_page($target, $session);
+    $result = rejoin($target, $source, 4);
+    is($result->{status}, 2, 'nor has it where the source is flushed up to the end of a page')
+        or diag($result->{stderr});
+    $target->query('SELECT pg_wal_replay_resume()');
+    $result = rejoin($target, $source, 30);
+    is($result->{status}, 0, 'it has once it lacks nothing but the record that this page does not end')
+        or diag($result->{stderr});
+    cmp_ok(position($target, 'pg_last_wal_replay_lsn'), '<', $end, 'which it has not replayed');
+    $session->sql('COMMIT');
     kill 'CONT', $writer;
     $session->end;
 }, from => 9.6, only => [ 10, 12, 15 ]);

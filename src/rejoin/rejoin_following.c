@@ -297,13 +297,14 @@ static void note_progress(Standing *standing)
 }
 
 /*
- * True if replay lacks one record only, which crosses a page and ends with the last byte received.
- * Servers of many releases (seen with 9.6 to 12) that have received such a record in two parts wait
- * for one byte more (WaitForWALToBecomeAvailable), which an idle source does not send. If the
- * record has padding, a byte of padding is enough. A record whose length cannot be read is not
- * waited for.
+ * True if replay can lack one record only, by the length of the next one in the received WAL: it
+ * ends after `end`, so the source had written a part of it, up to a page's end; or it crosses a
+ * page and ends exactly there. Servers of many releases (seen with 9.6 to 12) that have received
+ * such a record in two parts wait for one byte more (WaitForWALToBecomeAvailable), which an idle
+ * source does not send. If the record has padding, a byte of padding is enough. A record whose
+ * length cannot be read may be followed by others.
  */
-static bool last_record_waits(const Rejoin *rejoin, Lsn replayed, Lsn end)
+static bool lacks_last_record_only(const Rejoin *rejoin, Lsn replayed, Lsn end)
 {
     const WalShape shape = control_wal_shape(&rejoin->target.control);
     const Lsn begin = wal_skip_header(&shape, replayed);
@@ -313,22 +314,27 @@ static bool last_record_waits(const Rejoin *rejoin, Lsn replayed, Lsn end)
     char name[WAL_NAME_SIZE];
     AUTO_FD int fd = -1;
     size_t length;
+    Lsn record_end;
 
-    if (replayed == LSN_INVALID || begin / shape.block_size >= (end - 1) / shape.block_size)
+    if (replayed == LSN_INVALID)
         return false;
     wal_segment_name(&shape, rejoin->state.position.timeline, segment, name);
     buffer_printf(&path, "%s/%s/%s", rejoin->target.directory, shape.version->wal_directory, name);
-    return file_open_read(buffer_string(&path), &fd, NULL, NULL) &&
-           file_read_at(fd, buffer_string(&path), size, sizeof(size),
-                        begin - wal_segment_start(&shape, segment), &length, NULL) &&
-           length == sizeof(size) && wal_record_end(&shape, begin, load_u32(size)) == end;
+    if (!file_open_read(buffer_string(&path), &fd, NULL, NULL) ||
+        !file_read_at(fd, buffer_string(&path), size, sizeof(size),
+                      begin - wal_segment_start(&shape, segment), &length, NULL) ||
+        length != sizeof(size))
+        return false;
+    record_end = wal_record_end(&shape, begin, load_u32(size));
+    return record_end > end ||
+           (record_end == end && begin / shape.block_size < (end - 1) / shape.block_size);
 }
 
 /*
- * True if the standby has replayed all WAL that the source had. The source's WAL may end within a
- * record, at a page's end, because the rest of the record comes with the next write: then it is
- * enough that the standby has received this WAL, and that replay stands still. Replay also stands
- * still before a whole record at the end that the standby's server does not read yet.
+ * True if the standby has replayed all WAL that the source had, except for a last record that its
+ * server cannot read, or does not read yet. Replay stands still before such a record; the length of
+ * the record tells it from replay that stands still for another reason (a delay, a pause, a query
+ * in conflict). (Rule I60.)
  */
 static bool has_replayed_all(const Rejoin *rejoin, const Standing *standing)
 {
@@ -340,8 +346,7 @@ static bool has_replayed_all(const Rejoin *rejoin, const Standing *standing)
         return true;
     return standing->target.received >= standing->end &&
            clock_seconds() - standing->still >= STANDSTILL_SECONDS &&
-           (standing->end % rejoin->target.control.wal_block_size == 0 ||
-            last_record_waits(rejoin, replayed, standing->end));
+           lacks_last_record_only(rejoin, replayed, standing->end);
 }
 
 static bool error_not_following(const Rejoin *rejoin, const Standing *standing, Error *error)
