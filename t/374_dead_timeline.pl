@@ -1,7 +1,8 @@
 # The history file of a timeline that was given up is still there: in the archive, or in pg_wal of the source. A server
 # that finds it when it starts takes that timeline for the newest, and does not follow the source. The file in pg_wal is
 # not copied, and that in the archive is reported: --rejoin starts no such server. The same goes for an archive that has
-# other WAL under the source's names. (Invariants 1, 3. Where recovery is configured: 10.)
+# other WAL under the source's names. A standby as source may follow a newer timeline, but none that leaves its own
+# timeline before its replay position. (Invariants 1, 3. Where recovery is configured: 10.)
 #
 #   source   1 ──┬── 1 ──────────▶
 #   target       └── 2 ──▶               a standby that was promoted by mistake, and has archived its history file
@@ -14,7 +15,7 @@ use RewindTest;
 use RewindTest::Tree;
 
 my $dead = '00000002.history';
-my ($source, $diverged, $archive, $restore);
+my ($source, $mid, $diverged, $archive, $restore);
 
 # Up to 11 the commands of recovery are in a file that -R writes without one, and that --keep keeps.
 my @keep;
@@ -93,6 +94,37 @@ sub with_rejoin
     return;
 }
 
+# The source is a standby of the primary that was not given up.
+sub from_a_standby
+{
+    my $target = fresh('of_standby');
+    my $told = sub {
+        my ($where) = rewinds($target, $mid, options => [ '-n', @keep ])->{stderr} =~
+            /^pg_rewind: hint: .* would follow timeline (\d, .* remove .+?)\. If not/m;
+        return $where // 'nothing';
+    };
+    my ($next, $past, $to_come) = ("$archive/00000003.history", map { "1\t$_\tby hand\n" } '0/100028', '7F/0');
+    like($told->(), qr/^2, .* remove "$dead" from the archive$/, 'the source has passed the switch to timeline 2');
+    spew($next, $to_come);
+    is($told->(), 'nothing', 'the newest timeline counts, which the source may follow');
+    rename("$archive/$dead", "$archive/not.$dead") or die;
+    spew("$archive/$dead", $to_come);
+    spew($next, $past);
+    like($told->(), qr/^3, .* remove "00000003\.history" from the archive$/, 'a file that the source may follow stays');
+    unlink($next) or die;
+    is($told->(), 'nothing', 'the source has not passed the switch');
+    rename("$archive/not.$dead", "$archive/$dead") or die;
+    $target->start if !@keep;
+    my $result = run([ rewind_argv($target->data, qw(--rejoin --demote=2 --no-sync --rejoin-timeout=30
+        -B), $target->bindir, '--source-server', $mid->conninfo, @keep) ]);
+    is($result->{status}, 1, '--rejoin refuses') or diag($result->{stderr});
+    like($result->{stderr}, qr/error: the target's server would follow timeline 2, not the source's timeline 1$/m,
+        'and says why');
+    is($target->is_running ? 1 : 0, @keep ? 0 : 1, 'the server is left as it is');
+    $_->discard for $target, $mid;
+    return;
+}
+
 # As of a tool that lays WAL of an archive out, or of a hand.
 sub in_pg_wal
 {
@@ -160,12 +192,15 @@ each_version(sub {
     $source = make_cluster('source', $version, settings => "archive_mode = on\narchive_command = 'cp %p $archive/%f'"
         . (@keep ? '' : "\n$restore"))->start;
     $source->sql('CREATE TABLE t AS SELECT g FROM generate_series(1, 1000) g');
+    $mid = $source->standby('mid');
     $diverged = $source->standby('diverged');
     $diverged->promote;
     $diverged->sql('INSERT INTO t VALUES (-1)');
     $source->sql('INSERT INTO t VALUES (0)');
     wait_until('the history file is in the archive', sub { -e "$archive/$dead" });
     $diverged->stop;
+    $mid->wait_for_replay_of($source);
+    subtest('from a standby', sub { from_a_standby() });
     subtest('in the archive', sub { in_the_archive($version) });
     subtest('with --rejoin', sub { with_rejoin() });
     subtest('in pg_wal', sub { in_pg_wal() });

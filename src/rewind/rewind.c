@@ -68,8 +68,7 @@ static bool find_next_start(Run *run, Error *error)
 }
 
 /* Look for archived files that would lead the rewound target's server away from the source. Called
- * before the commit, while the scratch directory for these files exists. If the source is a
- * standby, the newest timeline is not misleading: the source may follow it as well. */
+ * before the commit, while the scratch directory for these files exists. */
 static void look_for_misleading_wal(Run *run)
 {
     const Session *session = &run->session;
@@ -77,9 +76,8 @@ static void look_for_misleading_wal(Run *run)
     const StandbyArchive archive = {.options = session->options,
                                     .clusters = &session->clusters,
                                     .restore_command = next->restore_command,
-                                    .takes_newest_timeline =
-                                        next->takes_newest_timeline &&
-                                        !run->source_state.position.in_recovery,
+                                    .position = &run->source_state.position,
+                                    .takes_newest_timeline = next->takes_newest_timeline,
                                     .rewound = run->planned.known,
                                     .divergence = run->divergence.lsn,
                                     .scratch = session->scratch};

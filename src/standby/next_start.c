@@ -982,10 +982,8 @@ static const char *advise_on_start(const Options *options, const Clusters *clust
         .options = options,
         .clusters = clusters,
         .restore_command = restore_command_of(start->recovery),
-        /* If the source is a standby, a newer timeline is not misleading: the source may follow it
-         * as well. */
-        .takes_newest_timeline = !expected.source->position.in_recovery &&
-                                 takes_newest_timeline(start->version, start->recovery, written),
+        .position = &expected.source->position,
+        .takes_newest_timeline = takes_newest_timeline(start->version, start->recovery, written),
         .rewound = expected.rewound,
         .divergence = expected.divergence,
         .scratch = expected.scratch};

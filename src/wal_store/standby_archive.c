@@ -27,21 +27,49 @@ static bool read_history(WalStore *store, Timeline timeline, Buffer *text)
     return false;
 }
 
+/*
+ * True if the source can follow the newer timeline of this history file. A standby can, unless it
+ * has replayed more of its present timeline than that history contains: its server decides in the
+ * same way (rescanLatestTimeLine, access/transam/xlogrecovery.c). A primary follows none.
+ * (Rule C66.)
+ */
+static bool source_may_follow(const StandbyArchive *archive, Timeline newer, Buffer *text)
+{
+    const SourcePosition *position = archive->position;
+    AUTO_ARENA Arena *arena = arena_create();
+    History history;
+    Error error;
+
+    return position->in_recovery && position->minimum != LSN_INVALID &&
+           history_parse(arena, newer, buffer_string(text), text->size, &history, &error) &&
+           history_holds(&history, history_last_timeline(&archive->clusters->source_history),
+                         position->minimum - 1, LSN_HIGHEST);
+}
+
 static void look_for_newer(const StandbyArchive *archive, WalStore *store, Timeline first,
                            MisleadingWal *found)
 {
     for (Timeline timeline = first; timeline - first < NEWER_TIMELINES_MAX; timeline++)
     {
-        AUTO_BUFFER Buffer text = {0};
+        AUTO_BUFFER Buffer text = {0}, path = {0};
         const bool in_archive = read_history(store, timeline, &text);
         char name[HISTORY_NAME_SIZE];
         bool in_pg_wal;
+        Error error;
 
         history_file_name(timeline, name);
         in_pg_wal = !archive->rewound && file_exists(store->wal_directory, name);
         if (!in_archive && !in_pg_wal)
             return;
-        found->first_newer = first;
+        if ((in_archive || file_read_all(path_in(&path, store->wal_directory, name),
+                                         HISTORY_SIZE_MAX, &text, NULL, &error)) &&
+            source_may_follow(archive, timeline, &text))
+        {
+            *found = (MisleadingWal){.command_not_run = found->command_not_run};
+            continue;
+        }
+        if (found->first_newer == 0)
+            found->first_newer = timeline;
         found->last_newer = timeline;
         found->newer_in_archive |= in_archive;
         found->newer_in_pg_wal |= in_pg_wal;

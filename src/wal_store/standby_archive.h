@@ -14,8 +14,9 @@ typedef struct StandbyArchive
     const char *restore_command; /* restore_command of that server, run only if it is the target's
                                     present one or an option's; NULL: the server has none, so only
                                     pg_wal is examined */
-    bool takes_newest_timeline;  /* recovery follows the newest timeline that it finds */
-    bool rewound;                /* the target is rewound; false: its pg_wal stays as it is */
+    const SourcePosition *position; /* position of the source */
+    bool takes_newest_timeline;     /* recovery follows the newest timeline that it finds */
+    bool rewound;                   /* the target is rewound; false: its pg_wal stays as it is */
     Lsn divergence; /* divergence of a target that is rewound; LSN_INVALID: not known */
     Scratch *scratch;
 } StandbyArchive;
@@ -23,8 +24,9 @@ typedef struct StandbyArchive
 /* Files that the server would take for its history. */
 typedef struct MisleadingWal
 {
-    /* Range of timelines above the source's whose history files the server will find; 0: none. The
-     * server follows the last one: findNewestTimeLine of access/transam/timeline.c counts up. */
+    /* Range of timelines above the source's whose history files the server will find, and that the
+     * source cannot follow; 0: none. The server follows the last one: findNewestTimeLine of
+     * access/transam/timeline.c counts up. */
     Timeline first_newer, last_newer;
     bool newer_in_archive, newer_in_pg_wal;
 
