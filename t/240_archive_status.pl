@@ -1,10 +1,10 @@
 # What stands in pg_wal after a rewind: segments of common history that the target had, with their markers; the
-# source's from the redo position on, as archived; nothing else.  (Both sources.)
+# source's from the redo position on, as archived; nothing else, no history file of a backup either.  (Both sources.)
 #
 #   segment    1 .. 3   4          5 ...
 #   source     ──────────┬──── 2 ─────▶    archives all, has a .partial and a recycled segment
 #   target   1 ──────────┴──── 1 ─────▶    archives nothing: all segments are .ready; lacks segment 1
-# (Rule C69.)
+# (Rules C69, O15.)
 
 use strict;
 use warnings;
@@ -19,6 +19,13 @@ sub segment
 {
     my ($cluster) = @_;
     return $cluster->query('SELECT pg_walfile_name(pg_current_wal_lsn())');
+}
+
+sub back_up
+{
+    my ($cluster) = @_;
+    return $cluster->sql($cluster->version >= 15 ? "SELECT pg_backup_start('b', true);\nSELECT pg_backup_stop()"
+        : "SELECT pg_start_backup('b', true, true);\nSELECT pg_stop_backup()");
 }
 
 sub leave_segments
@@ -49,6 +56,7 @@ each_version(sub {
             my ($source) = @_;
             $source->sql("ALTER SYSTEM SET archive_command = 'true'");
             $source->sql('SELECT pg_reload_conf()');
+            back_up($source);
             leave_segments($source, 2);
             $source->sql('INSERT INTO t VALUES (2000)');
         },
@@ -57,6 +65,10 @@ each_version(sub {
 
     my @kept = sort grep { /^[0-9A-F]{24}$/ && $_ ge $redo && $_ lt $parted_in } wal_files($target);
     is(@kept, 2, 'the target has common segments to keep');
+    # With no marker, the end of the target's next backup as a primary would mark it to be archived, and an archive that
+    # has it refuses it: nothing would be archived any more.
+    my ($backup) = grep { /\.backup$/ } wal_files($source);
+    ok($backup, 'the source has the history file of its base backup');
     my $first_of_source = '00000002' . substr($parted_in, 8);
     my $last_of_source = segment($source);
     my $recycled = sprintf('00000002%s%08X', substr($last_of_source, 8, 8), hex(substr($last_of_source, 16)) + 8);
@@ -70,6 +82,8 @@ each_version(sub {
             spew($target->path("pg_wal/$parted_in.partial"), 'rubbish');
             spew($target->path("pg_wal/archive_status/$parted_in.partial.ready"), '');
             spew($target->path('pg_wal/xlogtemp.456'), 'rubbish');
+            must_run([ 'cp', $source->path("pg_wal/$backup"), $target->path('pg_wal') ]);
+            spew($target->path("pg_wal/archive_status/$backup.ready"), '');
             spew($target->path('pg_wal/00000007.history'), "1\t0/1000000\tof another cluster\n");
             spew($target->path('pg_wal/archive_status/00000007.history.ready'), '');
             spew($target->path('pg_wal/archive_status/0000000900000000000000AA.ready'), '');
@@ -97,7 +111,7 @@ each_version(sub {
             ok($file{'00000002.history'}, 'the source\'s history file is there');
 
             is(join(' ', grep { !/^[0-9A-F]{24}$/ && $_ ne '00000002.history' } sort keys %file), '',
-                'no partial, temporary or foreign file is there');
+                'no partial, temporary or foreign file is there, nor one of a backup');
             is(join(' ', grep { /ready$/ && !$file{s/\.ready$//r} } sort keys %marker), '',
                 'nothing is to be archived that is not there');
         },

@@ -126,6 +126,13 @@ static bool is_excluded(const Version *version, const VersionDirectory *own, con
     return version->excludes_backup_manifest && strcmp(base, "backup_manifest") == 0;
 }
 
+/* True for the name of the history file of a base backup (IsBackupHistoryFileName in
+ * access/xlog_internal.h). */
+static bool is_backup_history(const char *name)
+{
+    return strspn(name, "0123456789ABCDEF") == WAL_NAME_SIZE - 1 && text_ends_with(name, ".backup");
+}
+
 PathClass path_classify(const VersionDirectory *own, const WalShape *shape, const char *path,
                         RelationFile *file)
 {
@@ -158,7 +165,8 @@ PathClass path_classify(const VersionDirectory *own, const WalShape *shape, cons
     if (wal_segment_name_parse(shape, name, &timeline, &segment))
         return PATH_WAL;
     if (text_ends_with(name, ".partial") || has_prefix(name, "xlogtemp.") ||
-        strcmp(name, "RECOVERYXLOG") == 0 || strcmp(name, "RECOVERYHISTORY") == 0)
+        strcmp(name, "RECOVERYXLOG") == 0 || strcmp(name, "RECOVERYHISTORY") == 0 ||
+        is_backup_history(name)) /* Rule O15. */
         return PATH_WAL_REST;
     return PATH_ORDINARY;
 }

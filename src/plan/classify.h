@@ -18,7 +18,8 @@ typedef enum PathClass
     PATH_LEFT,      /* neither copied nor removed by the plan: no file of the server, or one that
                        pg_rewind writes at the commit or the end, such as pg_control */
     PATH_WAL,       /* a WAL segment: kept or removed on the target, staged apart */
-    PATH_WAL_REST,  /* partial, recycled or temporary WAL: never copied, removed on the target */
+    PATH_WAL_REST,  /* partial, recycled or temporary WAL, and history files of base backups: never
+                       copied, removed on the target */
     PATH_WAL_STATUS /* in archive_status: follows the file it is about */
 } PathClass;
 

@@ -112,6 +112,7 @@ bool plan_keeps_wal_file(const PlanInput *input, const ListedFile *file)
     AUTO_BUFFER Buffer base = {0}, marked_buffer = {0};
     const char *marked;
     WalSummaryRange range;
+    RelationFile relation;
     Timeline timeline;
     uint64_t segment;
 
@@ -131,7 +132,8 @@ bool plan_keeps_wal_file(const PlanInput *input, const ListedFile *file)
     marked = path_in(&marked_buffer, input->version->wal_directory, buffer_string(&base));
     return listing_find(input->source, marked) != NULL &&
            listing_find(input->target, marked) != NULL && !plan_is_later_history(input, marked) &&
-           strstr(status, ".partial") == NULL;
+           path_classify(&input->version_directory, &input->shape, marked, &relation) !=
+               PATH_WAL_REST;
 }
 
 const char *const *plan_archived_lost(const PlanInput *input, Arena *arena, size_t *count)
