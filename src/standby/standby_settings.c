@@ -10,6 +10,10 @@
 
 #define OPTIONS_MAX 100 /* libpq has about 50 */
 
+/* Bytes of primary_conninfo that a server passes to its WAL receiver: MAXCONNINFO with a final NUL,
+ * in replication/walreceiver.h of all versions. */
+#define CONNINFO_LENGTH_MAX 1023
+
 /* Options of one connection string, in its order. */
 typedef struct OptionList
 {
@@ -414,6 +418,23 @@ static bool check_line_breaks(const OptionList *result, Error *error)
     return true;
 }
 
+/* Refuse a primary_conninfo that the standby's server would cut off, without a message: options at
+ * the end would be missing, such as one that demands a proof of the source's server. (Rule S37.) */
+static bool check_length(const Buffer *conninfo, Error *error)
+{
+    if (conninfo->size <= CONNINFO_LENGTH_MAX)
+        return true;
+    error_set(error, ERROR_FAILED, "primary_conninfo would have %zu bytes, of which servers use %d",
+              conninfo->size, CONNINFO_LENGTH_MAX);
+    error_detail(error, "The standby could not connect to the source, or would connect without the "
+                        "options at the end.");
+    return error_hint(error, "Give a shorter --source-server, or shorten the target's former "
+                             "primary_conninfo, from which options are kept. Or run pg_rewind "
+                             "without -R, and set primary_conninfo to \"service=NAME\" yourself, "
+                             "with the options in the service file of the user that runs the "
+                             "target's server.");
+}
+
 bool standby_settings_make(const Options *options, const Clusters *clusters, Arena *arena,
                            StandbySettings *settings, Error *error)
 {
@@ -454,6 +475,8 @@ bool standby_settings_make(const Options *options, const Clusters *clusters, Are
                                                                         : "of the service");
     for (size_t i = 0; i < result->count; i++)
         conninfo_append(&text, result->items[i].keyword, result->items[i].value);
+    if (!check_length(&text, error))
+        return false;
     settings->conninfo = arena_strdup(arena, buffer_string(&text));
     host = option_value(result, "host");
     address = option_value(result, "hostaddr");

@@ -53,10 +53,11 @@ typedef struct StandbySettings
  * if only on a replication connection, which is tried then; or if the former primary_conninfo had
  * one for the same role, since roles are the same in both clusters.
  *
- * Two things are errors: a value with a line break, which no settings file can hold, and an option
- * without which the standby would trust more servers than the connection to the source does, if the
- * standby's libpq does not know it (connection_option_support). Other options that its libpq does
- * not know are left out. Its libpq knows what the target's former primary_conninfo has.
+ * Three things are errors: a value with a line break, which no settings file can hold; a string
+ * that is longer than what a server uses of it; and an option without which the standby would trust
+ * more servers than the connection to the source does, if the standby's libpq does not know it
+ * (connection_option_support). Other options that its libpq does not know are left out. Its libpq
+ * knows what the target's former primary_conninfo has.
  */
 MUST_CHECK bool standby_settings_make(const Options *options, const Clusters *clusters,
                                       Arena *arena, StandbySettings *settings, Error *error);
