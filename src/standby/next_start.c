@@ -492,17 +492,11 @@ static void check_used_slot(const RewoundTarget *rewound, const char *name, bool
 
 /* ---- standby or not ---- */
 
-/* True if recovery will follow the newest timeline. With `written`, -R writes the recovery
- * settings: up to PostgreSQL 11, where this is not the default, it writes recovery_target_timeline.
- */
-static bool takes_newest_timeline(const Version *version, const Settings *recovery, bool written)
+/* True if recovery will follow the newest timeline. */
+static bool takes_newest_timeline(const Version *version, const Settings *recovery)
 {
-    const bool in_file = standby_uses_recovery_conf(version);
-    const char *timeline = settings_value(recovery, "recovery_target_timeline");
-
-    if (in_file && written)
-        return true;
-    return timeline != NULL ? strcmp(timeline, "latest") == 0 : !in_file;
+    return standby_takes_newest_timeline(version,
+                                         settings_value(recovery, "recovery_target_timeline"));
 }
 
 static const char *restore_command_of(const Settings *recovery)
@@ -552,9 +546,9 @@ const char *next_start_manager(const Target *target)
 
 /* Returns the settings that recovery starts with. From PostgreSQL 12 on they are among all others,
  * `now`. Up to 11 they are those of recovery.conf, which is read if from_file is set; without
- * from_file -R will create this file, and no setting is known. */
+ * from_file -R will create this file. written: as -R leaves the settings. */
 static Settings recovery_settings(const Version *version, const SettingsReader *reader,
-                                  const Settings *now, bool from_file)
+                                  const Settings *now, bool from_file, bool written)
 {
     Settings settings = {.arena = now->arena};
 
@@ -562,6 +556,8 @@ static Settings recovery_settings(const Version *version, const SettingsReader *
         return *now;
     if (from_file)
         settings_read(&settings, reader, "recovery.conf");
+    if (written)
+        settings_set(&settings, "recovery_target_timeline", "latest");
     return settings;
 }
 
@@ -589,14 +585,21 @@ static const char *find_trigger_file(RewoundTarget *rewound, const Settings *rec
                : NULL;
 }
 
+/* True if -R writes the settings of recovery; false in a run without a plan that finishes an
+ * interrupted rewind, whose files -R wrote before. */
+static bool writes_recovery(const NextStartInput *input)
+{
+    return input->standby_settings != NULL ||
+           (input->options->write_recovery_conf && input->plan != NULL);
+}
+
 static void describe_recovery(RewoundTarget *rewound, const Settings *recovery, NextStart *next)
 {
     const NextStartInput *input = &rewound->input;
     const Manager *starter = find_starter(input);
     const bool in_file = standby_uses_recovery_conf(input->clusters->target.control.version);
     const StandbySettings *written = input->standby_settings;
-    const bool will_write =
-        written != NULL || (input->options->write_recovery_conf && input->plan != NULL);
+    const bool will_write = writes_recovery(input);
     const char *conninfo = settings_value(recovery, "primary_conninfo");
     const char *slot = settings_value(recovery, "primary_slot_name");
 
@@ -616,7 +619,7 @@ static void describe_recovery(RewoundTarget *rewound, const Settings *recovery, 
         will_write || (conninfo != NULL && conninfo[0] != '\0') || next->restore_command != NULL;
     next->recovery_conf = in_file;
     next->takes_newest_timeline =
-        takes_newest_timeline(input->clusters->target.control.version, recovery, will_write);
+        takes_newest_timeline(input->clusters->target.control.version, recovery);
     if (next->standby)
         check_used_slot(rewound, slot, written != NULL && written->slot_is_made, next);
 }
@@ -875,6 +878,8 @@ bool next_start_find(const NextStartInput *input, Arena *arena, NextStart *next,
     const Version *version = input->clusters->target.control.version;
     RewoundTarget rewound = {.input = *input, .arena = arena};
     const History *history = &input->clusters->source_history;
+    /* A pending rewind, or one that this run has finished, has no plan either. */
+    const bool is_rewound = input->plan != NULL || input->clusters->target.configuration_is_new;
     Settings *now = &rewound.now;
     AdviceList sources_own = {.arena = arena};
     Settings recovery;
@@ -903,7 +908,8 @@ bool next_start_find(const NextStartInput *input, Arena *arena, NextStart *next,
     collect_slots(&rewound, next);
     recovery =
         recovery_settings(version, &rewound.reader, now,
-                          !input->options->write_recovery_conf || stays(&rewound, "recovery.conf"));
+                          !input->options->write_recovery_conf || stays(&rewound, "recovery.conf"),
+                          writes_recovery(input));
     describe_recovery(&rewound, &recovery, next);
     advise_on_recovery(
         &rewound,
@@ -915,6 +921,7 @@ bool next_start_find(const NextStartInput *input, Arena *arena, NextStart *next,
                          .trigger_file = find_trigger_file(&rewound, &recovery),
                          .command_line = rewound.configuration.options,
                          .timeline = history->count > 0 ? history_last_timeline(history) : 0,
+                         .own_timeline = is_rewound ? 0 : control_timeline(input->control),
                          .of_source = of_source},
         next, &next->advice);
     advice_add_all(&next->advice, &sources_own);
@@ -977,13 +984,12 @@ static const char *advise_on_start(const Options *options, const Clusters *clust
                                    ExpectedStart expected, RewoundTarget *rewound,
                                    const StartSettings *start, AdviceList *list)
 {
-    const bool written = !is_kept_by_options(options->keep, "recovery.conf");
     const StandbyArchive archive = {
         .options = options,
         .clusters = clusters,
         .restore_command = restore_command_of(start->recovery),
         .position = &expected.source->position,
-        .takes_newest_timeline = takes_newest_timeline(start->version, start->recovery, written),
+        .takes_newest_timeline = takes_newest_timeline(start->version, start->recovery),
         .rewound = expected.rewound,
         .divergence = expected.divergence,
         .scratch = expected.scratch};
@@ -1032,14 +1038,10 @@ static Settings foretell_recovery(const Options *options, bool is_rewound, Rewou
     const Version *version = rewound->input.clusters->target.control.version;
     const bool kept = is_kept_by_options(options->keep, "recovery.conf");
     SettingsReader reader = rewound->reader;
-    Settings recovery;
 
     if (!kept)
         reader.read = read_written_file;
-    recovery = recovery_settings(version, &reader, &rewound->now, kept || !is_rewound);
-    if (!kept && standby_uses_recovery_conf(version))
-        settings_set(&recovery, "recovery_target_timeline", "latest");
-    return recovery;
+    return recovery_settings(version, &reader, &rewound->now, kept || !is_rewound, true);
 }
 
 void next_start_judge(const Options *options, const Clusters *clusters, Timeline timeline,
@@ -1047,12 +1049,13 @@ void next_start_judge(const Options *options, const Clusters *clusters, Timeline
 {
     /* A running primary diverges with the checkpoint of its shutdown, and is rewound then. */
     const bool is_kept = written || target_was_standby(&clusters->target);
+    const Timeline own_timeline = control_timeline(&clusters->target.control);
     RewoundTarget rewound;
     Settings recovery;
 
     foretell(options, clusters, (ExpectedStart){0}, list->arena, &rewound);
     recovery = written ? recovery_settings(clusters->target.control.version, &rewound.reader,
-                                           &rewound.now, true)
+                                           &rewound.now, true, false)
                        : foretell_recovery(options, false, &rewound);
     const StartSettings start = {.version = clusters->target.control.version,
                                  .directory = clusters->target.directory,
@@ -1061,7 +1064,8 @@ void next_start_judge(const Options *options, const Clusters *clusters, Timeline
                                  .recovery = &recovery,
                                  .trigger_file = find_trigger_file(&rewound, &recovery),
                                  .command_line = rewound.configuration.options,
-                                 .timeline = timeline};
+                                 .timeline = timeline,
+                                 .own_timeline = is_kept ? own_timeline : 0};
 
     start_advise_on_stop_setting(&start, list);
     start_advise_on_data_directory(&start, list);
@@ -1115,17 +1119,19 @@ bool next_start_check(const Options *options, const Clusters *clusters, Expected
 
     foretell(options, clusters, expected, arena, &rewound);
     recovery = foretell_recovery(options, expected.rewound, &rewound);
-    const StartSettings start = {.version = version,
-                                 .directory = clusters->target.directory,
-                                 .start_command = options->start_command,
-                                 .now = &rewound.now,
-                                 .recovery = &recovery,
-                                 .trigger_file = find_trigger_file(&rewound, &recovery),
-                                 .host_commands = configuration_host_commands(
-                                     &rewound.configuration, &rewound.reader, &rewound.now),
-                                 .command_line = rewound.configuration.options,
-                                 .timeline = history_last_timeline(&clusters->source_history),
-                                 .of_source = rewound.keep != NULL};
+    const StartSettings start = {
+        .version = version,
+        .directory = clusters->target.directory,
+        .start_command = options->start_command,
+        .now = &rewound.now,
+        .recovery = &recovery,
+        .trigger_file = find_trigger_file(&rewound, &recovery),
+        .host_commands =
+            configuration_host_commands(&rewound.configuration, &rewound.reader, &rewound.now),
+        .command_line = rewound.configuration.options,
+        .timeline = history_last_timeline(&clusters->source_history),
+        .own_timeline = expected.rewound ? 0 : control_timeline(&clusters->target.control),
+        .of_source = rewound.keep != NULL};
     /* Only a file known to be missing counts: one that cannot be read exists. */
     if (expected.needs_own_file &&
         rewound.reader.read(&rewound, CONFIGURATION_PATH, &file, &found) && !found)
@@ -1137,7 +1143,7 @@ bool next_start_check(const Options *options, const Clusters *clusters, Expected
     {
         const Configuration present = target_configuration(&clusters->target, arena);
         const Settings former = configuration_read(&present, &rewound.present);
-        const Settings own = recovery_settings(version, &rewound.present, &former, true);
+        const Settings own = recovery_settings(version, &rewound.present, &former, true, false);
 
         start_advise_on_commands(&(StartSettings){.version = version,
                                                   .now = &former,

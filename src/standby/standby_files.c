@@ -3,6 +3,8 @@
 #include "format/settings.h"
 
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 
 #define SETTINGS_PATH "postgresql.auto.conf"
 #define SIGNAL_PATH "standby.signal"
@@ -35,6 +37,21 @@ const char *const *standby_stop_settings(void)
                                         "recovery_target_xid",  NULL};
 
     return names;
+}
+
+bool standby_stop_setting_counts(const Version *version, const char *value)
+{
+    return value != NULL && (value[0] != '\0' || standby_uses_recovery_conf(version));
+}
+
+/* From 12 on a value other than "latest" and "current" is a number, 0 too, and no timeline has the
+ * number 0 (xlogrecovery.c). Up to 11 the number 0 is the newest timeline, and each text that does
+ * not begin with a number is 0 (readRecoveryCommandFile in access/transam/xlog.c). */
+bool standby_takes_newest_timeline(const Version *version, const char *value)
+{
+    if (!standby_uses_recovery_conf(version))
+        return value == NULL || strcmp(value, "latest") == 0;
+    return value != NULL && strtoul(value, NULL, 0) == 0;
 }
 
 /* Set in a file's text what makes the server a standby of the source. */

@@ -32,6 +32,15 @@ MUST_CHECK bool standby_files_stage(Stage *stage, const Plan *plan, const Cluste
  * last. */
 const char *const *standby_stop_settings(void);
 
+/* True if such a setting has an effect with this value; NULL: it is not set. An empty value has
+ * none from 12 on (guc.c); up to 11 it is a value like others, with which the server does not
+ * start. */
+bool standby_stop_setting_counts(const Version *version, const char *value);
+
+/* True if recovery follows the newest timeline of which it finds a history file. value: of
+ * recovery_target_timeline; NULL: it is not set. */
+bool standby_takes_newest_timeline(const Version *version, const char *value);
+
 /*
  * Write the files of -R directly into a target that needed no rewind: the settings first, each file
  * whole by rename; then remove standby_unwanted_file, unless `keep`, which may be NULL, keeps it.

@@ -1,5 +1,7 @@
 #include "standby/start_advice.h"
 
+#include "format/history.h"
+#include "io/file.h"
 #include "io/place.h"
 #include "standby/standby_files.h"
 #include "target/configuration.h"
@@ -28,20 +30,45 @@ static Advice before_start_with_files(const StartSettings *start, const char *re
     return advice;
 }
 
-/* Returns the name of a setting that stops replay early; NULL if none is set. */
-static const char *find_stop_setting(const Settings *recovery)
-{
-    static const char timeline[] = "recovery_target_timeline";
-    const char *value;
+static const char timeline_setting[] = "recovery_target_timeline";
 
+/* True if the server will find the history file of the source's timeline, which a rewind copies. A
+ * server does not start with the number of a timeline whose history file is missing
+ * (existsTimeLineHistory in access/transam/timeline.c). (Rule S38.) */
+static bool finds_history(const StartSettings *start)
+{
+    const char *command = settings_value(start->recovery, "restore_command");
+    AUTO_BUFFER Buffer path = {0};
+    char name[HISTORY_NAME_SIZE];
+
+    history_file_name(start->timeline, name);
+    return start->own_timeline == 0 || start->timeline == 1 || start->directory == NULL ||
+           (command != NULL && command[0] != '\0') ||
+           file_exists(start->directory, path_in(&path, start->version->wal_directory, name));
+}
+
+/* True if replay stays on another timeline than the source's. A timeline by its number is as good
+ * as "latest", if it is the source's. Without the setting only a server up to 11 stays: on the
+ * timeline of pg_control. */
+static bool stays_on_other_timeline(const StartSettings *start)
+{
+    const char *value = settings_value(start->recovery, timeline_setting);
+
+    if (standby_takes_newest_timeline(start->version, value))
+        return false;
+    if (value == NULL)
+        return start->own_timeline != 0 && start->own_timeline < start->timeline;
+    return start->timeline == 0 || strtoul(value, NULL, 0) != start->timeline ||
+           !finds_history(start);
+}
+
+/* Returns the name of a setting that stops replay early; NULL if none is set. */
+static const char *find_stop_setting(const StartSettings *start)
+{
     for (const char *const *name = standby_stop_settings(); *name != NULL; name++)
-    {
-        value = settings_value(recovery, *name);
-        if (value != NULL && value[0] != '\0')
+        if (standby_stop_setting_counts(start->version, settings_value(start->recovery, *name)))
             return *name;
-    }
-    value = settings_value(recovery, timeline);
-    return value != NULL && value[0] != '\0' && strcmp(value, "latest") != 0 ? timeline : NULL;
+    return stays_on_other_timeline(start) ? timeline_setting : NULL;
 }
 
 static const char *command_line_value(const StartSettings *start, const char *name)
@@ -49,10 +76,22 @@ static const char *command_line_value(const StartSettings *start, const char *na
     return start->command_line != NULL ? settings_value(start->command_line, name) : NULL;
 }
 
-/* A timeline by its number is as good as "latest", if it is the source's. */
+/* Up to 11 a standby does not follow a promotion without this setting. */
+static void advise_on_missing_timeline(const StartSettings *start, AdviceList *list)
+{
+    advice_add(list,
+               before_start(arena_printf(list->arena,
+                                         "Add %s = 'latest' to recovery.conf, or run pg_rewind "
+                                         "again with --write-recovery-conf.",
+                                         timeline_setting)),
+               "without \"%s\" the target's server would not follow the source\n"
+               "It stays on timeline %u, and the source is on timeline %u.",
+               timeline_setting, start->own_timeline, start->timeline);
+}
+
 void start_advise_on_stop_setting(const StartSettings *start, AdviceList *list)
 {
-    const char *name = find_stop_setting(start->recovery);
+    const char *name = find_stop_setting(start);
     const char *trigger = start->trigger_file;
     const bool on_command_line = name != NULL && command_line_value(start, name) != NULL;
     AUTO_BUFFER Buffer remedy = {0};
@@ -66,23 +105,31 @@ void start_advise_on_stop_setting(const StartSettings *start, AdviceList *list)
                    "the server would open for writing and diverge again.",
                    trigger);
 
-    if (name == NULL ||
-        (start->timeline != 0 && strcmp(name, "recovery_target_timeline") == 0 &&
-         strtoul(settings_value(start->recovery, name), NULL, 10) == start->timeline))
+    if (name == NULL)
         return;
+    if (settings_value(start->recovery, name) == NULL)
+    {
+        advise_on_missing_timeline(start, list);
+        return;
+    }
     if (on_command_line)
         buffer_append_string(&remedy,
                              "Start the server without it, or name a --start-command without it.");
     else if (standby_uses_recovery_conf(start->version))
-        buffer_append_string(&remedy, "Remove it from recovery.conf.");
+        buffer_append_string(&remedy, strcmp(name, timeline_setting) == 0
+                                          ? "Set it to 'latest' in recovery.conf."
+                                          : "Remove it from recovery.conf.");
     else
         buffer_printf(&remedy, "Remove it: ALTER SYSTEM RESET %s; or from the file that sets it.%s",
                       name, start->of_source ? keep_config : "");
     advice_add(
         list, before_start(buffer_string(&remedy)),
         "with \"%s\" the target's server would not follow the source\n"
-        "Its replay would end early, and it may open for writing and diverge again. %s.",
+        "%s. %s.",
         name,
+        strcmp(name, timeline_setting) == 0
+            ? "It would not start, or stay on another timeline"
+            : "Its replay would end early, and it may open for writing and diverge again",
         on_command_line    ? "The setting is on the server's command line, as it was started last"
         : start->of_source ? "The target will have the setting from the source, or in a file that "
                              "is kept"

@@ -27,11 +27,14 @@ typedef struct StartSettings
     const char *const *host_commands; /* configuration_host_commands; only for
                                          start_advise_on_commands */
     Timeline timeline;                /* source's timeline; 0 if not known */
+    Timeline own_timeline;            /* timeline of the target's pg_control, on which recovery
+                                         starts; 0: the source's, after a rewind */
     bool of_source;                   /* the configuration is the source's, except for kept files */
 } StartSettings;
 
 /* Advise on a recovery target: such a setting stops replay early, or keeps replay on another
- * timeline than the source's. And on a trigger file that exists: it promotes the server as soon as
+ * timeline than the source's, as the lack of recovery_target_timeline may (up to 11). And on a
+ * trigger file that exists: it promotes the server as soon as
  * that has replayed what it has. */
 void start_advise_on_stop_setting(const StartSettings *start, AdviceList *list);
 
