@@ -109,6 +109,16 @@ static void find_unknown_timeline(Chooser *chooser)
                  history_last_timeline(history));
 }
 
+/* Add the hazard that a former plan of this run has found in the source's files: a start that is
+ * not past it is no better now. */
+static void add_former_hazard(Chooser *chooser)
+{
+    const UnloggedDrop *drop = chooser->in.unlogged_drop;
+
+    if (drop != NULL && chooser->start->chosen.redo <= drop->start)
+        replay_hazard_add_unlogged_drop(&chooser->hazard, drop);
+}
+
 /* A FileVisitor: add a link of the source, and where it leads on the target. */
 static bool note_link(void *context, const VisitedFile *file, Error *error)
 {
@@ -175,6 +185,7 @@ static bool fetch_replay(Chooser *chooser, const StartDecision *decision, Error 
     {
         find_unknown_level(chooser, &chain);
         find_unknown_timeline(chooser);
+        add_former_hazard(chooser);
     }
     start->needed = hazard->needed;
     start->opens_later = start_opening(&start->chosen, &chain, start->wal_end) == OPENING_LATER;

@@ -11,6 +11,7 @@
 
 #include "base/advice.h"
 #include "divergence/target_changes.h"
+#include "format/relpath.h"
 #include "recovery_start/start_decision.h"
 
 /* ---- Positions: start.c ---- */
@@ -132,6 +133,19 @@ MUST_CHECK bool replay_hazard_find(const Clusters *clusters, const SourceState *
  * caller sets the error. */
 void replay_hazard_add(ReplayHazard *hazard, Lsn lsn);
 
+/* A database whose files the source has removed, while its WAL never says that the database was
+ * dropped. */
+typedef struct UnloggedDrop
+{
+    Lsn start; /* redo position of the last start from which replay is known to change the database;
+                  LSN_INVALID: none was found */
+    char directory[RELPATH_SIZE]; /* directory of the database in one tablespace */
+} UnloggedDrop;
+
+/* Add the hazard of replay from drop->start: the rewound target would lack files that this WAL
+ * changes. (Rule C110.) */
+void replay_hazard_add_unlogged_drop(ReplayHazard *hazard, const UnloggedDrop *drop);
+
 /* Add warnings of WAL that may only be replayed with higher settings than the source has now:
  * ReplayHazard.origin_drop_lsn and former_limits_lsn; LSN_INVALID: none. */
 #define REPLAY_LACKS_ORIGINS "replication_origins" /* id of the first one */
@@ -198,7 +212,9 @@ typedef struct StartInput
     const TargetChanges *changes; /* NULL with --compare, and to foretell */
     SourceWal *source_wal;
     const Options *options;
-    bool archives; /* the rewound standby archives the WAL that it receives */
+    bool archives;                     /* the rewound standby archives the WAL that it receives */
+    const UnloggedDrop *unlogged_drop; /* found when a former plan was staged: no start up to its
+                                          `start` is safe; NULL: none was looked for */
 } StartInput;
 
 /*

@@ -304,6 +304,18 @@ void replay_hazard_add(ReplayHazard *hazard, Lsn lsn)
         hazard->lsn = lsn;
 }
 
+void replay_hazard_add_unlogged_drop(ReplayHazard *hazard, const UnloggedDrop *drop)
+{
+    replay_hazard_add(hazard, drop->start);
+    error_set(&hazard->error, ERROR_FAILED,
+              "database \"%s\" is gone from the source, whose WAL does not say that it was dropped",
+              drop->directory);
+    error_detail(&hazard->error,
+                 "DROP DATABASE was interrupted after it had removed the files, or they were "
+                 "removed by hand. The rewound target would replay changes of the database "
+                 "without its files, and could fail to start.");
+}
+
 static bool find_tablespaces(const Clusters *clusters, const TablespaceMappings *mappings,
                              const ScanResult *chain, ReplayHazard *hazard, Error *error)
 {

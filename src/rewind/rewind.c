@@ -135,7 +135,8 @@ static bool plan(Run *run, const SourceState *source, bool first, Error *error)
                         .divergence = &run->divergence,
                         .changes = session->options->compare ? NULL : &run->changes,
                         .source_wal = wal,
-                        .options = session->options};
+                        .options = session->options,
+                        .unlogged_drop = &run->unlogged_drop};
     AdviceList warnings = {.arena = session->arena};
     const StartChoice former = run->start.choice;
     bool planned, chosen;
@@ -221,12 +222,30 @@ static bool make_slot(Run *run, SourceState *source, Error *error)
            (options->dry_run || source_state_read_again(clusters->source, source, source, error));
 }
 
+/* Report why the staged plan is out of date, and keep what the source's WAL does not tell the next
+ * plan. */
+static void note_obsolete_plan(Run *run)
+{
+    const UnloggedDrop *drop = &run->staged.unlogged_drop;
+
+    if (drop->start == LSN_INVALID)
+    {
+        log_info("the source has copied a database, created a tablespace, dropped a replication "
+                 "origin or logged changes without page images in the meantime: starting again");
+        return;
+    }
+    log_info("database \"%s\" is gone from the source, whose WAL does not say that it was dropped: "
+             "starting again",
+             drop->directory);
+    run->unlogged_drop = *drop;
+}
+
 /*
  * Set run->start, planned, next_start and staged. A dry run ends with the plan.
  *
- * If the source's WAL has a new hazard for replay in the meantime (replay_hazard_find), the plan is
- * out of date when its files are staged: discard plan and stage, and plan again for a start after
- * this hazard.
+ * If the source's WAL has a new hazard for replay in the meantime (replay_hazard_find), or lacks
+ * the drop of a database whose files are gone, the plan is out of date when its files are staged:
+ * discard plan and stage, and plan again for a start after this hazard.
  * Problems found by the plan are an error, and nothing is staged.
  */
 static bool plan_and_stage(Run *run, Error *error)
@@ -256,8 +275,7 @@ static bool plan_and_stage(Run *run, Error *error)
             return false;
         if (!run->staged.obsolete)
             break;
-        log_info("the source has copied a database, created a tablespace, dropped a replication "
-                 "origin or logged changes without page images in the meantime: starting again");
+        note_obsolete_plan(run);
         stage_return_wal(run->staged.stage);
         add_fetched(run);
         stage_abandon(run->staged.stage);

@@ -61,13 +61,14 @@ typedef struct Staged
 {
     const Planned *planned; /* the plan that was carried out */
     const RecoveryStart *start;
-    Stage *stage;       /* the stage; NULL: nothing was staged. Pass it to stage_abandon or apply,
-                           then to stage_free */
-    bool obsolete;      /* the source's WAL since the plan has records that recovery from this start
-                           would replay wrongly, or replication origins that a later start avoids:
-                           throw the stage away and plan again */
-    SourceState source; /* state of the source when everything was fetched */
-    Lsn source_end;     /* the source's WAL is staged up to here */
+    Stage *stage;  /* the stage; NULL: nothing was staged. Pass it to stage_abandon or apply,
+                      then to stage_free */
+    bool obsolete; /* the source's WAL since the plan has records that recovery from this start
+                      would replay wrongly, or replication origins that a later start avoids;
+                      or unlogged_drop was found: throw the stage away and plan again */
+    UnloggedDrop unlogged_drop;     /* found in the list of the source's files and in its WAL */
+    SourceState source;             /* state of the source when everything was fetched */
+    Lsn source_end;                 /* the source's WAL is staged up to here */
     Lsn min_recovery_point;         /* minRecoveryPoint that the rewound target's pg_control gets */
     Timeline min_recovery_timeline; /* timeline of min_recovery_point; 0 until both are known */
     NeededLimits needed; /* settings that replay of the staged WAL needs: ReplayHazard.needed */
@@ -129,6 +130,7 @@ typedef struct Run
                                is lost; else empty */
     MisleadingWal misleading; /* WAL that would mislead the server's recovery */
     Staged staged;
+    UnloggedDrop unlogged_drop;    /* last one that was found when a plan of this run was staged */
     const char *saved_wal_command; /* pg_waldump command for the saved diverged WAL; NULL: that WAL
                                       is not saved, or its range is not known (--compare) */
     SavedRows saved_rows;

@@ -297,6 +297,63 @@ static Oid find_removed_tablespace(const Listing *source_files, const ScanResult
     return 0;
 }
 
+/* ---- Databases whose drop the source never logged ---- */
+
+/*
+ * True if the source's list lacks the directory of a database in a tablespace, and the chain does
+ * not say why: its last event of that directory is not the drop, and neither this event nor made_at
+ * is younger than the list. made_at: where the chain makes the relation in the directory;
+ * LSN_INVALID: it makes none.
+ */
+static bool is_dropped_unlogged(const Staged *staged, const ScanResult *chain, Oid tablespace,
+                                Oid database, Lsn made_at, char directory[RELPATH_SIZE])
+{
+    const Planned *planned = staged->planned;
+    /* All that the source had made up to here is in the list. */
+    const Lsn listed = source_state_wal_end(&staged->start->source, LSN_INVALID);
+    bool explained = made_at >= listed;
+
+    for (size_t i = 0; i < chain->database_count; i++)
+    {
+        const ScanDatabase *event = &chain->databases[i];
+
+        if (event->database == database && event->tablespace == tablespace)
+            explained = event->kind == WAL_EVENT_DATABASE_DROP || event->lsn >= listed;
+    }
+    relpath_make_database(&planned->input.version_directory, tablespace, database, directory);
+    return !explained && listing_find(&planned->source_files, directory) == NULL;
+}
+
+/*
+ * Find a database in whose directory replay of the chain would make files although the source has
+ * removed that directory, and has never logged it: set staged->unlogged_drop, and add the hazard. A
+ * DROP DATABASE that is interrupted between the two logs nothing, and the next one finds no
+ * directory, for which it would log the drop (remove_dbtablespaces, commands/dbcommands.c). No
+ * record of the tablespace's drop replaces that of the database. A relation that the chain drops
+ * itself needs no other drop. (Rule C110.)
+ */
+static void find_unlogged_drop(Staged *staged, const ScanResult *chain, ReplayHazard *hazard)
+{
+    UnloggedDrop *drop = &staged->unlogged_drop;
+    const BlockMapRelation *relation;
+    bool found = false;
+
+    for (size_t at = 0; !found && (relation = blockmap_next(chain->blocks, &at)) != NULL;)
+        found = (relation->dropped_lsn == LSN_INVALID ||
+                 relation->dropped_lsn < relation->storage_lsn) &&
+                is_dropped_unlogged(staged, chain, relation->id.tablespace, relation->id.database,
+                                    relation->storage_lsn, drop->directory);
+    for (size_t i = 0; !found && i < chain->map_count; i++)
+        found = is_dropped_unlogged(staged, chain, chain->maps[i].tablespace,
+                                    chain->maps[i].database, LSN_INVALID, drop->directory);
+    for (size_t i = 0; !found && i < chain->database_count; i++)
+        found = is_dropped_unlogged(staged, chain, chain->databases[i].tablespace,
+                                    chain->databases[i].database, LSN_INVALID, drop->directory);
+    drop->start = found ? staged->start->chosen.redo : LSN_INVALID;
+    if (found)
+        replay_hazard_add_unlogged_drop(hazard, drop);
+}
+
 /* ---- Directories in which replay makes files ---- */
 
 /* The chain makes the database's directory, or its tablespace, before `lsn`. */
@@ -383,6 +440,7 @@ static bool prove_chain(const Session *session, const StagedWal *wal, Staged *st
                                 &chain, hazard, error);
     if (result)
         result = leave_out_replayed_files(staged, &evidence, error);
+    find_unlogged_drop(staged, &chain, hazard);
     leave_out_incomplete_slots(staged);
     add_replayed_directories(staged, &chain);
     *removed = find_removed_tablespace(&staged->planned->source_files, &chain);
