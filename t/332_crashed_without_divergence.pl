@@ -10,7 +10,10 @@
 #
 #   source                                        ┌── 3 ──▶
 #   target   1 ─── restartpoint ── promoted ── 2 ─┴ killed
-# (Rules C29, C105, U1.)
+#
+# So it is if somebody has tried to start it as a standby in the meantime: that ends with an error, and leaves the state
+# "in archive recovery", which is a standby's.
+# (Rules C29, C105, C108, U1.)
 
 use strict;
 use warnings;
@@ -44,6 +47,13 @@ sub before_first_checkpoint
     my $check = run([ rewind_argv($target->data, '--check', '--source-server', $source->conninfo) ]);
     like($check->{stdout}, qr/rewind is needed.*\n.*, in the source's history, but its pg_control/i,
         '--check says that a rewind is needed, and why');
+    my $tried = $target->copy('tried')->follow($source);
+    isnt($tried->try_start->{status}, 0, 'as it is it does not start as a standby');
+    like($tried->log, qr/PANIC:  WAL contains references to invalid pages/, 'because of its pages');
+    is(unpack('x16 V', slurp($tried->path('global/pg_control'))), 5, 'it is in archive recovery');
+    rewinds($tried, $source);
+    rejoins($tried, $source, quick => 1);
+    $tried->discard;
     rewinds_from_both_kinds($source, $target);
     return;
 }

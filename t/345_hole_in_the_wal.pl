@@ -3,7 +3,10 @@
 #
 #   source       ┌──── 2 ──▶
 #   target   1 ──┴──── 1 ─●──╌╌gone╌╌──✕      ● its last checkpoint   ✕ killed, with newer pages on the disk
-# (Rules C29, C109, D9.)
+#
+# The same for one that was promoted, crashed before its first checkpoint had ended, and was stopped in the recovery
+# that pg_auto_failover starts: "shut down in recovery" does not make it a standby.
+# (Rules C29, C108, C109, D9.)
 
 use strict;
 use warnings;
@@ -78,6 +81,44 @@ sub pair
     $round = 0;
     return split_brain($version, cluster => { settings => $settings }, before => \&create_table, stop => 'kill',
         %option);
+}
+
+sub promoted_and_stopped
+{
+    my ($version) = @_;
+    my $primary = make_cluster('primary', $version, settings => $settings)->start;
+    create_table($primary);
+    my ($target, $source) = map { $primary->standby($_) } qw(target source);
+    $primary->sql('CHECKPOINT');
+    $_->wait_for_replay_of($primary) for $target, $source;
+    $_->sql('CHECKPOINT') for $target, $source;
+    kill 'STOP', $target->checkpointer_pid;
+    $target->promote;
+    $source->stop;
+    $source->follow($target)->start;
+    $target->sql('CREATE TABLE common AS SELECT 1 AS x');
+    $source->wait_for_replay_of($target);
+    $source->promote;
+    $source->sql('CHECKPOINT');
+    $round = 0;
+    my @segments = change_rows($target, 8);
+    $target->sql("UPDATE t SET v = 'target' WHERE i = 5999; SELECT count(*) FROM t");
+    $target->stop('kill');
+    spew($target->path('recovery.signal'), '');
+    $target->start(settings => { restore_command => 'false', recovery_target => 'immediate' });
+    $target->stop;
+    unlink $target->path('recovery.signal');
+    my $archive = RewindTest::Command::work_dir() . "/archive.promoted.$version";
+    mkdir $archive;
+    must_run([ 'cp', (map { $target->path("pg_wal/$_") } @segments), $archive ]);
+    my $hole = without($target, 'hole', @segments[ 1 .. 4 ]);
+    is_refused($hole, $source, qr/Missing: @{[ join ', ', @segments[ 1 .. 4 ] ]}\./);
+    rewinds($hole, $source, options => [ '-N', "--wal-archive=$archive" ]);
+    rejoins($hole, $source, quick => 1);
+    $hole->discard;
+    rewinds($target, $source, options => ['-N']);
+    rejoins($target, $source, quick => 1);
+    return;
 }
 
 each_version(sub {
@@ -157,4 +198,7 @@ each_version(sub {
         my $copy = without($target, 'early', @segments[ 1 .. 5 ]);
         is_refused($copy, $source, qr/Missing: @{[ join ', ', @segments[ 1 .. 5 ] ]}\./);
     });
+
+    RewindTest::Cluster::discard_all();
+    subtest('promoted, and stopped in its recovery', sub { promoted_and_stopped($version) }) if $version >= 12;
 }, only => [ 10, 15, 18 ]);

@@ -139,13 +139,16 @@ static bool find_end_of_target(Search *search, Lsn latest, Error *error)
     const Clusters *clusters = search->in.clusters;
     Divergence *divergence = search->divergence;
     WalStore *target_wal = search->in.target_wal;
-    const bool only_wal_tells =
-        target_crashed_as_primary(&clusters->target) && target_wal->stream.limit == LSN_INVALID;
+    const bool runs = target_wal->stream.limit != LSN_INVALID;
 
-    return (!only_wal_tells || target_wal_find_newest(target_wal, error)) &&
-           divergence_find_target_end(clusters, &target_wal->stream, search->in.jobs, latest,
-                                      &divergence->scan, &divergence->target_end, error) &&
-           (!only_wal_tells || check_end_is_own(target_wal, divergence->target_end, error));
+    if ((!runs && target_may_have_pages_of_crash(&clusters->target) &&
+         !target_wal_find_newest(target_wal, error)) ||
+        !divergence_find_target_end(clusters, &target_wal->stream, search->in.jobs, latest,
+                                    &divergence->scan, &divergence->target_end, error))
+        return false;
+    search->recovery_end = scan_recovery_end(divergence->scan);
+    return runs || !target_is_like_crashed(&clusters->target, search->recovery_end) ||
+           check_end_is_own(target_wal, divergence->target_end, error);
 }
 
 /* Find the checkpoint from which recovery may start: the target has completed it, and no page needs
@@ -288,7 +291,6 @@ static bool read_target_wal(Search *search, Lsn latest, Error *error)
         latest != LSN_INVALID ? latest : clusters->target.control.checkpoint.redo;
     if (!find_end_of_target(search, latest, error))
         return false;
-    search->recovery_end = scan_recovery_end(divergence->scan);
     if (search->in.target_wal->stream.limit != LSN_INVALID && divergence->target_end <= latest)
         divergence->target_end =
             latest + 1; /* the running server has passed `latest` and writes more */
@@ -595,6 +597,8 @@ bool divergence_find(const DivergenceInput *input, Arena *arena, Divergence *div
     /* With the label of an exclusive backup the server would wait for the backup's end, which no
      * WAL will have: a rewind replaces the label. (Rule C13.) */
     divergence->needed |= clusters->target.label_of_base_backup;
+    /* A rewind removes the WAL of a timeline that the target's server may not be on. (Rule C25.) */
+    divergence->needed |= clusters->target.has_wal_of_two;
     /* A rewind replaces a minRecoveryPoint that is older than the pages, too. (Rule C105.) */
     divergence->needed |= target_has_pages_after_minimum(&clusters->target, search.recovery_end,
                                                          divergence->target_end);

@@ -190,10 +190,23 @@ Timeline control_timeline(const Control *control)
     return control->checkpoint.timeline;
 }
 
-bool control_may_be_of_promoted(const Control *control, Lsn recovery_end)
+bool control_may_be_of_promoted(const Control *control)
 {
-    return control->state == STATE_SHUTDOWNED_IN_RECOVERY && recovery_end != LSN_INVALID &&
-           recovery_end <= control->min_recovery_point;
+    return (control->state == STATE_SHUTDOWNED_IN_RECOVERY ||
+            control->state == STATE_IN_CRASH_RECOVERY ||
+            control->state == STATE_IN_ARCHIVE_RECOVERY) &&
+           control->min_recovery_timeline > control->checkpoint.timeline;
+}
+
+bool control_is_like_promoted(const Control *control, Lsn recovery_end)
+{
+    if (!control_may_be_of_promoted(control) || recovery_end == LSN_INVALID)
+        return false;
+    /* A stop moves minRecoveryPoint to where replay was. Without one the promotion's stays until
+     * replay has passed it; a standby's is there by chance only. */
+    return control->state == STATE_IN_ARCHIVE_RECOVERY
+               ? recovery_end == control->min_recovery_point
+               : recovery_end <= control->min_recovery_point;
 }
 
 WalShape control_wal_shape(const Control *control)

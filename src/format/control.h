@@ -112,13 +112,18 @@ CheckPoint checkpoint_parse(const Version *version, const uint8_t *bytes);
 Timeline control_timeline(const Control *control);
 
 /*
- * True if pages may be newer than minRecoveryPoint although the state is that of a standby that was
- * stopped: the server was promoted, crashed before its first checkpoint had ended, and was stopped
- * in its crash recovery. recovery_end: end of the last end-of-recovery record after the checkpoint
- * record, LSN_INVALID if there is none. A standby that followed a promotion since its last
- * restartpoint looks the same. (Rule C108.)
+ * True if the state is one of recovery, and minRecoveryPoint is on a newer timeline than the last
+ * checkpoint: the server may have been promoted, have crashed before its first checkpoint had
+ * ended, and have been started since, so that pages may be newer than minRecoveryPoint. A standby
+ * that followed a promotion since its last restartpoint looks the same. (Rule C108.)
  */
-bool control_may_be_of_promoted(const Control *control, Lsn recovery_end);
+bool control_may_be_of_promoted(const Control *control);
+
+/*
+ * The same, judged by WAL too, which tells most standbys from it. recovery_end: end of the first
+ * end-of-recovery record after the checkpoint record, LSN_INVALID if there is none.
+ */
+bool control_is_like_promoted(const Control *control, Lsn recovery_end);
 
 /* The WalShape of the cluster. */
 WalShape control_wal_shape(const Control *control);

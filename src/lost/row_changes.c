@@ -228,7 +228,8 @@ static bool find_row_of_file(ChangeReader *reader, const BlockReference *block, 
     bool found = false;
 
     *row = (Slice){0};
-    if ((state == STATE_SHUTDOWNED || state == STATE_SHUTDOWNED_IN_RECOVERY ||
+    if ((((state == STATE_SHUTDOWNED || state == STATE_SHUTDOWNED_IN_RECOVERY) &&
+          !target_may_have_pages_of_crash(target)) ||
          tells_schema(row_changes_catalog(reader->changes, &block->relation))) &&
         !target_read_page(target, &reader->file, &block->relation, block->block, reader->page,
                           &found, error))

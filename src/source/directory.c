@@ -142,6 +142,22 @@ bool directory_standby_timeline(const char *directory, const Control *control, T
     return success;
 }
 
+bool directory_may_be_of_promoted(const char *directory, const Control *control)
+{
+    const WalShape shape = control_wal_shape(control);
+    AUTO_BUFFER Buffer path = {0};
+    char name[WAL_NAME_SIZE];
+    struct stat status;
+    bool found;
+
+    if (!control_may_be_of_promoted(control))
+        return false;
+    wal_segment_name(&shape, control->min_recovery_timeline,
+                     wal_segment_before(&shape, control->min_recovery_point), name);
+    buffer_printf(&path, "%s/%s/%s", directory, control->version->wal_directory, name);
+    return file_stat(buffer_string(&path), &status, &found, NULL) && found;
+}
+
 /* ---- A data directory as source ---- */
 
 static void directory_close(Source *source)
@@ -178,7 +194,8 @@ static bool directory_position(Source *source, const Control *control, SourcePos
     if (!position->in_recovery)
         return true;
     position->minimum = control->min_recovery_point;
-    return source_standby_timeline(source, control, LSN_INVALID, &position->timeline, error);
+    return directory_may_be_of_promoted(source->directory, control) ||
+           source_standby_timeline(source, control, LSN_INVALID, &position->timeline, error);
 }
 
 static bool directory_list(Source *source, const Version *version, FileVisitor visit, void *context,

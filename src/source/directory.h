@@ -15,6 +15,10 @@ MUST_CHECK bool directory_control_read(const char *directory, Control *control, 
 MUST_CHECK bool directory_standby_timeline(const char *directory, const Control *control,
                                            Timeline *timeline, Error *error);
 
+/* True if control_may_be_of_promoted, and pg_wal has the WAL that the server wrote then: this
+ * timeline counts, even if pg_wal has a later one. (Rule C25.) */
+bool directory_may_be_of_promoted(const char *directory, const Control *control);
+
 /*
  * Visit all files of a data directory, as SourceOperations' list does. The walk enters the links at
  * pg_wal (pg_xlog, by version) and pg_tblspc/N, and of directories those of relpath_is_listed. A

@@ -57,7 +57,7 @@ bool target_read(Target *target, Error *error)
 {
     AUTO_BUFFER Buffer path = {0}, text = {0};
     const char *label;
-    Timeline timeline;
+    Timeline timeline, newest;
     bool found;
 
     target->has_original_pid_file = pid_file_is_original(target->directory);
@@ -75,9 +75,15 @@ bool target_read(Target *target, Error *error)
     target->timeline = control_timeline(&target->control);
     /* A standby continues with all the WAL that it has, even where pg_control does not know it yet.
      */
-    return !target_may_have_been_standby(target) ||
-           directory_standby_timeline(target->directory, &target->control, &target->timeline,
-                                      error);
+    if (!target_may_have_been_standby(target))
+        return true;
+    if (!directory_standby_timeline(target->directory, &target->control, &newest, error))
+        return false;
+    target->has_wal_of_two = newest != target->timeline &&
+                             directory_may_be_of_promoted(target->directory, &target->control);
+    if (!target->has_wal_of_two)
+        target->timeline = newest;
+    return true;
 }
 
 bool target_read_page(const Target *target, OpenFile *file, const RelationId *relation,
@@ -132,10 +138,22 @@ bool target_is_in_crash_recovery(const Target *target)
            (state == STATE_IN_CRASH_RECOVERY && !target_may_have_been_standby(target));
 }
 
+bool target_may_have_pages_of_crash(const Target *target)
+{
+    return target_crashed_as_primary(target) ||
+           (!target->has_backup_label && control_may_be_of_promoted(&target->control));
+}
+
+bool target_is_like_crashed(const Target *target, Lsn recovery_end)
+{
+    return target_crashed_as_primary(target) ||
+           (!target->has_backup_label && control_is_like_promoted(&target->control, recovery_end));
+}
+
 bool target_has_pages_after_minimum(const Target *target, Lsn recovery_end, Lsn wal_end)
 {
     const Control *control = &target->control;
 
-    return (target_was_primary(target) || control_may_be_of_promoted(control, recovery_end)) &&
+    return target_is_like_crashed(target, recovery_end) &&
            control->min_recovery_point != LSN_INVALID && wal_end > control->min_recovery_point;
 }

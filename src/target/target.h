@@ -20,7 +20,9 @@ typedef struct Target
     const char *port;        /* last_start_port */
     bool group_access; /* PGDATA has mode 0750: so do files and directories that are created */
     Control control;
-    Timeline timeline; /* timeline of pg_control, or a later one of which this standby has WAL */
+    Timeline timeline;   /* timeline of pg_control, or a later one of which this standby has WAL */
+    bool has_wal_of_two; /* timeline is pg_control's; pg_wal has a later one that follows it, too,
+                            but not certainly by this server's replay */
     bool has_backup_label;     /* backup_label exists and is valid: the next four fields are set */
     Lsn label_redo;            /* START WAL LOCATION of backup_label: where recovery starts */
     Lsn label_checkpoint;      /* CHECKPOINT LOCATION: start of the checkpoint record */
@@ -66,10 +68,18 @@ bool target_crashed_as_primary(const Target *target);
  * or since. (Rule U14.) */
 bool target_is_in_crash_recovery(const Target *target);
 
+/* True if target_crashed_as_primary, or if the server may have been started as a standby since, or
+ * stopped in its crash recovery, by pg_control: then pages may be torn, and newer than
+ * minRecoveryPoint. With a backup_label recovery has not begun. (Rule C108.) */
+bool target_may_have_pages_of_crash(const Target *target);
+
+/* The same, judged by WAL too. recovery_end: see control_is_like_promoted. */
+bool target_is_like_crashed(const Target *target, Lsn recovery_end);
+
 /* True if pages of a server that ran last as a primary may be newer than pg_control's
  * minRecoveryPoint: a promotion sets it, and the first checkpoint after that removes it. A server
  * that starts as a standby takes such pages for consistent before it has replayed its WAL, whose
- * end is wal_end. recovery_end: see control_may_be_of_promoted. (Rules C105, C108.) */
+ * end is wal_end. recovery_end: see control_is_like_promoted. (Rules C105, C108.) */
 bool target_has_pages_after_minimum(const Target *target, Lsn recovery_end, Lsn wal_end);
 
 /* ---- written_since_stop.c ---- */

@@ -117,7 +117,7 @@ typedef struct SegmentContent
     Buffer origins;        /* u32: numbers of replication origins, each once; see ScanResult */
     Lsn first_work_lsn;    /* LSN of the first record that is not of RM_XLOG; LSN_INVALID: none */
     Lsn last_work_lsn;     /* LSN of the last record that is not of RM_XLOG; LSN_INVALID: none */
-    Lsn recovery_end;      /* end of the last end-of-recovery record; LSN_INVALID: none */
+    Lsn recovery_end;      /* end of the first end-of-recovery record; LSN_INVALID: none */
     bool hint_image_noted; /* hint_images has one since the server's last start: further ones are
                               not listed */
     Arena *strings;        /* owns paths and gids; NULL until the first */
@@ -246,7 +246,7 @@ MUST_CHECK bool scan_record_at(WalScan *scan, Lsn lsn, Lsn *start, Error *error)
  * Reads like scan_record_at. The context is the WalScan (WalSides.is_no_content). */
 MUST_CHECK bool scan_is_after_switch(void *context, Lsn lsn, bool *after, Error *error);
 
-/* Return the end of the last end-of-recovery record that was read, which a promotion writes;
+/* Return the end of the first end-of-recovery record that was read, which a promotion writes;
  * LSN_INVALID: none. */
 Lsn scan_recovery_end(const WalScan *scan);
 

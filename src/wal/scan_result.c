@@ -135,9 +135,9 @@ bool scan_is_after_switch(void *context, Lsn lsn, bool *after, Error *error)
 
 Lsn scan_recovery_end(const WalScan *scan)
 {
-    for (size_t i = scan->segment_count; i > 0; i--)
-        if (scan->segments[i - 1]->recovery_end != LSN_INVALID)
-            return scan->segments[i - 1]->recovery_end;
+    for (size_t i = 0; i < scan->segment_count; i++)
+        if (scan->segments[i]->recovery_end != LSN_INVALID)
+            return scan->segments[i]->recovery_end;
     return LSN_INVALID;
 }
 

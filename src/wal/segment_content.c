@@ -248,7 +248,8 @@ static void note_event(SegmentContent *content, const WalRecord *record, const W
         content->unknown_info = record->info;
         break;
     case WAL_EVENT_END_OF_RECOVERY:
-        content->recovery_end = record->end;
+        if (content->recovery_end == LSN_INVALID)
+            content->recovery_end = record->end;
         content->hint_image_noted = false;
         break;
     case WAL_EVENT_NONE:

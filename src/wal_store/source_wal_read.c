@@ -263,7 +263,7 @@ bool source_wal_find_end(SourceWal *wal, SourceState *state, Error *error)
              (!state->position.in_recovery ||
               scan_finish(scan, wal->arena, floor, floor, &later, error));
     all_counts = !state->position.in_recovery ||
-                 control_may_be_of_promoted(&state->control, scan_recovery_end(scan));
+                 control_is_like_promoted(&state->control, scan_recovery_end(scan));
     scan_destroy(scan);
     if (!result)
         return false;

@@ -31,7 +31,7 @@ WalLimits wal_limits_of(const Control *control)
     if (control->state == STATE_SHUTDOWNED)
         limits.last_needed = control->checkpoint_lsn;
     /* Pages of a standby are not newer than its minRecoveryPoint. Those of a promoted server may be
-     * (Rule C108), whose own pg_wal has the WAL after it. */
+     * (Rule C108), whose own pg_wal has the WAL after it (Rule C109). */
     else if (control->state == STATE_SHUTDOWNED_IN_RECOVERY &&
              control->min_recovery_point > control->checkpoint_lsn)
         limits.last_needed = control->min_recovery_point - 1;

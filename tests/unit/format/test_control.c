@@ -189,12 +189,22 @@ static void a_stop_in_crash_recovery_is_told_from_that_of_a_standby(void **state
                                                 ? STATE_SHUTDOWNED_IN_CRASH_RECOVERY
                                                 : STATE_SHUTDOWNED_IN_RECOVERY);
         }
-        /* Rule C108: a promotion at or before minRecoveryPoint. */
-        assert_true(control_may_be_of_promoted(&control, 0x2000000));
-        assert_false(control_may_be_of_promoted(&control, 0x2000008));
-        assert_false(control_may_be_of_promoted(&control, LSN_INVALID));
+        /* Rule C108: a promotion at or before minRecoveryPoint; without a stop, right there. */
+        control.min_recovery_timeline = control.checkpoint.timeline;
+        assert_false(control_may_be_of_promoted(&control));
+        assert_false(control_is_like_promoted(&control, 0x2000000));
+        control.min_recovery_timeline++;
+        assert_true(control_may_be_of_promoted(&control));
+        assert_true(control_is_like_promoted(&control, 0x2000000));
+        assert_true(control_is_like_promoted(&control, 0x1fffff8));
+        assert_false(control_is_like_promoted(&control, 0x2000008));
+        assert_false(control_is_like_promoted(&control, LSN_INVALID));
         control.state = STATE_IN_ARCHIVE_RECOVERY;
-        assert_false(control_may_be_of_promoted(&control, 0x2000000));
+        assert_true(control_may_be_of_promoted(&control));
+        assert_true(control_is_like_promoted(&control, 0x2000000));
+        assert_false(control_is_like_promoted(&control, 0x1fffff8));
+        control.state = STATE_IN_PRODUCTION;
+        assert_false(control_may_be_of_promoted(&control));
     }
 }
 
