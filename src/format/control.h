@@ -121,7 +121,7 @@ bool control_may_be_of_promoted(const Control *control);
 
 /*
  * The same, judged by WAL too, which tells most standbys from it. recovery_end: end of the first
- * end-of-recovery record after the checkpoint record, LSN_INVALID if there is none.
+ * end-of-recovery record after the checkpoint record; LSN_INVALID: no such record.
  */
 bool control_is_like_promoted(const Control *control, Lsn recovery_end);
 
