@@ -984,15 +984,15 @@ static const char *advise_on_start(const Options *options, const Clusters *clust
                                    ExpectedStart expected, RewoundTarget *rewound,
                                    const StartSettings *start, AdviceList *list)
 {
-    const StandbyArchive archive = {
-        .options = options,
-        .clusters = clusters,
-        .restore_command = restore_command_of(start->recovery),
-        .position = &expected.source->position,
-        .takes_newest_timeline = takes_newest_timeline(start->version, start->recovery),
-        .rewound = expected.rewound,
-        .divergence = expected.divergence,
-        .scratch = expected.scratch};
+    const StandbyArchive archive = {.options = options,
+                                    .clusters = clusters,
+                                    .restore_command = restore_command_of(start->recovery),
+                                    .position = &expected.source->position,
+                                    .takes_newest_timeline =
+                                        takes_newest_timeline(start->version, start->recovery),
+                                    .rewound = expected.rewound,
+                                    .divergence = expected.divergence,
+                                    .scratch = expected.scratch};
     /* -R raises limits from PostgreSQL 12 on, but not those set on the command line. */
     bool limits_are_raised = !standby_uses_recovery_conf(start->version);
     MisleadingWal misleading;
