@@ -77,6 +77,6 @@ each_version(sub {
     my $lines = grep { $_->{kind} ne 'T' } map { @{ $_->{changes} } } @$transactions;
     is($lines, eval { my $rows = 0; $rows += $_->{inserted} + $_->{updated} + $_->{deleted} for @{ $end->{tables} };
         $rows }, 'each row has a line');
-    is_deeply([ map { "$_->{reason}: $_->{changes}" } grep { $_->{changes} } @{ $end->{unknown} } ], [],
-        'all is known');
+    is_deeply([ map { $_->{reason} } grep { $_->{changes} } @{ $end->{unknown} } ],
+        ['ALTER TABLE wrote the rows of its table again'], 'all is known but what ALTER TABLE wrote again (Rule L41)');
 }, only => [ 15, 19 ]);
