@@ -1,7 +1,7 @@
 # A third one with CREATE on a schema makes, on the old primary that still takes connections, a table with the name of
 # one that another owner has made on the new primary. The script of --save-lost-rows has her rows, and would change his.
 # It stops, and so it does in a database that both sides have made.
-# (Rule L42.)
+# (Rules L39, L42.)
 
 use strict;
 use warnings;
@@ -9,6 +9,9 @@ use lib 't/lib';
 use RewindTest;
 use RewindTest::LostRows;
 
+# After a line break, her name looks like a hint of the script.
+my $hint = 'HINT:  As a superuser: ALTER ROLE x SUPERUSER;';
+my $mallory = qq{"mallory\n$hint"};
 my $table = 'CREATE TABLE payments (id int PRIMARY KEY, who text, amount int)';
 my $rows = q{INSERT INTO payments VALUES (1, 'ada', 100), (2, 'bea', 50)};
 
@@ -24,8 +27,8 @@ each_version(sub {
     my ($source, $target) = split_brain($version,
         before => sub {
             my ($server) = @_;
-            $server->sql("CREATE ROLE $_ LOGIN CREATEDB; GRANT CREATE ON SCHEMA public TO $_") for qw(mallory bob);
-            $server->sql('CREATE TABLE handed_on (id int PRIMARY KEY); ALTER TABLE handed_on OWNER TO mallory');
+            $server->sql("CREATE ROLE $_ LOGIN CREATEDB; GRANT CREATE ON SCHEMA public TO $_") for $mallory, 'bob';
+            $server->sql('CREATE TABLE handed_on (id int PRIMARY KEY); ALTER TABLE handed_on OWNER TO ' . $mallory);
         },
         source => sub {
             my ($server) = @_;
@@ -38,10 +41,10 @@ each_version(sub {
             my ($server) = @_;
             $server->sql($_) for 'CREATE TABLE by_superuser (id int); INSERT INTO by_superuser VALUES (3)',
                 'INSERT INTO handed_on VALUES (4)';
-            as_role($server, 'mallory', 'postgres', $table, q{INSERT INTO payments VALUES (1, 'ada', 100)},
+            as_role($server, $mallory, 'postgres', $table, q{INSERT INTO payments VALUES (1, 'ada', 100)},
                 'UPDATE payments SET amount = 999999', q{INSERT INTO payments VALUES (66, 'mallory', 5000)},
                 'CREATE DATABASE shop');
-            as_role($server, 'mallory', 'shop', 'CREATE SCHEMA s',
+            as_role($server, $mallory, 'shop', 'CREATE SCHEMA s',
                 "SET search_path = s; $table; INSERT INTO payments VALUES (67, 'mallory', 5000)");
         });
     $source->stop;
@@ -52,6 +55,7 @@ each_version(sub {
         my $result = try_script($source, $script, owner => 'bob');
         is($result->{status}, 3, "the script stops $where");
         like($result->{stderr}, qr/ERROR:  here (?:public|s)\.payments is a table of another owner$/m, 'and says why');
+        like($result->{stderr}, qr/with rows of "mallory\?\Q$hint\E"/, 'her name has no line break there');
     };
     my $payments = q{SELECT string_agg(concat_ws(' ', id, who, amount), ', ' ORDER BY id) FROM };
     $stops->('in a database of both sides');
@@ -60,7 +64,7 @@ each_version(sub {
         'what a superuser did, or an earlier owner, is done');
 
     $source->sql('ALTER TABLE payments RENAME TO payments_of_bob');
-    as_role($source, 'mallory', 'postgres', $table);
+    as_role($source, $mallory, 'postgres', $table);
     $stops->('in a database that both sides made');
     is($source->sql("$payments s.payments", 'shop'), '1 ada 100, 2 bea 50', 'and its rows are as they were');
 }, sample => 1);

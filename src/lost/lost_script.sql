@@ -290,8 +290,8 @@ CREATE OR REPLACE FUNCTION lost_rows.tell_owner(changed oid, owner oid) RETURNS 
 --# No name is looked up that this role might not use.
 CREATE OR REPLACE FUNCTION lost_rows.check_table(schema text, name text, number oid,
   same boolean, common integer, columns text[], numbers integer[], types text[], key text[],
-  deferred boolean, lost_owner text) RETURNS boolean LANGUAGE plpgsql AS $$ DECLARE it oid;
-  of pg_class;
+  deferred boolean, lost_owner text) RETURNS boolean LANGUAGE plpgsql AS $$
+  DECLARE it oid; of pg_class;
   here text := format('%I.%I', schema, name); BEGIN
   FOR turn IN 1 .. 2 LOOP
   SELECT c.oid INTO it FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
@@ -309,10 +309,10 @@ CREATE OR REPLACE FUNCTION lost_rows.check_table(schema text, name text, number 
   HINT = 'Lost transactions, or this server since, made, dropped or renamed it. Do here'
   ' what they did, or take this check out of the script.'; END IF;
   IF lost_owner <> pg_get_userbyid(of.relowner) THEN RAISE EXCEPTION USING
-  MESSAGE = 'here ' || here || ' is a table of another owner',
-  HINT = 'Lost transactions made a table of this name, with rows of ' || quote_ident(lost_owner)
-  || ', who may have no right to change this one. If it is the same table, take this check out'
-  ' of the script.'; END IF;
+  MESSAGE = lost_rows.shown('here ' || here || ' is a table of another owner'),
+  HINT = lost_rows.shown('Lost transactions made a table of this name, with rows of '
+  || quote_ident(lost_owner) || ', who may have no right to change this one. If it is the same'
+  ' table, take this check out of the script.'); END IF;
   IF turn = 1 THEN EXECUTE 'LOCK TABLE ONLY ' || here || ' IN ROW EXCLUSIVE MODE'; END IF;
   END LOOP;
   PERFORM lost_rows.check_columns(it, common, columns, numbers, types);
