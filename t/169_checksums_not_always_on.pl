@@ -32,6 +32,17 @@ sub mark_dead
     return;
 }
 
+sub mark_dead_without_checksums
+{
+    my ($cluster) = @_;
+    log_a_hint($cluster);
+    $cluster->stop;
+    switch($cluster, '--disable');
+    $cluster->start;
+    mark_dead($cluster);
+    return;
+}
+
 sub diverge
 {
     my ($version, $checksums, $target) = @_;
@@ -92,11 +103,7 @@ each_version(sub {
         subtest('off for a while' . ($started ? ', and started since' : ''), sub {
             my ($source, $target) = diverge($version, 1, sub {
                 my ($cluster) = @_;
-                log_a_hint($cluster);
-                $cluster->stop;
-                switch($cluster, '--disable');
-                $cluster->start;
-                mark_dead($cluster);
+                mark_dead_without_checksums($cluster);
                 $cluster->stop;
                 switch($cluster, '--enable');
                 $cluster->start if $started;
@@ -110,11 +117,7 @@ each_version(sub {
     subtest('off until a crash', sub {
         my ($source, $target) = diverge($version, 1, sub {
             my ($cluster) = @_;
-            log_a_hint($cluster);
-            $cluster->stop;
-            switch($cluster, '--disable');
-            $cluster->start;
-            mark_dead($cluster);
+            mark_dead_without_checksums($cluster);
             $cluster->sql("CREATE TABLE work AS SELECT a, repeat('x', 100) FROM generate_series(1, 100000) a");
             $cluster->stop('kill')->stop_amid_crash_recovery;
             switch($cluster, '--enable');
@@ -125,11 +128,7 @@ each_version(sub {
     subtest('disabled, and wal_log_hints on later', sub {
         my ($source, $target) = diverge($version, 1, sub {
             my ($cluster) = @_;
-            log_a_hint($cluster);
-            $cluster->stop;
-            switch($cluster, '--disable');
-            $cluster->start;
-            mark_dead($cluster);
+            mark_dead_without_checksums($cluster);
             $cluster->sql('ALTER SYSTEM SET wal_log_hints = on');
             $cluster->restart;
         });

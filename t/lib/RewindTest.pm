@@ -38,7 +38,8 @@ use RewindTest::Pages;
 require RewindTest::Beside if defined $ENV{PG_REWIND_TEST_ORIGINALS};
 
 our @EXPORT = (
-    qw(each_version make_cluster split_brain rewinding_role rewind rewinds rewinds_from_both_kinds rejoins),
+    qw(each_version make_cluster split_brain both_promoted rewinding_role rewind rewinds rewinds_from_both_kinds
+        rejoins),
     @RewindTest::Command::EXPORT,
     @RewindTest::Comparison::EXPORT,
     @RewindTest::Pages::EXPORT,
@@ -192,6 +193,26 @@ sub split_brain
     $option{source}->($source) if $option{source};
     $option{target}->($target) if $option{target};
     $target->stop($option{stop} // 'fast');
+    return ($source, $target);
+}
+
+# Two standbys of a primary: the first is promoted, and its first checkpoint does not begin; the second follows it, and
+# is promoted too. Returns the second, the source, and the first, the target; both run.
+sub both_promoted
+{
+    my ($primary) = @_;
+    my ($target, $source) = map { $primary->standby($_) } qw(target source);
+    $primary->sql('CHECKPOINT');
+    $_->wait_for_replay_of($primary) for $target, $source;
+    $_->sql('CHECKPOINT') for $target, $source;
+    kill 'STOP', $target->checkpointer_pid;
+    $target->promote;
+    $source->stop;
+    $source->follow($target)->start;
+    $target->sql('CREATE TABLE common AS SELECT 1 AS x');
+    $source->wait_for_replay_of($target);
+    $source->promote;
+    $source->sql('CHECKPOINT');
     return ($source, $target);
 }
 
