@@ -111,7 +111,7 @@ bool divergence_find_target_end(const Clusters *clusters, const WalStream *strea
     return true;
 }
 
-bool check_end_is_own(WalStore *target_wal, Lsn end, Error *error)
+bool divergence_check_end_is_own(WalStore *target_wal, Lsn end, Error *error)
 {
     const WalStream *stream = &target_wal->stream;
     const uint64_t segment = wal_segment_before(&stream->shape, end);
@@ -148,7 +148,7 @@ static bool find_end_of_target(Search *search, Lsn latest, Error *error)
         return false;
     search->recovery_end = scan_recovery_end(divergence->scan);
     return runs || !target_is_like_crashed(&clusters->target, search->recovery_end) ||
-           check_end_is_own(target_wal, divergence->target_end, error);
+           divergence_check_end_is_own(target_wal, divergence->target_end, error);
 }
 
 /* Find the checkpoint from which recovery may start: the target has completed it, and no page needs

@@ -57,7 +57,7 @@ MUST_CHECK bool divergence_find_target_end(const Clusters *clusters, const WalSt
 /* Fails if the segment in which the target's WAL ends came from an archive. A crashed primary has
  * written pages up to the end of the WAL in its pg_wal, and no archive has the last segment. (Rule
  * C109.) */
-MUST_CHECK bool check_end_is_own(WalStore *target_wal, Lsn end, Error *error);
+MUST_CHECK bool divergence_check_end_is_own(WalStore *target_wal, Lsn end, Error *error);
 
 /*
  * True if the history files alone show that the target has diverged: it has gone past the latest

@@ -65,7 +65,7 @@ static bool count_commits_of_crashed(const DivergenceInput *input, Lsn divergenc
     return target_wal_find_newest(target_wal, error) &&
            count_commits(&target_wal->stream, &input->clusters->target.control, divergence, result,
                          &wal_end, error) &&
-           check_end_is_own(target_wal, wal_end, error);
+           divergence_check_end_is_own(target_wal, wal_end, error);
 }
 
 bool lost_count_read(const DivergenceInput *input, const Divergence *divergence,

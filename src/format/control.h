@@ -120,8 +120,9 @@ Timeline control_timeline(const Control *control);
 bool control_may_be_of_promoted(const Control *control);
 
 /*
- * The same, judged by WAL too, which tells most standbys from it. recovery_end: end of the first
- * end-of-recovery record after the checkpoint record; LSN_INVALID: no such record.
+ * True if control_may_be_of_promoted, and the WAL does not show that the server is a standby.
+ * recovery_end: end of the first end-of-recovery record after the checkpoint record; LSN_INVALID if
+ * the WAL has none.
  */
 bool control_is_like_promoted(const Control *control, Lsn recovery_end);
 

@@ -247,6 +247,7 @@ static void append_sql(const LostRow *row, const char *sql, Buffer *text)
 #define INSERT_COLUMNS "INSERT INTO %t (%c) %i"
 /* Locked, since a ctid is not looked at again if somebody changes the row in the meantime. */
 #define THE_ROW " WHERE ctid = (SELECT ctid FROM ONLY %t WHERE %o LIMIT 1 FOR UPDATE)"
+
 /* Returns the WHERE clause by which an UPDATE or DELETE finds its row. */
 static const char *choose_row(const LostRow *row)
 {

@@ -34,8 +34,7 @@ typedef struct StartSettings
 
 /* Advise on a recovery target: such a setting stops replay early, or keeps replay on another
  * timeline than the source's, as the lack of recovery_target_timeline may (up to 11). And on a
- * trigger file that exists: it promotes the server as soon as
- * that has replayed what it has. */
+ * trigger file that exists: it promotes the server as soon as that has replayed what it has. */
 void start_advise_on_stop_setting(const StartSettings *start, AdviceList *list);
 
 /* Advise on primary_conninfo on the server's command line, or on a primary_slot_name there other

@@ -73,7 +73,8 @@ bool target_is_in_crash_recovery(const Target *target);
  * minRecoveryPoint. With a backup_label recovery has not begun. (Rule C108.) */
 bool target_may_have_pages_of_crash(const Target *target);
 
-/* The same, judged by WAL too. recovery_end: see control_is_like_promoted. */
+/* True if target_may_have_pages_of_crash, and the WAL does not show that the server is a standby.
+ * recovery_end: see control_is_like_promoted. */
 bool target_is_like_crashed(const Target *target, Lsn recovery_end);
 
 /* True if pages of a server that ran last as a primary may be newer than pg_control's
