@@ -170,6 +170,11 @@ sub promoted_side
     ($line, $result) = looks('the promoted side, by blocks', $promoted, $primary, 0, '--compare');
     like($result->{stderr}, qr/^pg_rewind: warning: the target was promoted from the source's timeline 1/m,
         'a warning as well');
+    # A problem that is found before the histories are read is printed after the warning.
+    (undef, $result) = looks('the promoted side, and another problem', $promoted, $primary, 1, '-c');
+    like($result->{stderr},
+        qr/^pg_rewind: warning: the target was promoted from the source's timeline 1.*^pg_rewind: error: "?restore_command"? is not set/ms,
+        'the warning comes before the other problem');
     ($line, $result) = looks('the other side', $primary, $promoted->start, 0) if !$primary->stop->is_running;
     unlike($result->{stderr}, qr/was promoted|newer/, 'the right way round there is no such warning');
     return;

@@ -102,6 +102,7 @@ sub promoted_and_stopped
     must_run([ 'cp', (map { $target->path("pg_wal/$_") } @segments), $archive ]);
     my $hole = without($target, 'hole', @segments[ 1 .. 4 ]);
     is_refused($hole, $source, qr/Missing: @{[ join ', ', @segments[ 1 .. 4 ] ]}\./);
+    counts_all($hole, $source, "--wal-archive=$archive");
     rewinds($hole, $source, options => [ '-N', "--wal-archive=$archive" ]);
     rejoins($hole, $source, quick => 1);
     $hole->discard;

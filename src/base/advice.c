@@ -68,6 +68,16 @@ void problems_add(Problems *problems, const Error *problem)
     problems_add_finding(problems, NULL, problem);
 }
 
+void problems_print(Problems *problems)
+{
+    const AdviceList *list = problems->list;
+
+    problems->list = NULL;
+    for (size_t i = 0; list != NULL && i < list->count; i++)
+        if (list->items[i].error->kind != ERROR_REPORTED)
+            log_error(list->items[i].error);
+}
+
 bool problems_check(const Problems *problems, Error *error)
 {
     if (problems->count > 0)

@@ -62,7 +62,8 @@ bool advice_has(const AdviceList *list, const char *id);
 /* Problems of a run that looks for further problems before it fails. */
 typedef struct Problems
 {
-    AdviceList *list; /* receives the problems; NULL if each is printed at once */
+    AdviceList *list; /* receives the problems, for the caller or problems_print; NULL if each is
+                         printed at once */
     size_t count;
     ErrorKind worst; /* ERROR_IMPOSSIBLE is worse than ERROR_FAILED, and this than ERROR_RETRY;
                         ERROR_NONE without problems */
@@ -75,6 +76,9 @@ void problems_add(Problems *problems, const Error *problem);
 /* The same; id is the problem's finding of --check, or NULL if another check reports this
  * problem. */
 void problems_add_finding(Problems *problems, const char *id, const Error *problem);
+
+/* Print the problems of the list, and from now on each at once. Does nothing without a list. */
+void problems_print(Problems *problems);
 
 /* Returns true without problems; otherwise fails with ERROR_REPORTED and the worst kind. */
 MUST_CHECK bool problems_check(const Problems *problems, Error *error);

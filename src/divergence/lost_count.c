@@ -53,9 +53,9 @@ static bool count_commits(const WalStream *wal, const Control *control, Lsn dive
                      LSN_TEXT(wal->shape.version, end.next_lsn), end.reason);
 }
 
-/* Like count_commits, for a primary that was not shut down cleanly: pg_control does not give the
- * end of the target's WAL, so fails unless all WAL up to the end of its pg_wal is read. (Rule D9.)
- */
+/* Like count_commits, for a server that may have crashed as a primary: pg_control does not give
+ * the end of the target's WAL, so fails unless all WAL up to the end of its pg_wal is read. (Rule
+ * D9.) */
 static bool count_commits_of_crashed(const DivergenceInput *input, Lsn divergence,
                                      ScanResult *result, Error *error)
 {
@@ -102,7 +102,7 @@ bool lost_count_read(const DivergenceInput *input, const Divergence *divergence,
     {
         if (!stop_check(error))
             return false;
-        read = !running && target_crashed_as_primary(target)
+        read = !running && target_may_have_pages_of_crash(target)
                    ? count_commits_of_crashed(input, lsn, &scanned, &why)
                    : count_commits(wal, &target->control, lsn, &scanned, &wal_end, &why);
     }

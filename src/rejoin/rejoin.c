@@ -90,7 +90,7 @@ static bool error_no_primary_left(const Rejoin *rejoin, Error *error)
 
 /* Check that the standby will be able to stream. Its slot is judged as if the target's server,
  * which may use it now, were stopped. */
-static bool check_streaming(Rejoin *rejoin, const Look *look, Error *error)
+static bool check_streaming(Rejoin *rejoin, Look *look, Error *error)
 {
     const Clusters *clusters = &look->session.clusters;
     const Options *options = rejoin->options;
@@ -102,19 +102,19 @@ static bool check_streaming(Rejoin *rejoin, const Look *look, Error *error)
                                     .settings = &rejoin->settings,
                                     .slot_patience_seconds = STREAMING_RELEASE_SECONDS};
     AdviceList advice = {.arena = rejoin->arena};
-    Problems problems = {0};
+    Problems *problems = &look->session.problems;
     LowLimits low;
 
     if (!standby_settings_make(options, clusters, rejoin->arena, &rejoin->settings, error))
         return false;
     streaming_find_slot_user(&rejoin->target, rejoin_server(rejoin), rejoin->arena,
                              &rejoin->settings);
-    if (!streaming_check(options, clusters, &rejoin->settings, &problems, rejoin->arena, error) ||
+    if (!streaming_check(options, clusters, &rejoin->settings, problems, rejoin->arena, error) ||
         (look->divergence.needed && !next_start_check(options, clusters, expected, &advice, error)))
         return false;
     /* Print the warnings in a dry run only: after a stop the rewind prints them. */
-    advice_add_to_problems(&advice, options->dry_run, &problems);
-    if (!problems_check(&problems, error))
+    advice_add_to_problems(&advice, options->dry_run, problems);
+    if (!problems_check(problems, error))
         return false;
     if (!options->dry_run)
         return true;
@@ -290,7 +290,10 @@ static bool examine(Rejoin *rejoin, Error *error)
     log_set_amount(LOG_ALL);
     result = result && judge_losses_before_stop(rejoin, &look, error);
     if (!result)
+    {
         direction_warn(clusters, options);
+        problems_print(&look.session.problems);
+    }
     /* Check for clients last: during a long listing of files a client may connect. */
     rejoin->report.facts.examined = result && check_demotion(rejoin, error);
     /* WAL to hold: from the last common checkpoint on, or, if it is not known, from the target's.

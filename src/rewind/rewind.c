@@ -508,6 +508,14 @@ static bool check_next_start(Run *run, Error *error)
     return true;
 }
 
+/* Warn once, before the first error is printed. (Rule D8.) */
+static void warn_of_direction(Run *run)
+{
+    if (!run->direction_told)
+        direction_warn(&run->session.clusters, run->session.options);
+    run->direction_told = true;
+}
+
 /* Before anything is changed, report what the rewind discards, warn if source and target may be
  * swapped, and refuse more losses than the options allow. */
 static bool judge_losses(Run *run, Error *error)
@@ -526,18 +534,20 @@ static bool judge_losses(Run *run, Error *error)
             return false;
     }
     lost_count_print(&run->lost_count, options);
-    run->direction_told = true;
     /* --rejoin starts a standby where a primary was: it asks for the number as if that ran. */
     if (options->rejoin && direction_is_unconfirmed(clusters, options) &&
         target_was_primary(&clusters->target))
     {
         error_direction(clusters, error);
-        return error_hint(error,
-                          "To discard what this primary has written, add --demote=%u: the number "
-                          "is its timeline.",
-                          clusters->target.timeline);
+        error_hint(error,
+                   "To discard what this primary has written, add --demote=%u: the number is its "
+                   "timeline.",
+                   clusters->target.timeline);
+        log_error(error);
+        run->direction_told = true;
+        return error_set_reported(error, ERROR_FAILED);
     }
-    direction_warn(clusters, options);
+    warn_of_direction(run);
     return lost_count_check(&run->lost_count, options, error);
 }
 
@@ -617,8 +627,7 @@ static void survey_target(Run *run, Error *error)
 
     if (run->staged.stage != NULL || error_worst_kind(error) == ERROR_RETRY || !stop_check(NULL))
         return;
-    if (error->kind != ERROR_REPORTED)
-        problems_add(problems, error);
+    problems_add(problems, error);
     /* A failed plan has already examined the target's files: source_files is set then. */
     if (run->session.may_be_looked_at && clusters->source_history.count > 0 &&
         run->planned.source_files.strings == NULL &&
@@ -662,12 +671,14 @@ static bool run_steps(Run *run, Error *error)
     if (run->standby_settings != NULL)
         streaming_check_end(run->session.options, &run->session.clusters, run->standby_settings,
                             &run->session.problems, run->session.arena);
-    if (!prepared && !run->direction_told)
-        direction_warn(&run->session.clusters, run->session.options);
-    if (!prepared && !run->session.server_started)
-        survey_target(run, error);
     if (!prepared)
+    {
+        warn_of_direction(run);
+        problems_print(&run->session.problems);
+        if (!run->session.server_started)
+            survey_target(run, error);
         return false;
+    }
     if (!done && !commit_and_apply(run, error))
         return false;
     release_held_wal(&run->session);

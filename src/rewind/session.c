@@ -222,6 +222,11 @@ bool session_open(Session *session, Error *error)
     const char *target;
     long pid;
 
+    if (session->problems.list == NULL)
+    {
+        session->problems.list = arena_allocate(session->arena, sizeof(AdviceList));
+        *session->problems.list = (AdviceList){.arena = session->arena};
+    }
     if (!target_open(session->arena, session->options->target, &session->clusters.target, error))
         return false;
     target = target_directory(session);

@@ -32,7 +32,8 @@ typedef struct Session
     const Options *options;   /* options of the run; session_compare_instead points this to a copy
                                  with --compare */
     Arena *arena;             /* holds strings and lists; session_close does not free it */
-    Problems problems;        /* problems found; the caller may set the list that gets them */
+    Problems problems;        /* problems found; the caller may set the list that gets them,
+                                 otherwise session_open sets one for problems_print */
     double *patience_seconds; /* with `locks`: seconds left of --wait-timeout for others that use
                                  the target, shared by all waits of a run */
     bool locks; /* true for a run: lock the target, finish or throw away what an interrupted rewind
