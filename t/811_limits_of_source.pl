@@ -6,7 +6,7 @@
 #
 #   source   1 ──┬── 2 ── restarted with higher limits ──▶
 #   target       └── 1 ──▶ keeps its configuration
-# (Rules S10, S11, S36.)
+# (Rules S6, S10, S11, S36, S41.)
 
 use strict;
 use warnings;
@@ -197,6 +197,37 @@ sub commanded
     return;
 }
 
+# The server's main file lies outside of the data directory, which may have one as well. Its limits are higher than the
+# source's, and -R does not lower them. Where that file is not known, nothing is known of the limits.
+sub elsewhere
+{
+    my ($version) = @_;
+    return if $version < 12;
+    for my $case ('beside another one', 'alone', 'not known')
+    {
+        my %own = ($case eq 'not known' ? limits($version) : (), max_connections => 500);
+        my $file = fresh($case =~ s/ /_/gr)->dir . '/outside.conf';
+        spew($file, join '', slurp($target->path('postgresql.conf')), map { "$_ = $own{$_}\n" } sort keys %own);
+        $case eq 'beside another one' ? spew($target->path('postgresql.conf'), '')
+            : unlink $target->path('postgresql.conf');
+        $target->start(settings => { config_file => $file })->stop;
+        unlink $target->path('postmaster.opts') if $case eq 'not known';
+        my @options = ('--keep-config', '-R');
+        my $found = finding('standby_limits', @options);
+        my $result = of_target(@options, '--no-sync');
+        ends($result, 0, "a main file outside, $case");
+        is($found->{state}, $case eq 'not known' ? 'unknown' : 'ok', "a main file outside, $case: --check");
+        unlike(slurp($target->path('postgresql.auto.conf')), qr/max_connections/,
+            "a main file outside, $case: nothing is lowered");
+        like($result->{stderr},
+            qr/^pg_rewind: hint: Before the server starts: limits in .* than max_connections = 150, max_worker/m,
+            'what is needed is named') if $case eq 'not known';
+        $target->start(settings => { config_file => $file });
+        is($target->query('SHOW max_connections'), 500, "a main file outside, $case: the server has its own limit");
+    }
+    return;
+}
+
 # It starts on the source's WAL as it is.
 sub without_divergence
 {
@@ -231,6 +262,7 @@ each_version(sub {
     of_a_manager($version);
     edited($version);
     commanded($version);
+    elsewhere($version);
     without_divergence($version);
     undef $target;
 }, only => [ 10, 12, 15, 18, 19 ]);

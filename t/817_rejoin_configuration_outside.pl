@@ -5,7 +5,7 @@
 #
 #   source   1 ──┬── 2 ──────────▶
 #   target       └── 1 ──▶ running, with a configuration elsewhere
-# (Rules I49, I55, I61, I64, O5, S6, S7, S28, S30, S31.)
+# (Rules I49, I55, I61, I64, O5, S6, S7, S28, S30, S31, S41.)
 
 use strict;
 use warnings;
@@ -331,6 +331,23 @@ sub former_conninfo
         'its application_name is kept');
     like(slurp($target->path('postgresql.auto.conf')), qr/^primary_conninfo = '.*\bsslmode=require\b.*'$/m,
         'and its sslmode');
+
+    # The main file of the server's last start, even beside one in the data directory; or it is not known.
+    for my $known (1, 0)
+    {
+        fresh("main_$known");
+        my $file = "$outside/main.conf";
+        spew($file, slurp($target->path('postgresql.conf')) . "primary_conninfo = '$former'\n");
+        unlink $target->path('postgresql.conf') if !$known;
+        $target->start(settings => { config_file => $file })->stop;
+        unlink $target->path('postmaster.opts') if !$known;
+        $result = rewind($target, $source, options => [ '-R', '-n' ]);
+        is($result->{status}, 0, '-R, with the main file outside') or diag($result->{stderr});
+        like($result->{stderr}, $known
+            ? qr/^pg_rewind: detail: Options of the target's former primary_conninfo: kept application_name, ssl/m
+            : qr/^pg_rewind: warning: the main configuration file of the target was not found$/m,
+            $known ? 'application_name and sslmode are kept' : 'and a warning says that they are not known');
+    }
 
     fresh('unknown');
     $target->configure("include '$outside/none.conf'");

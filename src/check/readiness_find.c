@@ -358,7 +358,7 @@ static void look_at_limits(Node *node)
         node->options->write_recovery_conf && !standby_uses_recovery_conf(clusters.shape.version);
     const StartSettings start = {.version = clusters.shape.version,
                                  .of_source = rewound && !node->options->keep->configuration};
-    AdviceList advice = {.arena = node->arena};
+    AdviceList advice = {.arena = node->arena}, unknown = advice;
     AUTO_BUFFER Buffer text = {0};
     LowLimits low;
     Error error;
@@ -374,15 +374,19 @@ static void look_at_limits(Node *node)
     }
     standby_limits_append(&low, &text);
     start_advise_on_limits(&start, &low, &advice);
-    if (low.count == 0)
+    start_advise_on_unknown_limits(&low, &unknown);
+    if (unknown.count > 0)
+        node_add(node, "standby_limits", ADVICE_UNKNOWN, unknown.items[0].remedy, "%s",
+                 unknown.items[0].text);
+    if (low.count == 0 && unknown.count == 0)
         node_ok(node, "standby_limits",
                 "The configuration that the server will have allows as many connections, "
                 "processes, prepared transactions and locks as the source's.");
-    else if (written)
+    else if (low.count > 0 && written)
         node_ok(node, "standby_limits",
                 "Some limits are lower than on the source, so -R raises them: %s.",
                 buffer_string(&text));
-    else
+    else if (low.count > 0)
         node_add(node, "standby_limits", ADVICE_WARNING, advice.items[0].remedy, "%s",
                  advice.items[0].text);
 }

@@ -229,7 +229,7 @@ static bool note_file(Settings *settings, const char *path)
     return true;
 }
 
-static void read_settings_file(Settings *settings, const SettingsReader *reader, const char *path,
+static bool read_settings_file(Settings *settings, const SettingsReader *reader, const char *path,
                                bool must_be_there, int depth);
 
 /*
@@ -272,8 +272,8 @@ static void include(Settings *settings, const SettingsReader *reader, const char
     }
     if (strcmp(directive, "include_dir") != 0)
     {
-        read_settings_file(settings, reader, included, strcmp(directive, "include") == 0,
-                           depth + 1);
+        (void) read_settings_file(settings, reader, included, strcmp(directive, "include") == 0,
+                                  depth + 1);
         return;
     }
     names = reader->list(reader->context, included, settings->arena);
@@ -286,13 +286,14 @@ static void include(Settings *settings, const SettingsReader *reader, const char
         const size_t length = strlen(*names);
 
         if (*names[0] != '.' && length > 5 && strcmp(*names + length - 5, ".conf") == 0)
-            read_settings_file(settings, reader,
-                               arena_printf(settings->arena, "%s/%s", included, *names), true,
-                               depth + 1);
+            (void) read_settings_file(settings, reader,
+                                      arena_printf(settings->arena, "%s/%s", included, *names),
+                                      true, depth + 1);
     }
 }
 
-static void read_settings_file(Settings *settings, const SettingsReader *reader, const char *path,
+/* Returns false if the file does not exist. */
+static bool read_settings_file(Settings *settings, const SettingsReader *reader, const char *path,
                                bool must_be_there, int depth)
 {
     AUTO_BUFFER Buffer content = {0}, name = {0}, value = {0};
@@ -302,15 +303,19 @@ static void read_settings_file(Settings *settings, const SettingsReader *reader,
     if (depth > DEPTH_MAX)
     {
         note_unread(settings, path);
-        return;
+        return true;
     }
     if (!note_file(settings, path))
-        return;
-    if (!reader->read(reader->context, path, &content, &found) || (!found && must_be_there))
+        return true;
+    if (!reader->read(reader->context, path, &content, &found))
     {
         note_unread(settings, path);
-        return;
+        return true;
     }
+    if (!found && must_be_there)
+        note_unread(settings, path);
+    if (!found)
+        return false;
     text = text_cursor(buffer_string(&content));
     text.end = text.position + content.size;
     while (setting_next(&text, &name, &value))
@@ -323,11 +328,12 @@ static void read_settings_file(Settings *settings, const SettingsReader *reader,
         else
             settings_set(settings, set, buffer_string(&value));
     }
+    return true;
 }
 
-void settings_read(Settings *settings, const SettingsReader *reader, const char *path)
+bool settings_read(Settings *settings, const SettingsReader *reader, const char *path)
 {
-    read_settings_file(settings, reader, path, false, 0);
+    return read_settings_file(settings, reader, path, false, 0);
 }
 
 /* ---- Passwords ---- */

@@ -71,9 +71,10 @@ typedef struct SettingsReader
 /*
  * Read a file with its includes, and override the settings that were read before: call this for
  * postgresql.conf, then for postgresql.auto.conf. Cannot fail: lines that are not settings are
- * skipped, and what cannot be read is noted in settings.
+ * skipped, and what cannot be read is noted in settings. Returns false if the file does not exist,
+ * which is not noted.
  */
-void settings_read(Settings *settings, const SettingsReader *reader, const char *path);
+bool settings_read(Settings *settings, const SettingsReader *reader, const char *path);
 
 void settings_set(Settings *settings, const char *name, const char *value);
 

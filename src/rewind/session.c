@@ -294,6 +294,17 @@ static bool check_not_started(Session *session, Error *error)
            error_set(error, ERROR_FAILED, "target server must be shut down cleanly");
 }
 
+/* Returns the main configuration file of the last start; NULL: it is not known, or it no longer
+ * exists, so that no server can start with it. */
+static const char *find_last_config_file(const LastStart *start, Arena *arena)
+{
+    const char *file = last_start_config_file(start, arena);
+    struct stat status;
+    bool found;
+
+    return file != NULL && (!file_stat(file, &status, &found, NULL) || found) ? file : NULL;
+}
+
 bool session_identify_target(Session *session, Error *error)
 {
     Target *target = &session->clusters.target;
@@ -309,9 +320,9 @@ bool session_identify_target(Session *session, Error *error)
         (session->locks && !target_wait_for_stop(target, session->patience_seconds, error)) ||
         !target_read(target, error))
         return false;
-    /* The configuration is that of its server's last start. Where the main file is outside, only
-     * --rejoin, which starts the server so, takes it from that start: the data directory may have a
-     * file of the source's. (Rule S6.) */
+    /* The configuration is that of the server's last start, even if the data directory has a main
+     * file as well, which may be the source's. But -c uses the main file of that start only with
+     * --rejoin, which starts the server so. (Rules D6, S6.) */
     configuration.directory = target->directory;
     if (!pid_file_find_server(target->directory, NULL, &pid, NULL))
         pid = 0;
@@ -322,6 +333,8 @@ bool session_identify_target(Session *session, Error *error)
     target->port = last_start_port(&start);
     if (named == NULL && session->options->rejoin)
         configuration.config_file = last_start_config_file(&start, session->arena);
+    else if (named == NULL)
+        target->last_config_file = find_last_config_file(&start, session->arena);
     target->config_file = configuration_find_file(&configuration, target->control.version);
     if (target->config_file != named)
         log_debug("the target's configuration is in \"%s\"", target->config_file);

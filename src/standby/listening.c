@@ -92,10 +92,14 @@ bool start_advise_on_listening(const Settings *settings, bool of_source, const C
                       : "Correct port and listen_addresses where the target's configuration sets "
                         "them."};
     PidFileServer own;
-    AddressState listening;
+    AddressState listening = ADDRESS_FREE;
 
+    /* What a file sets that was not found or read is not known. */
+    if (settings->incomplete && settings_value(settings, "port") == NULL)
+        return true;
     (void) pid_file_read(clusters->target.directory, &own);
-    listening = try_addresses(settings, port);
+    if (!settings->incomplete || settings_value(settings, "listen_addresses") != NULL)
+        listening = try_addresses(settings, port);
     if (listening == ADDRESS_IN_USE && strcmp(own.port, port) == 0)
         listening = ADDRESS_FREE;
     if (listening == ADDRESS_FREE && shared == NULL)

@@ -693,7 +693,7 @@ static void find_low_limits(RewoundTarget *rewound, bool will_be_rewound, Needed
     NeededLimits of_files = {0};
     uint32_t slots = 0;
 
-    low->count = 0;
+    low->count = low->unknown_count = 0;
     if (starter != NULL && starter->sets_limits)
         return;
     if (version->origins_setting != NULL)
@@ -838,6 +838,10 @@ static void advise_on_recovery(RewoundTarget *rewound, const StartSettings *star
                    "hot_standby on.");
     if (!next->limits_written)
         start_advise_on_limits(start, &next->low_limits, list);
+    /* A --start-command may give the server limits; without one, --rejoin refuses a configuration
+     * of which not all is known. */
+    if (!options->rejoin)
+        start_advise_on_unknown_limits(&next->low_limits, list);
     advise_on_level(rewound, start, rewound->input.plan != NULL,
                     options->dry_run && options->drop_slots, next->standby, list);
 }

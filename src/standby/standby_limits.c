@@ -34,11 +34,16 @@ static void add_if_low(const Settings *settings, ServerLimit limit, uint32_t nee
 {
     const char *value = settings_value(settings, limit.name);
     int64_t configured = limit.by_default;
-    const bool known = value != NULL ? setting_integer(value, &configured) : !settings->incomplete;
+    const bool valid = value == NULL || setting_integer(value, &configured);
+    const LowLimit found = {limit.name, (uint32_t) configured, needed};
 
     /* No server starts with a negative one. */
-    if (known && configured >= 0 && configured < needed)
-        low->items[low->count++] = (LowLimit){limit.name, (uint32_t) configured, needed};
+    if (!valid || configured < 0 || configured >= needed)
+        return;
+    if (value == NULL && settings->incomplete)
+        low->unknown[low->unknown_count++] = found;
+    else
+        low->items[low->count++] = found;
 }
 
 bool standby_is_hot(const Version *version, const Settings *settings)
@@ -54,7 +59,7 @@ void standby_limits_find(const Version *version, const Settings *settings,
     const bool hot = standby_is_hot(version, settings);
     const uint32_t count = version_limit_count(version), of_prepared = count - 2;
 
-    low->count = 0;
+    low->count = low->unknown_count = 0;
     for (uint32_t i = 0; i < count; i++)
         if (hot || (i == of_prepared && needed->prepared && version->holds_prepared))
             add_if_low(settings, version_limit(version, i), needed->limits[i], low);

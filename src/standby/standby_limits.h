@@ -28,6 +28,9 @@ typedef struct LowLimits
 {
     LowLimit items[LIMITS_MAX + 1];
     size_t count;
+    LowLimit unknown[LIMITS_MAX + 1]; /* limits that a standby needs higher than their defaults, and
+                                         whose values are not known: `configured` is the default */
+    size_t unknown_count;
 } LowLimits;
 
 /* The limits in this pg_control, which a hot standby needs. */
@@ -42,8 +45,8 @@ bool standby_is_hot(const Version *version, const Settings *settings);
 
 /*
  * Find the limits in these settings that are too low for a standby. With hot_standby off only those
- * count that any standby needs. A limit that is not set has its default. It counts as unknown, and
- * is not listed, if a configuration file could not be read.
+ * count that any standby needs. A limit that is not set has its default. It counts as unknown if a
+ * configuration file could not be read, or was not found.
  */
 void standby_limits_find(const Version *version, const Settings *settings,
                          const NeededLimits *needed, LowLimits *low);

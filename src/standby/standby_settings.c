@@ -360,7 +360,8 @@ static bool read_conninfos(const Options *options, const Clusters *clusters, Are
     struct Connection *connection = source_connection(clusters->source);
     const Configuration configuration = target_configuration(&clusters->target, arena);
     const Version *version = clusters->shape.version;
-    const char *password, *unread = NULL;
+    Settings now = {0}; /* settings of the target; none up to 11 */
+    const char *password;
 
     if (connection == NULL)
         return error_set(error, ERROR_RETRY, "connection to the source server was lost");
@@ -373,13 +374,18 @@ static bool read_conninfos(const Options *options, const Clusters *clusters, Are
     conninfos->password =
         password != NULL ? arena_strdup(arena, password) : find_replication_password(conninfos);
     if (version->recovery_settings != RECOVERY_CONF)
-        unread = configuration_read(&configuration, NULL).unread;
-    if (unread != NULL)
+        now = configuration_read(&configuration, NULL);
+    if (now.unread != NULL)
         advice_add(&settings->warnings, warning,
                    "could not read \"%s\", which the target's configuration names\nIf the "
                    "target's former primary_conninfo is set there, nothing of it is kept, as "
                    "application_name or sslmode.",
-                   unread);
+                   now.unread);
+    else if (former == NULL && now.incomplete)
+        advice_add(&settings->warnings, warning,
+                   "the main configuration file of the target was not found\nIf the target's "
+                   "former primary_conninfo is set there, nothing of it is kept, as "
+                   "application_name or sslmode. With --config-file pg_rewind finds that file.");
     if (former != NULL && !parse_former(former, &conninfos->former))
         advice_add(&settings->warnings, warning,
                    "the target's former primary_conninfo cannot be read: nothing of it is kept");

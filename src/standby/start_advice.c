@@ -253,6 +253,26 @@ void start_advise_on_limits(const StartSettings *start, const LowLimits *low, Ad
                buffer_string(&limits));
 }
 
+void start_advise_on_unknown_limits(const LowLimits *low, AdviceList *list)
+{
+    AUTO_BUFFER Buffer needed = {0};
+
+    if (low->unknown_count == 0)
+        return;
+    for (size_t i = 0; i < low->unknown_count; i++)
+        buffer_printf(&needed, "%s%s = %u", i > 0 ? ", " : "", low->unknown[i].name,
+                      low->unknown[i].needed);
+    advice_add(list,
+               (Advice){.id = "standby",
+                        .severity = ADVICE_WARNING,
+                        .when = ADVICE_BEFORE_START,
+                        .remedy = "Set them at least as high there. If the main configuration file "
+                                  "was not found, --config-file names it."},
+               "limits in the configuration of the target's server are not known, since not all of "
+               "it was found and read\nA standby does not start with lower ones than %s.",
+               buffer_string(&needed));
+}
+
 /* Advise that the server would not start with this value of a setting. needed: the value with which
  * it starts, "NAME = VALUE". reason: what needs that, as a beginning of the sentence "... needs
  * NEEDED."; droppable: a slot that --drop-slots drops. */

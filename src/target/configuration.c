@@ -107,10 +107,10 @@ Settings configuration_read(const Configuration *configuration, const SettingsRe
 
     if (reader == NULL)
         reader = &own;
-    if (path != NULL)
-        settings_read(&settings, reader, path);
-    else
+    if (path == NULL)
         settings.unread = configuration->config_file;
+    if (path == NULL || !settings_read(&settings, reader, path))
+        settings.incomplete = true;
     settings_read(&settings, reader, ALTER_SYSTEM_PATH);
     for (size_t i = 0; configuration->options != NULL && i < configuration->options->count; i++)
         settings_set(&settings, configuration->options->items[i].name,
@@ -167,7 +167,10 @@ bool error_no_configuration(Error *error)
 
 Configuration target_configuration(const Target *target, Arena *arena)
 {
-    return (Configuration){target->directory, target->config_file, target->options, arena};
+    const char *last = target->last_config_file;
+
+    return (Configuration){target->directory, last != NULL ? last : target->config_file,
+                           target->options, arena};
 }
 
 const char *configuration_recovery_setting(const Target *target, Arena *arena, bool former,

@@ -22,6 +22,8 @@ typedef struct Configuration
     Arena *arena;            /* owns everything that the functions below return */
 } Configuration;
 
+/* The target's configuration with the main file of its server's last start, where that is known:
+ * Target.last_config_file, otherwise Target.config_file. */
 Configuration target_configuration(const Target *target, Arena *arena);
 
 /*
@@ -47,7 +49,8 @@ bool error_no_configuration(Error *error);
 SettingsReader configuration_reader(const Configuration *configuration);
 
 /* Reads all settings from the files that the reader gives; NULL: from the files as they are in the
- * target now. The options of the command line come last, so they win. */
+ * target now. The options of the command line come last, so they win. Without a main configuration
+ * file the settings are incomplete: no server starts without one, so it lies elsewhere. */
 Settings configuration_read(const Configuration *configuration, const SettingsReader *reader);
 
 /* Returns the value of a recovery setting; NULL: it is not set, or blank. Versions from 12 on have

@@ -173,6 +173,7 @@ bool target_restore_command(Arena *arena, const Target *target, const Options *o
 {
     const Version *version = target->control.version;
     const bool is_setting = version->recovery_settings != RECOVERY_CONF;
+    Target as_asked = *target;
     const char *found = NULL;
     char *program = NULL;
 
@@ -188,8 +189,10 @@ bool target_restore_command(Arena *arena, const Target *target, const Options *o
         log_warning("no program \"postgres\" of version %s was found: \"restore_command\" is "
                     "read from the configuration files",
                     version->name);
+    /* As "postgres -C" is asked: not in the main file of the last start. (Rule D6.) */
+    as_asked.last_config_file = NULL;
     if (program == NULL)
-        found = configuration_recovery_setting(target, arena, true, "restore_command");
+        found = configuration_recovery_setting(&as_asked, arena, true, "restore_command");
     else if (!query_restore_command(arena, target, program, &found, error))
         return false;
     if (found == NULL || found[0] == '\0')

@@ -15,6 +15,9 @@ typedef struct Target
     const char *directory;   /* absolute, without links: the only spelling that is used */
     const char *config_file; /* --config-file, or where the server's main configuration file was
                                 found outside of the directory; NULL: it is in there */
+    const char *last_config_file; /* main configuration file of the server's last start, probably
+                                     that of its next start as well; NULL: it is config_file, or
+                                     not known */
     const Settings *options; /* settings on the command line of the server's last start, probably
                                 those of its next start as well; NULL: not known */
     const char *port;        /* last_start_port */

@@ -71,6 +71,7 @@ static void what_may_stand_in_a_file_that_was_not_read(void **state)
 {
     AUTO_BUFFER Buffer text = {0};
     Fixture fixture;
+    LowLimits low;
 
     (void) state;
     begin(&fixture, 150000);
@@ -78,6 +79,10 @@ static void what_may_stand_in_a_file_that_was_not_read(void **state)
     fixture.needed.limits[0] = fixture.needed.limits[1] = 200;
     settings_set(&fixture.settings, "max_connections", "100");
     assert_string_equal(find(&fixture, &text), "max_connections (100, needed: 200)");
+    standby_limits_find(fixture.version, &fixture.settings, &fixture.needed, &low);
+    assert_int_equal(low.unknown_count, 1);
+    assert_string_equal(low.unknown[0].name, "max_worker_processes");
+    assert_int_equal(low.unknown[0].needed, 200);
     arena_destroy(fixture.arena);
 }
 
