@@ -2,7 +2,7 @@
 # replicate, does pg_hba.conf let it in, and does the connection lead to the source itself. The remedy can be pasted.
 # With -R alone, for which the original needs no such right, it is a warning; with --slot an error. (Version 10 needs a
 # superuser anyway.)
-# (Rule S8.)
+# (Rules S8, S42.)
 
 use strict;
 use warnings;
@@ -111,6 +111,25 @@ sub through_a_pooler
     return;
 }
 
+# An option of the former primary_conninfo that our own connection does not have: --check tries what the run would.
+sub former_asks_for_more
+{
+    my ($target, $source) = @_;
+    my $copy = $target->copy('former');
+    append($copy->path($copy->version < 12 ? 'recovery.done' : 'postgresql.auto.conf'),
+        "primary_conninfo = 'host=/nowhere channel_binding=require'\n");
+    my $says = 'the source does not accept a replication connection:';
+    like(rewind($copy, $source, options => [qw(-n -R)])->{stderr}, qr/^pg_rewind: warning: $says .*channel binding/m,
+        'a standby could not connect');
+    my $check = run([ rewind_argv($copy->data, '--check', '-R', '--source-server', $source->conninfo) ]);
+    is($check->{status}, 1, '--check -R: not ready');
+    like($check->{stdout}, qr/^problem +source_replication +$says .*\n(?: +.*\n)*? +.*channel binding/m, 'and why');
+    my $plain = run([ rewind_argv($copy->data, '--check', '--source-server', $source->conninfo) ]);
+    is($plain->{status}, 0, 'without -R nothing is written') or diag($plain->{stdout});
+    $copy->discard;
+    return;
+}
+
 each_version(sub {
     my ($version) = @_;
     my ($source, $target) = split_brain($version,
@@ -121,6 +140,7 @@ each_version(sub {
     without_a_line_for_replication($target, $source);
     closed_catalogs($target, $source) if $version == 18;
     through_a_pooler($target, $source);
+    former_asks_for_more($target, $source);
     rewind_as_rewinder($target, $source, '--slot=some_slot');
     $source->sql(q{SELECT pg_create_physical_replication_slot('some_slot', true)});
     rejoins($target, $source, recovery_written => 1, no_promotion => 1, quick => 1);

@@ -288,7 +288,7 @@ static void look_at_standby(Node *node)
         advice.items[i].severity = ADVICE_WARNING;
     }
     advice_add_all(&node->findings, &advice);
-    if (in_order)
+    if (in_order && !advice_has(&node->findings, "standby"))
         node_ok(node, "standby",
                 "The standby's configuration has no recovery target, and no slot that the source "
                 "lacks.");
@@ -391,13 +391,35 @@ static void look_at_limits(Node *node)
                  advice.items[0].text);
 }
 
+/* With -R, make the settings that it will write, and try to connect with them; otherwise
+ * *settings is empty. A failure is added to the problems. (Rule S42.) */
+static void look_at_settings_of_standby(Node *node, StandbySettings *settings)
+{
+    Session *session = &node->look.session;
+    Options options = *node->options;
+    Error error;
+
+    *settings = (StandbySettings){0};
+    if (!options.write_recovery_conf || options.source_server == NULL)
+        return;
+    options.slot = NULL; /* the slot has findings of its own */
+    if (session->may_be_looked_at &&
+        !standby_settings_make(&options, node->clusters, node->arena, settings, &error))
+    {
+        problems_add_finding(&session->problems, "source_replication", &error);
+        return;
+    }
+    advice_add_all(&node->findings, &settings->warnings);
+    node_look_at_streaming(node, settings->conninfo != NULL ? settings : NULL);
+}
+
 /* List and try the source's files. A failure is added to the problems; *error is then
  * ERROR_REPORTED. */
-static bool look_at_source_files(Node *node, Error *error)
+static bool look_at_source_files(Node *node, const StandbySettings *settings, Error *error)
 {
     Look *look = &node->look;
 
-    if (look_at_files(look, NULL, error))
+    if (look_at_files(look, settings, error))
     {
         if (look->rewinds)
             node_ok(node, "source_files",
@@ -415,6 +437,7 @@ static bool look_at_source_files(Node *node, Error *error)
 static void judge_with_source(Node *node)
 {
     Look *look = &node->look;
+    StandbySettings settings;
     Error error = {0};
     bool looked = look_at_pair(look, &error);
     const Source *source = node->clusters->source;
@@ -425,7 +448,9 @@ static void judge_with_source(Node *node)
                  "WAL that a rewind would fetch first was not examined, since no directory can "
                  "hold it: %s. A rewind fetches to the target's own disk.",
                  error.message);
-    looked = looked && look_at_source_files(node, &error);
+    look_at_settings_of_standby(node, &settings);
+    looked = looked && problems_check(&look->session.problems, &error) &&
+             look_at_source_files(node, &settings, &error);
     if (source != NULL)
         node->source = arena_strdup(node->arena, source->description);
     if (common != LSN_INVALID)

@@ -47,40 +47,65 @@ static void append_to_conninfo(void *context, const char *keyword, const char *v
 }
 
 /* Find out whether the role can replicate: not needed by a rewind, but by the standby afterwards.
+ * The connection is tried with settings->conninfo, which -R will write; NULL: as this one was made.
  */
-static void look_at_replication(Node *node, Connection *connection, const Version *version)
+static void look_at_replication(Node *node, Connection *connection, const StandbySettings *settings)
 {
     const AdviceSeverity bad = node->options->write_recovery_conf ? ADVICE_PROBLEM : ADVICE_WARNING;
     SourceRole role = {0};
     const bool known = server_role(connection, node->arena, &role, NULL);
     AUTO_BUFFER Buffer conninfo = {0};
     uint64_t system_identifier;
+    bool works, tried = true;
     Error error;
-
-    connection_options(connection, append_to_conninfo, &conninfo);
 
     /* If the role cannot be asked for, the connection shows it. */
     if (known && !role.may_replicate)
+    {
         node_add(node, "source_replication", bad, streaming_grant(&role, node->arena),
                  "Role %s does not have the attribute REPLICATION: a standby cannot stream by it "
                  "(-R writes this connection into primary_conninfo).",
                  role.name);
-    /* As a standby with -R's primary_conninfo connects. */
-    else if (connection_try_replication(buffer_string(&conninfo),
-                                        node->options->retry_timeout_seconds, &system_identifier,
-                                        NULL, &error))
+        return;
+    }
+    connection_options(connection, append_to_conninfo, &conninfo);
+    works = settings != NULL
+                ? streaming_try(node->clusters, &role, settings, node->arena, &tried, &error)
+                : connection_try_replication(buffer_string(&conninfo),
+                                             node->options->retry_timeout_seconds,
+                                             &system_identifier, NULL, &error);
+    if (!tried)
+        node_add(
+            node, "source_replication", ADVICE_UNKNOWN, NULL,
+            "The primary_conninfo that -R writes has options that only the target's own server "
+            "can use: a replication connection was not tried.");
+    else if (works)
         node_ok(node, "source_replication",
                 "Role %s has the attribute REPLICATION, and a replication connection works from "
                 "here.",
                 known ? role.name : "that connects");
+    else if (settings != NULL)
+        node_add_error(node, "source_replication", bad, &error);
     else
-        node_add(node, "source_replication", bad,
-                 known ? arena_printf(node->arena,
-                                      "In pg_hba.conf of the source: %s\nthen SELECT "
-                                      "pg_catalog.pg_reload_conf();",
-                                      streaming_hba_line(&role, version, node->arena))
-                       : NULL,
-                 "A replication connection does not work from here: %s", error.message);
+        node_add(
+            node, "source_replication", bad,
+            known ? arena_printf(node->arena,
+                                 "In pg_hba.conf of the source: %s\nthen SELECT "
+                                 "pg_catalog.pg_reload_conf();",
+                                 streaming_hba_line(&role, server_version(connection), node->arena))
+                  : NULL,
+            "A replication connection does not work from here: %s", error.message);
+}
+
+void node_look_at_streaming(Node *node, const StandbySettings *settings)
+{
+    Source *source = node->clusters->source;
+    Connection *connection = source != NULL ? source_connection(source) : NULL;
+
+    if (connection != NULL)
+        look_at_replication(node, connection, settings);
+    else
+        node_leave_out(node, "source_replication", "the source does not answer");
 }
 
 /* All questions on one connection; the last may fail. */
@@ -109,7 +134,9 @@ static void look_by(Node *node, Connection *connection)
             rights.role);
     look_at_role(node, &rights, version);
     server_advise(&rights, version, &node->findings);
-    look_at_replication(node, connection, version);
+    /* What -R writes is known once the pair is: node_look_at_streaming. */
+    if (!node->options->write_recovery_conf || !node->role_is_enough)
+        look_at_replication(node, connection, NULL);
     connection_end(connection);
 }
 

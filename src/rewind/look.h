@@ -36,8 +36,8 @@ MUST_CHECK bool look_at_pair(Look *look, Error *error);
 /*
  * After look_at_pair, if look->rewinds: list the files of both sides, and check that the source may
  * read the files that a rewind would fetch and that do not belong to relations. Each unreadable
- * file is added to the session's problems as finding "source_files". settings: what -R will write;
- * NULL: not made yet, so that look_at_files makes them. (prepare.c)
+ * file is added to the session's problems as finding "source_files". settings: what -R will write.
+ * (prepare.c)
  */
 MUST_CHECK bool look_at_files(Look *look, const StandbySettings *settings, Error *error);
 

@@ -227,17 +227,12 @@ bool prepare_least_plan(Session *session, const SourceState *source,
 bool look_at_files(Look *look, const StandbySettings *settings, Error *error)
 {
     Session *session = &look->session;
-    StandbySettings own = {0};
     Planned planned = {0};
     bool result;
 
     if (!look->rewinds)
         return true;
-    if (settings == NULL && session->options->write_recovery_conf &&
-        !standby_settings_make(session->options, &session->clusters, session->arena, &own, error))
-        return false;
-    result = prepare_least_plan(session, &look->source, settings != NULL ? settings : &own,
-                                &planned, error);
+    result = prepare_least_plan(session, &look->source, settings, &planned, error);
     planned_free(&planned);
     return result && problems_check(&session->problems, error);
 }

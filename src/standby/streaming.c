@@ -108,7 +108,7 @@ static bool judge_trial(const StreamingTrial *trial, const Control *target, Aren
         error_set(error, kind, "the source does not accept a replication connection: %s",
                   trial->error.message);
         error_detail(error, "It was tried with the primary_conninfo that the standby gets.");
-        if (strstr(trial->error.message, "pg_hba.conf") != NULL)
+        if (trial->role.name != NULL && strstr(trial->error.message, "pg_hba.conf") != NULL)
             error_hint(error,
                        "So that the standby can stream, add a line to pg_hba.conf of the source "
                        "and reload it (SELECT pg_catalog.pg_reload_conf();): %s",
@@ -122,23 +122,43 @@ static bool judge_trial(const StreamingTrial *trial, const Control *target, Aren
                              "--source-server, not a pooler or proxy.");
 }
 
+/* Wait for the trial, and free it. Returns true if the standby could connect; otherwise sets the
+ * error. */
+static bool end_trial(StreamingTrial *trial, const Control *target, Arena *arena, Error *error)
+{
+    bool result;
+
+    if (trial->is_threaded)
+        pthread_join(trial->thread, NULL);
+    result = judge_trial(trial, target, arena, error);
+    buffer_free(&trial->conninfo);
+    free(trial);
+    return result;
+}
+
+bool streaming_try(const Clusters *clusters, const SourceRole *role,
+                   const StandbySettings *settings, Arena *arena, bool *tried, Error *error)
+{
+    StreamingTrial *trial = begin_trial(role, settings);
+
+    *tried = trial != NULL;
+    return trial == NULL || end_trial(trial, &clusters->target.control, arena, error);
+}
+
 void streaming_check_end(const Options *options, const Clusters *clusters,
                          StandbySettings *settings, Problems *problems, Arena *arena)
 {
     StreamingTrial *trial = settings->trial;
+    const bool may_replicate = trial != NULL && trial->role.may_replicate;
     Error problem;
 
     if (trial == NULL)
         return;
     settings->trial = NULL;
-    if (trial->is_threaded)
-        pthread_join(trial->thread, NULL);
     /* A role that may not replicate is refused for that, unless a hint names another reason. */
-    if (!judge_trial(trial, &clusters->target.control, arena, &problem) && stop_check(NULL) &&
-        (trial->role.may_replicate || problem.hint[0] != '\0'))
+    if (!end_trial(trial, &clusters->target.control, arena, &problem) && stop_check(NULL) &&
+        (may_replicate || problem.hint[0] != '\0'))
         complain(options, &problem, problems, settings, arena);
-    buffer_free(&trial->conninfo);
-    free(trial);
 }
 
 /* ---- the slot ---- */

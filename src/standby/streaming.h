@@ -28,6 +28,12 @@ MUST_CHECK bool streaming_check(const Options *options, const Clusters *clusters
                                 StandbySettings *settings, Problems *problems, Arena *arena,
                                 Error *error);
 
+/* Try a replication connection with the primary_conninfo of -R, and wait for the result. *tried is
+ * false, without an error, if only the standby's own server can make such a connection. */
+MUST_CHECK bool streaming_try(const Clusters *clusters, const SourceRole *role,
+                              const StandbySettings *settings, Arena *arena, bool *tried,
+                              Error *error);
+
 /* Wait for the replication connection that streaming_check has begun, and warn of an obstacle. */
 void streaming_check_end(const Options *options, const Clusters *clusters,
                          StandbySettings *settings, Problems *problems, Arena *arena);
