@@ -117,8 +117,8 @@ void node_look_at_losses(Node *node);
 /* ---- source_look.c ---- */
 
 /* Adds the findings source, source_role and source_replication, and those of server_advise. Sets
- * role_is_enough. With -R and a role that is enough, source_replication is left to
- * node_look_at_streaming. */
+ * role_is_enough. With -R and a role that is enough, node_look_at_streaming adds
+ * source_replication instead. */
 void node_look_at_source(Node *node);
 
 /* Adds the finding source_replication for -R, after the look at the pair: tries the

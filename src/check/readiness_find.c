@@ -402,7 +402,7 @@ static void look_at_settings_of_standby(Node *node, StandbySettings *settings)
     *settings = (StandbySettings){0};
     if (!options.write_recovery_conf || options.source_server == NULL)
         return;
-    options.slot = NULL; /* the slot has findings of its own */
+    options.slot = NULL; /* other findings report the slot */
     if (session->may_be_looked_at &&
         !standby_settings_make(&options, node->clusters, node->arena, settings, &error))
     {

@@ -134,7 +134,7 @@ static void look_by(Node *node, Connection *connection)
             rights.role);
     look_at_role(node, &rights, version);
     server_advise(&rights, version, &node->findings);
-    /* What -R writes is known once the pair is: node_look_at_streaming. */
+    /* With -R node_look_at_streaming tries what -R writes, once the pair is known. */
     if (!node->options->write_recovery_conf || !node->role_is_enough)
         look_at_replication(node, connection, NULL);
     connection_end(connection);

@@ -94,7 +94,7 @@ bool start_advise_on_listening(const Settings *settings, bool of_source, const C
     PidFileServer own;
     AddressState listening = ADDRESS_FREE;
 
-    /* What a file sets that was not found or read is not known. */
+    /* The port may be set in a file that was not found or could not be read. */
     if (settings->incomplete && settings_value(settings, "port") == NULL)
         return true;
     (void) pid_file_read(clusters->target.directory, &own);

@@ -57,7 +57,7 @@ void start_advise_on_data_directory(const StartSettings *start, AdviceList *list
 /* Advise on limits that are too low for a standby; nothing if all are high enough. */
 void start_advise_on_limits(const StartSettings *start, const LowLimits *low, AdviceList *list);
 
-/* Warn of limits that a standby needs and that are not known; nothing if there are none. */
+/* Warn of limits that a standby needs and that are not known. Adds nothing if all are known. */
 void start_advise_on_unknown_limits(const LowLimits *low, AdviceList *list);
 
 /* Advise on wal_level and hot_standby, where the server would not start with them because of a slot
