@@ -6,7 +6,7 @@
 #
 #   source   1 ──┬── 1 ──────────▶
 #   target       └── 2 ──▶               a standby that was promoted by mistake, and has archived its history file
-# (Rules C65, C66, C67, S13.)
+# (Rules C65, C66, C67, S13, S39.)
 
 use strict;
 use warnings;
@@ -17,7 +17,7 @@ use RewindTest::Tree;
 my $dead = '00000002.history';
 my ($source, $mid, $diverged, $archive, $restore);
 
-# Up to 11 the commands of recovery are in a file that -R writes without one, and that --keep keeps.
+# Up to 11 the commands of recovery are in a file that --keep keeps.
 my @keep;
 
 sub fresh
@@ -163,22 +163,26 @@ sub same_names
     if ($later) { $primary->sql('INSERT INTO t VALUES (0, 0)'); $winner->wait_for_replay_of($primary); $primary->stop }
     $winner->promote->sql('UPDATE t SET h = 7 WHERE g < 100; INSERT INTO t SELECT g, 5 FROM generate_series(1001, 2000) g');
     $loser->stop;
-    # A command that only the source has would not be run for this look.
-    $_->configure("restore_command = 'cp $shared/%f %p 2>/dev/null'") for $winner, $loser;
+    # A command that only the source has would not be run for this look. Up to 11 the new recovery.conf has it from the
+    # former one.
+    my $command = "restore_command = 'cp $shared/%f %p 2>/dev/null'\n";
+    my @standby = $version < 12 ? '-R' : ();
+    if (@standby) { append($loser->path('recovery.done'), $command) }
+    else { $_->configure($command) for $winner, $loser }
 
     my $name = $later ? $dead : $segment;
     my $step =
         qr/^pg_rewind: hint: Before the server starts: the archive has a file with a source file's name and other content\. Its "$name" is not the source's\. .* Remove that file from the archive, and all later files of its timeline\.$/m;
-    like(rewinds($loser, $winner, options => ['-n'])->{stderr}, $step, 'a dry run tells of the file');
+    like(rewinds($loser, $winner, options => [ '-n', @standby ])->{stderr}, $step, 'a dry run tells of the file');
     my $result = run([ rewind_argv($loser->data, qw(--rejoin --no-sync --rejoin-timeout=30
         -B), $loser->bindir, '--source-server', $winner->conninfo) ]);
     is($result->{status}, 1, '--rejoin refuses') or diag($result->{stderr}, $loser->log);
     like($result->{stderr},
         qr/error: the archive has a file with a source file's name and other content\n.*"$name" is not the source's\./,
         'and says why');
-    like(rewinds($loser, $winner)->{stderr}, $step, 'the rewind tells of it');
+    like(rewinds($loser, $winner, options => \@standby)->{stderr}, $step, 'the rewind tells of it');
     unlink(glob("$shared/00000002*")) or die;
-    rejoins($loser, $winner, no_promotion => 1);
+    rejoins($loser, $winner, no_promotion => 1, recovery_written => scalar @standby);
     $_->discard for $loser, $winner, $primary;
     return;
 }
@@ -204,7 +208,6 @@ each_version(sub {
     subtest('in the archive', sub { in_the_archive($version) });
     subtest('with --rejoin', sub { with_rejoin() });
     subtest('in pg_wal', sub { in_pg_wal() });
-    return if $version < 12;    # -R and --follow write a recovery.conf without a restore_command
     for my $later (0, 1)
     {
         subtest('the names of the source, ' . ($later ? 'another history file' : 'the same one'),

@@ -545,15 +545,20 @@ const char *next_start_manager(const Target *target)
 }
 
 /* Returns the settings that recovery starts with. From PostgreSQL 12 on they are among all others,
- * `now`. Up to 11 they are those of recovery.conf, which is read if from_file is set; without
- * from_file -R will create this file. written: as -R leaves the settings. */
-static Settings recovery_settings(const Version *version, const SettingsReader *reader,
+ * `now`. Up to 11 they are those of recovery.conf, which is read if from_file is set; otherwise, or
+ * if the file does not exist, -R creates it. written: as -R leaves the settings. */
+static Settings recovery_settings(const Target *target, const SettingsReader *reader,
                                   const Settings *now, bool from_file, bool written)
 {
+    AUTO_BUFFER Buffer content = {0};
     Settings settings = {.arena = now->arena};
+    bool found = false;
 
-    if (!standby_uses_recovery_conf(version))
+    if (!standby_uses_recovery_conf(target->control.version))
         return *now;
+    if (written && !(from_file &&
+                     (!reader->read(reader->context, "recovery.conf", &content, &found) || found)))
+        settings = standby_former_settings(target, now->arena);
     if (from_file)
         settings_read(&settings, reader, "recovery.conf");
     if (written)
@@ -911,7 +916,7 @@ bool next_start_find(const NextStartInput *input, Arena *arena, NextStart *next,
     }
     collect_slots(&rewound, next);
     recovery =
-        recovery_settings(version, &rewound.reader, now,
+        recovery_settings(&input->clusters->target, &rewound.reader, now,
                           !input->options->write_recovery_conf || stays(&rewound, "recovery.conf"),
                           writes_recovery(input));
     describe_recovery(&rewound, &recovery, next);
@@ -1039,13 +1044,13 @@ static bool read_written_file(void *context, const char *path, Buffer *content, 
 /* The settings of recovery once -R has written: up to 11 those that recovery.conf keeps. */
 static Settings foretell_recovery(const Options *options, bool is_rewound, RewoundTarget *rewound)
 {
-    const Version *version = rewound->input.clusters->target.control.version;
     const bool kept = is_kept_by_options(options->keep, "recovery.conf");
     SettingsReader reader = rewound->reader;
 
     if (!kept)
         reader.read = read_written_file;
-    return recovery_settings(version, &reader, &rewound->now, kept || !is_rewound, true);
+    return recovery_settings(&rewound->input.clusters->target, &reader, &rewound->now,
+                             kept || !is_rewound, true);
 }
 
 void next_start_judge(const Options *options, const Clusters *clusters, Timeline timeline,
@@ -1058,9 +1063,9 @@ void next_start_judge(const Options *options, const Clusters *clusters, Timeline
     Settings recovery;
 
     foretell(options, clusters, (ExpectedStart){0}, list->arena, &rewound);
-    recovery = written ? recovery_settings(clusters->target.control.version, &rewound.reader,
-                                           &rewound.now, true, false)
-                       : foretell_recovery(options, false, &rewound);
+    recovery =
+        written ? recovery_settings(&clusters->target, &rewound.reader, &rewound.now, true, false)
+                : foretell_recovery(options, false, &rewound);
     const StartSettings start = {.version = clusters->target.control.version,
                                  .directory = clusters->target.directory,
                                  .start_command = options->start_command,
@@ -1147,7 +1152,8 @@ bool next_start_check(const Options *options, const Clusters *clusters, Expected
     {
         const Configuration present = target_configuration(&clusters->target, arena);
         const Settings former = configuration_read(&present, &rewound.present);
-        const Settings own = recovery_settings(version, &rewound.present, &former, true, false);
+        const Settings own =
+            recovery_settings(&clusters->target, &rewound.present, &former, true, true);
 
         start_advise_on_commands(&(StartSettings){.version = version,
                                                   .now = &former,

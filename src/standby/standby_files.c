@@ -1,6 +1,6 @@
 #include "standby/standby_files.h"
 
-#include "format/settings.h"
+#include "target/configuration.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -54,6 +54,26 @@ bool standby_takes_newest_timeline(const Version *version, const char *value)
     return value != NULL && strtoul(value, NULL, 0) == 0;
 }
 
+/* A command of the source must not get into the target's file: after an interrupted rewind both
+ * files may be the source's. (Rules S13, S39.) */
+Settings standby_former_settings(const Target *target, Arena *arena)
+{
+    static const char *const names[] = {"archive_cleanup_command", "recovery_end_command",
+                                        "recovery_min_apply_delay", "restore_command"};
+    const bool known =
+        standby_uses_recovery_conf(target->control.version) && !target->configuration_is_new;
+    Settings former = {.arena = arena};
+
+    for (size_t i = 0; known && i < sizeof(names) / sizeof(names[0]); i++)
+    {
+        const char *value = configuration_recovery_setting(target, arena, true, names[i]);
+
+        if (value != NULL)
+            settings_set(&former, names[i], value);
+    }
+    return former;
+}
+
 /* Set in a file's text what makes the server a standby of the source. */
 static void put_settings(const Version *version, const StandbySettings *settings, Buffer *text)
 {
@@ -73,13 +93,27 @@ static void put_settings(const Version *version, const StandbySettings *settings
     }
 }
 
+static void put_former_settings(const Target *target, Buffer *text)
+{
+    AUTO_ARENA Arena *arena = arena_create();
+    const Settings former = standby_former_settings(target, arena);
+
+    for (size_t i = 0; i < former.count; i++)
+        setting_replace(text, former.items[i].name, former.items[i].value);
+}
+
+/* Read the target's own file. A new recovery.conf begins with what stays of the former one. */
 static bool read_targets_settings(const Clusters *clusters, Buffer *text, Error *error)
 {
     AUTO_BUFFER Buffer path = {0};
     bool found;
 
     path_in(&path, clusters->target.directory, standby_written_files(clusters->shape.version)[0]);
-    return file_read_all(buffer_string(&path), SETTINGS_SIZE_MAX, text, &found, error);
+    if (!file_read_all(buffer_string(&path), SETTINGS_SIZE_MAX, text, &found, error))
+        return false;
+    if (!found)
+        put_former_settings(&clusters->target, text);
+    return true;
 }
 
 bool standby_files_stage(Stage *stage, const Plan *plan, const Clusters *clusters,
@@ -96,6 +130,8 @@ bool standby_files_stage(Stage *stage, const Plan *plan, const Clusters *cluster
     else if (!standby_uses_recovery_conf(version))
         success =
             source->operations->read_file(source, name, SETTINGS_SIZE_MAX, &text, &found, error);
+    else
+        put_former_settings(&clusters->target, &text);
     put_settings(version, settings, &text);
     return success && stage_content(stage, name, text.bytes, text.size, error) &&
            (standby_uses_recovery_conf(version) || stage_content(stage, SIGNAL_PATH, "", 0, error));

@@ -185,9 +185,9 @@ const char *configuration_recovery_setting(const Target *target, Arena *arena, b
         settings = configuration_read(&configuration, NULL);
     else
     {
-        if (former)
-            settings_read(&settings, &reader, "recovery.done");
-        settings_read(&settings, &reader, "recovery.conf");
+        settings_read(&settings, &reader,
+                      former && !file_exists(target->directory, "recovery.conf") ? "recovery.done"
+                                                                                 : "recovery.conf");
     }
     value = settings_value(&settings, name);
     return value != NULL && value[strspn(value, " \t\r\n")] != '\0' ? value : NULL;

@@ -54,8 +54,10 @@ SettingsReader configuration_reader(const Configuration *configuration);
 Settings configuration_read(const Configuration *configuration, const SettingsReader *reader);
 
 /* Returns the value of a recovery setting; NULL: it is not set, or blank. Versions from 12 on have
- * it in the configuration files, versions up to 11 in recovery.conf. former: in versions up to 11
- * the setting may come from recovery.done, too; a promotion renames recovery.conf to that. */
+ * it in the configuration files, versions up to 11 in recovery.conf. former: without a
+ * recovery.conf they have it in recovery.done; a promotion renames recovery.conf to that. Beside a
+ * recovery.conf a recovery.done is from an earlier time, or a rewind has copied the source's. (Rule
+ * S39.) */
 const char *configuration_recovery_setting(const Target *target, Arena *arena, bool former,
                                            const char *name);
 

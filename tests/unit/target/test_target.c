@@ -258,6 +258,9 @@ static void test_recovery_conf_of_old_versions(void **state)
     assert_true(
         target_restore_command(arena, target, &(Options){.bindir = NULL}, &command, &error));
     assert_string_equal(command, "cp '/a b/%f' %p");
+    make_text("data/recovery.conf", "standby_mode = on\n"); /* recovery.done may be the source's */
+    assert_false(
+        target_restore_command(arena, target, &(Options){.bindir = NULL}, &command, &error));
     make_text("data/recovery.conf", "include 'more.conf'\n");
     make_text("data/more.conf", "restore_command = 'included %f'\n");
     assert_true(
