@@ -113,7 +113,8 @@ sub says_what_else_is_to_be_done
     spew($target->path('recovery.conf'), '');
     $copy = $target->copy('leftover');
     $result = rewind($copy, $source, options => [ '-R', '--keep=recovery.conf' ]);
-    like($result->{stderr}, qr/^pg_rewind: hint: Remove recovery\.conf: the server does not start with it\.$/m,
+    like($result->{stderr},
+        qr/^pg_rewind: hint: Before the server starts: .* not start with recovery\.conf\. .* Remove that file\.$/m,
         'a recovery.conf that is kept is told');
     ok(!-e $copy->path('recovery.signal'), 'a recovery.signal does not come along with -R');
     $result = rewind($target->copy('leftover_signal'), $source);

@@ -414,7 +414,7 @@ static bool check_start(Rejoin *rejoin, const Clusters *clusters, bool written, 
     AdviceList advice = {.arena = rejoin->arena};
     Problems problems = {0};
 
-    next_start_judge(rejoin->options, clusters, rejoin->state.position.timeline, written, &advice);
+    next_start_judge(rejoin->options, clusters, &rejoin->state, written, &advice);
     advice_add_to_problems(&advice, false, &problems);
     rejoin->report.held_back = written && problems.count > 0;
     return problems_check(&problems, error);

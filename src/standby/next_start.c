@@ -27,8 +27,10 @@ typedef struct RewoundTarget
 {
     NextStartInput input;
     Arena *arena;
-    const Keep *keep; /* without a plan: patterns of files that stay the target's; NULL:
-                         all stay */
+    const Keep *keep;         /* without a plan: patterns of files that stay the target's; NULL:
+                                 all stay */
+    bool configuration_stays; /* --keep-config without a plan: whatever the configuration names
+                                 stays the target's */
     Configuration
         configuration;      /* place of the target's configuration, and options of its server */
     SettingsReader present; /* reads files of the target as it is now */
@@ -181,7 +183,7 @@ static bool read_rewound_file(void *context, const char *path, Buffer *content, 
     RewoundTarget *rewound = context;
 
     *found = false;
-    if (find_owner(rewound, path) == OWNER_TARGET)
+    if (rewound->configuration_stays || find_owner(rewound, path) == OWNER_TARGET)
         return rewound->present.read(rewound->present.context, path, content, found);
     return read_source_file(rewound, path, SETTINGS_FILE_SIZE_MAX, content, found);
 }
@@ -234,7 +236,7 @@ static const char *const *list_rewound_directory(void *context, const char *dire
     const char **names;
     size_t count;
 
-    if (stays(rewound, directory))
+    if (rewound->configuration_stays || stays(rewound, directory))
         return own;
     of_source = list_source_directory(rewound, directory, arena);
     if (own == NULL && of_source[0] == NULL && !source_has(rewound, directory, arena))
@@ -590,6 +592,16 @@ static const char *find_trigger_file(RewoundTarget *rewound, const Settings *rec
                : NULL;
 }
 
+/* Returns whose recovery.conf a server will find that does not start with one (12 and later); NULL:
+ * it will find none. (Rule S40.) */
+static const char *find_recovery_conf(RewoundTarget *rewound)
+{
+    if (standby_uses_recovery_conf(rewound->input.clusters->target.control.version) ||
+        !will_exist(rewound, "recovery.conf"))
+        return NULL;
+    return find_owner(rewound, "recovery.conf") == OWNER_SOURCE ? "source" : "target";
+}
+
 /* True if -R writes the settings of recovery; false in a run without a plan that finishes an
  * interrupted rewind, whose files -R wrote before. */
 static bool writes_recovery(const NextStartInput *input)
@@ -813,12 +825,10 @@ static void advise_on_recovery(RewoundTarget *rewound, const StartSettings *star
         .id = "standby", .severity = ADVICE_PROBLEM, .when = ADVICE_BEFORE_START};
     const Advice warning = {
         .id = "standby", .severity = ADVICE_WARNING, .when = ADVICE_BEFORE_START};
-    const Control *control = rewound->input.control;
     const Options *options = rewound->input.options;
     const bool written = next->standby_settings != NULL || options->write_recovery_conf;
 
-    if (!next->recovery_conf && will_exist(rewound, "recovery.conf"))
-        advice_add(list, problem, "Remove recovery.conf: the server does not start with it.");
+    start_advise_on_recovery_conf(start, list);
     /* A server that finds standby.signal does not look for it (xlogrecovery.c). */
     if (!next->recovery_conf && will_exist(rewound, "recovery.signal"))
         advice_add(list, next->standby ? warning : problem,
@@ -832,15 +842,6 @@ static void advise_on_recovery(RewoundTarget *rewound, const StartSettings *star
             : next->standby || (rewound->input.plan != NULL && next->manager == NULL))
         start_advise_on_stop_setting(start, list);
     start_advise_on_data_directory(start, list);
-    /* With hot_standby on, the server refuses to start if pg_control has wal_level = archive. */
-    if (next->standby && control->version != NULL && control->version->wal_level_archive &&
-        control->wal_level == WAL_LEVEL_ARCHIVE &&
-        setting_is_on(settings_value(start->now, "hot_standby")))
-        advice_add(list, problem,
-                   "Set hot_standby = off before the server starts: with wal_level = archive of "
-                   "the source it does not start otherwise. For queries restart the source with "
-                   "wal_level = hot_standby, let the standby replay that, and then switch "
-                   "hot_standby on.");
     if (!next->limits_written)
         start_advise_on_limits(start, &next->low_limits, list);
     /* A --start-command may give the server limits; without one, --rejoin refuses a configuration
@@ -928,6 +929,8 @@ bool next_start_find(const NextStartInput *input, Arena *arena, NextStart *next,
                          .now = now,
                          .recovery = &recovery,
                          .trigger_file = find_trigger_file(&rewound, &recovery),
+                         .recovery_conf_of = find_recovery_conf(&rewound),
+                         .wal_level = input->control->wal_level,
                          .command_line = rewound.configuration.options,
                          .timeline = history->count > 0 ? history_last_timeline(history) : 0,
                          .own_timeline = is_rewound ? 0 : control_timeline(input->control),
@@ -945,10 +948,10 @@ bool next_start_find(const NextStartInput *input, Arena *arena, NextStart *next,
 static void foretell(const Options *options, const Clusters *clusters, ExpectedStart expected,
                      Arena *arena, RewoundTarget *rewound)
 {
-    *rewound = (RewoundTarget){
-        .input = {.clusters = clusters, .options = options},
-        .arena = arena,
-        .keep = expected.rewound && !options->keep->configuration ? options->keep : NULL};
+    *rewound = (RewoundTarget){.input = {.clusters = clusters, .options = options},
+                               .arena = arena,
+                               .keep = expected.rewound ? options->keep : NULL,
+                               .configuration_stays = options->keep->configuration};
     read_rewound_settings(rewound);
 }
 
@@ -970,7 +973,8 @@ bool next_start_archives(const Options *options, const Clusters *clusters, Arena
 {
     RewoundTarget rewound = {.input = {.clusters = clusters, .options = options},
                              .arena = arena,
-                             .keep = options->keep->configuration ? NULL : options->keep};
+                             .keep = options->keep,
+                             .configuration_stays = options->keep->configuration};
 
     read_rewound_settings(&rewound);
     *archives = archives_always(&rewound.now);
@@ -985,6 +989,24 @@ bool next_start_limits(const Options *options, const Clusters *clusters, Expecte
     foretell(options, clusters, expected, arena, &rewound);
     find_foretold_limits(&rewound, clusters, expected, low);
     return rewound.source_lost.kind != ERROR_RETRY || error_copy(error, &rewound.source_lost);
+}
+
+/* Advise on limits that the server will not have. -R raises limits from PostgreSQL 12 on, but not
+ * those set on the command line: if it raises all, they are raised in `now`. */
+static void advise_on_limits(RewoundTarget *rewound, const StartSettings *start,
+                             ExpectedStart expected, AdviceList *list)
+{
+    bool are_raised = !standby_uses_recovery_conf(start->version);
+    LowLimits low;
+
+    find_foretold_limits(rewound, rewound->input.clusters, expected, &low);
+    for (size_t i = 0; i < low.count; i++)
+        are_raised = are_raised && (start->command_line == NULL ||
+                                    settings_value(start->command_line, low.items[i].name) == NULL);
+    if (are_raised)
+        set_raised_limits(&low, &rewound->now);
+    else
+        start_advise_on_limits(start, &low, list);
 }
 
 /* Advise on the configuration and the archive of the expected start. Returns the restore_command if
@@ -1002,26 +1024,16 @@ static const char *advise_on_start(const Options *options, const Clusters *clust
                                     .rewound = expected.rewound,
                                     .divergence = expected.divergence,
                                     .scratch = expected.scratch};
-    /* -R raises limits from PostgreSQL 12 on, but not those set on the command line. */
-    bool limits_are_raised = !standby_uses_recovery_conf(start->version);
     MisleadingWal misleading;
-    LowLimits low;
 
-    find_foretold_limits(rewound, clusters, expected, &low);
-    for (size_t i = 0; i < low.count; i++)
-        limits_are_raised =
-            limits_are_raised && (start->command_line == NULL ||
-                                  settings_value(start->command_line, low.items[i].name) == NULL);
-    if (limits_are_raised)
-        set_raised_limits(&low, &rewound->now);
-    else
-        start_advise_on_limits(start, &low, list);
+    advise_on_limits(rewound, start, expected, list);
     advise_on_level(rewound, start, expected.rewound, options->drop_slots, true, list);
     start_advise_on_unread(start, list);
     /* --start-command may give the server other addresses. */
     if (options->start_command == NULL)
         start_advise_on_listening(start->now, start->of_source, clusters, list);
     start_advise_on_data_directory(start, list);
+    start_advise_on_recovery_conf(start, list);
     start_advise_on_command_line(start, options->slot, list);
     start_advise_on_stop_setting(start, list);
     misleading = standby_archive_look(&archive, list->arena);
@@ -1053,16 +1065,17 @@ static Settings foretell_recovery(const Options *options, bool is_rewound, Rewou
                              kept || !is_rewound, true);
 }
 
-void next_start_judge(const Options *options, const Clusters *clusters, Timeline timeline,
+void next_start_judge(const Options *options, const Clusters *clusters, const SourceState *source,
                       bool written, AdviceList *list)
 {
     /* A running primary diverges with the checkpoint of its shutdown, and is rewound then. */
     const bool is_kept = written || target_was_standby(&clusters->target);
     const Timeline own_timeline = control_timeline(&clusters->target.control);
+    const ExpectedStart expected = {.source = source};
     RewoundTarget rewound;
     Settings recovery;
 
-    foretell(options, clusters, (ExpectedStart){0}, list->arena, &rewound);
+    foretell(options, clusters, expected, list->arena, &rewound);
     recovery =
         written ? recovery_settings(&clusters->target, &rewound.reader, &rewound.now, true, false)
                 : foretell_recovery(options, false, &rewound);
@@ -1072,13 +1085,18 @@ void next_start_judge(const Options *options, const Clusters *clusters, Timeline
                                  .now = &rewound.now,
                                  .recovery = &recovery,
                                  .trigger_file = find_trigger_file(&rewound, &recovery),
+                                 .recovery_conf_of = find_recovery_conf(&rewound),
+                                 .wal_level = clusters->target.control.wal_level,
                                  .command_line = rewound.configuration.options,
-                                 .timeline = timeline,
+                                 .timeline = source->position.timeline,
                                  .own_timeline = is_kept ? own_timeline : 0};
 
     start_advise_on_stop_setting(&start, list);
     start_advise_on_data_directory(&start, list);
+    start_advise_on_recovery_conf(&start, list);
     start_advise_on_command_line(&start, options->slot, list);
+    if (is_kept && !written)
+        advise_on_limits(&rewound, &start, expected, list);
     if (is_kept)
         advise_on_level(&rewound, &start, false, !written && options->drop_slots, true, list);
 }
@@ -1135,12 +1153,15 @@ bool next_start_check(const Options *options, const Clusters *clusters, Expected
         .now = &rewound.now,
         .recovery = &recovery,
         .trigger_file = find_trigger_file(&rewound, &recovery),
+        .recovery_conf_of = find_recovery_conf(&rewound),
+        .wal_level = expected.rewound ? expected.source->control.wal_level
+                                      : clusters->target.control.wal_level,
         .host_commands =
             configuration_host_commands(&rewound.configuration, &rewound.reader, &rewound.now),
         .command_line = rewound.configuration.options,
         .timeline = history_last_timeline(&clusters->source_history),
         .own_timeline = expected.rewound ? 0 : control_timeline(&clusters->target.control),
-        .of_source = rewound.keep != NULL};
+        .of_source = expected.rewound && !rewound.configuration_stays};
     /* Only a file known to be missing counts: one that cannot be read exists. */
     if (expected.needs_own_file &&
         rewound.reader.read(&rewound, CONFIGURATION_PATH, &file, &found) && !found)

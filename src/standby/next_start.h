@@ -130,10 +130,10 @@ MUST_CHECK bool next_start_check(const Options *options, const Clusters *cluster
                                  ExpectedStart expected, AdviceList *list, Error *error);
 
 /* Advise on what would lead a start with the target's present files away from the source, such as a
- * recovery target, or primary_conninfo on the command line. timeline: the source's. written: -R has
- * written; else as it will leave the files, without a rewind. Nothing is asked of the source. (Rule
- * S31.) */
-void next_start_judge(const Options *options, const Clusters *clusters, Timeline timeline,
+ * recovery target, or primary_conninfo on the command line, and on what the start would refuse.
+ * source: the source's state. written: -R has written, and nothing is asked of the source; else as
+ * it will leave the files, without a rewind. (Rules S31, S40.) */
+void next_start_judge(const Options *options, const Clusters *clusters, const SourceState *source,
                       bool written, AdviceList *list);
 
 /* Find the limits that are too low for a standby in the configuration of the expected start,

@@ -226,6 +226,16 @@ void start_advise_on_data_directory(const StartSettings *start, AdviceList *list
         value);
 }
 
+void start_advise_on_recovery_conf(const StartSettings *start, AdviceList *list)
+{
+    if (start->recovery_conf_of != NULL)
+        advice_add(list, before_start("Remove that file."),
+                   "the target's server would not start with recovery.conf\n"
+                   "The file of the %s will be in its data directory, and from version 12 on no "
+                   "server starts with it.",
+                   start->recovery_conf_of);
+}
+
 void start_advise_on_limits(const StartSettings *start, const LowLimits *low, AdviceList *list)
 {
     AUTO_BUFFER Buffer limits = {0};
@@ -275,9 +285,9 @@ void start_advise_on_unknown_limits(const LowLimits *low, AdviceList *list)
 
 /* Advise that the server would not start with this value of a setting. needed: the value with which
  * it starts, "NAME = VALUE". reason: what needs that, as a beginning of the sentence "... needs
- * NEEDED."; droppable: a slot that --drop-slots drops. */
+ * NEEDED."; also: more that helps, after a blank, or "". */
 static void advise_on_value(const StartSettings *start, const char *name, const char *value,
-                            const char *needed, const char *reason, bool droppable,
+                            const char *needed, const char *reason, const char *also,
                             AdviceList *list)
 {
     AUTO_BUFFER Buffer remedy = {0};
@@ -288,8 +298,7 @@ static void advise_on_value(const StartSettings *start, const char *name, const 
                       needed);
     else
         buffer_printf(&remedy, "Set %s in the configuration that the target will have.", needed);
-    if (droppable)
-        buffer_append_string(&remedy, " Or add --drop-slots to -R or --rejoin.");
+    buffer_append_string(&remedy, also);
     advice = before_start_with_files(start, buffer_string(&remedy));
     advice_add(list, advice,
                "the target's server would not start with %s = %s\n"
@@ -328,6 +337,7 @@ void start_advise_on_level(const StartSettings *start, const LoadedSlots *slots,
 {
     const Version *version = start->version;
     const char *level = settings_value(start->now, "wal_level"), *reason = NULL, *other;
+    const char *drop = slots->droppable ? " Or add --drop-slots to -R or --rejoin." : "";
 
     if (slots->logical != NULL)
         reason = arena_printf(list->arena, "the logical replication slot \"%s\"", slots->logical);
@@ -337,18 +347,24 @@ void start_advise_on_level(const StartSettings *start, const LoadedSlots *slots,
         level = version->wal_level_by_default;
     if (slots->logical != NULL && version->slot_needs_level_logical && level != NULL &&
         strcasecmp(level, "logical") != 0)
-        advise_on_value(start, "wal_level", level, "wal_level = logical", reason, slots->droppable,
-                        list);
+        advise_on_value(start, "wal_level", level, "wal_level = logical", reason, drop, list);
     else if (level != NULL && strcasecmp(level, "minimal") == 0)
     {
         other = reason != NULL ? reason : needs_more_than_minimal(start, list->arena);
         if (other != NULL)
-            advise_on_value(start, "wal_level", level, version->remedies.wal_level, other,
-                            slots->droppable, list);
+            advise_on_value(start, "wal_level", level, version->remedies.wal_level, other, drop,
+                            list);
     }
     if (standby && slots->logical != NULL && version->slot_needs_hot_standby &&
         !standby_is_hot(version, start->now))
-        advise_on_value(start, "hot_standby", "off", "hot_standby = on", reason, slots->droppable,
+        advise_on_value(start, "hot_standby", "off", "hot_standby = on", reason, drop, list);
+    /* CheckRequiredParameterValues in access/transam/xlog.c, up to 9.5. */
+    if (standby && version->wal_level_archive && start->wal_level == WAL_LEVEL_ARCHIVE &&
+        standby_is_hot(version, start->now))
+        advise_on_value(start, "hot_standby", "on", "hot_standby = off",
+                        "wal_level = archive of the source",
+                        " For queries restart the source with wal_level = hot_standby, let the "
+                        "standby replay that, and then switch hot_standby on.",
                         list);
 }
 

@@ -22,6 +22,9 @@ typedef struct StartSettings
     const Settings *now;          /* all settings */
     const Settings *recovery;     /* settings of recovery; up to 11 those of recovery.conf alone */
     const char *trigger_file;     /* trigger file that the server will find; NULL: none */
+    const char *recovery_conf_of; /* "source" or "target": whose recovery.conf the server will find
+                                     that does not start with one (12 and later); NULL: none */
+    int32_t wal_level;            /* Control.wal_level with which the server starts */
     const Settings *command_line; /* settings on the command line of the server's last start;
                                      NULL if it has none */
     const char *const *host_commands; /* configuration_host_commands; only for
@@ -54,6 +57,9 @@ void start_advise_on_no_file(const StartSettings *start, AdviceList *list);
  * target: the server would start there. */
 void start_advise_on_data_directory(const StartSettings *start, AdviceList *list);
 
+/* Advise on recovery.conf, with which a server of 12 and later does not start. */
+void start_advise_on_recovery_conf(const StartSettings *start, AdviceList *list);
+
 /* Advise on limits that are too low for a standby; nothing if all are high enough. */
 void start_advise_on_limits(const StartSettings *start, const LowLimits *low, AdviceList *list);
 
@@ -61,7 +67,8 @@ void start_advise_on_limits(const StartSettings *start, const LowLimits *low, Ad
 void start_advise_on_unknown_limits(const LowLimits *low, AdviceList *list);
 
 /* Advise on wal_level and hot_standby, where the server would not start with them because of a slot
- * that it loads, or of another setting. standby: it starts as a standby. */
+ * that it loads, of another setting, or of the wal_level of pg_control. standby: it starts as a
+ * standby. */
 void start_advise_on_level(const StartSettings *start, const LoadedSlots *slots, bool standby,
                            AdviceList *list);
 
