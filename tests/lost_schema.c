@@ -30,7 +30,7 @@ static void print_table(const Table *table)
         const Attribute *attribute = &table->attributes[i];
 
         printf("%s%s:%u:%s:%d%c%s%s", i > 0 ? "," : "", attribute->name, attribute->type,
-               table->type_names[i] != NULL ? table->type_names[i] : "-", attribute->storage.length,
+               table->types[i].text != NULL ? table->types[i].text : "-", attribute->storage.length,
                attribute->storage.alignment, attribute->generated ? "g" : "",
                attribute->missing.bytes != NULL ? "m" : "");
     }
@@ -98,7 +98,7 @@ static void print_change(Visit *visit, const RowChange *change)
         for (size_t i = 0; i < table->attribute_count; i++)
             if (table->attributes[i].type != 0)
                 printf("%s%s %s", i > 0 ? ", " : "", table->attributes[i].name,
-                       table->type_names[i]);
+                       table->types[i].text);
         printf(")\n");
         visit->last = table;
     }

@@ -37,8 +37,6 @@ typedef struct Attribute
     bool identity_always; /* GENERATED ALWAYS AS IDENTITY (attidentity, 10+): UPDATE can only set it
                              to DEFAULT */
     bool nondeterministic; /* texts with different bytes can be equal by the collation (12+) */
-    bool
-        modifier_unknown; /* the type has a modifier whose text only a function of the type knows */
 } Attribute;
 
 /*

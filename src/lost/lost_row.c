@@ -335,7 +335,7 @@ static bool append_row(Json *json, const char *key, const LostRow *row, const Ro
         while (table->attributes[column].type == 0)
             column++;
         json_string(json, "name", table->attributes[column].name);
-        json_string(json, "type", table->type_names[column]);
+        json_string(json, "type", table->types[column].text);
         if (!append_row_value(json, row, values, column, file, error) ||
             !lost_file_flush(file, error))
             return false;

@@ -230,15 +230,20 @@ CREATE OR REPLACE FUNCTION lost_rows.check_code(changed oid) RETURNS void
   ' can rename it while the script runs.'
   ' psql -v run_code_of_others_with_my_rights=yes calls them, =list only lists them.'; END $$;
 --# A column that was there at the divergence, one of the first `common` ones, has kept its number on
---# both sides, and one that was made since has a higher one.
+--# both sides, and one that was made since has a higher one. types: of each column the type's schema and
+--# name, '[]' if it is an array of that, and its modifier; NULL: not compared.
 CREATE OR REPLACE FUNCTION lost_rows.check_columns(changed oid, common integer,
   columns text[], numbers integer[], types text[]) RETURNS void LANGUAGE plpgsql AS $$
   DECLARE names text; BEGIN
   SELECT string_agg(quote_ident(attname), ', ' ORDER BY attnum) INTO names
   FROM generate_subscripts(columns, 1) i JOIN pg_attribute ON attrelid = changed
-  AND attname = columns[i] AND NOT attisdropped
+  AND attname = columns[i] AND NOT attisdropped JOIN pg_type own ON own.oid = atttypid
+  LEFT JOIN pg_type element ON element.oid = own.typelem AND element.typarray = own.oid
+  JOIN pg_namespace n ON n.oid = coalesce(element.typnamespace, own.typnamespace)
   WHERE CASE WHEN numbers[i] > common THEN attnum <= common ELSE attnum <> numbers[i] END
-  OR format_type(atttypid, atttypmod) <> types[i];
+  OR types[i][1] IS NOT NULL AND types[i:i][1:4] <> ARRAY[ARRAY[nspname::text,
+  coalesce(element.typname, own.typname)::text,
+  CASE WHEN element.oid IS NULL THEN '' ELSE '[]' END, atttypmod::text]];
   IF names IS NOT NULL THEN RAISE EXCEPTION USING
   MESSAGE = lost_rows.shown('here ' || changed::regclass || ' has other columns, or other types,'
   ' by these names: ' || names), HINT = 'Lost transactions, or this server since, made, dropped,'

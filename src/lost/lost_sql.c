@@ -164,7 +164,7 @@ static void append_condition(const LostRow *row, const RowText *values, size_t c
     buffer_append_string(text, has_equality ? "" : AS_LITERAL "CAST(");
     append_row_literal(values, column, text);
     if (!has_equality) /* the server writes the text itself: before 12 a float has more digits */
-        buffer_printf(text, " AS %s))", row->table->type_names[column]);
+        buffer_printf(text, " AS %s))", row->table->types[column].text);
 }
 
 #define DIFFERING_PARTS "sdw"
@@ -327,6 +327,24 @@ static bool row_is_sayable(const LostRow *row, const RowText *values, const char
     return true;
 }
 
+/* Append what tells the type of a column: its schema, its name, brackets if it is an array of that,
+ * and its modifier. These are values, not a name as a server prints it: which words are quoted
+ * depends on its version. NULL, if a name is not valid in UTF-8: the type is not compared. */
+static void append_type(const ColumnType *type, Buffer *text)
+{
+    if (type->schema == NULL || type->name == NULL || !utf8_is_valid(type->schema) ||
+        !utf8_is_valid(type->name))
+    {
+        buffer_append_string(text, "ARRAY[NULL, NULL, NULL, NULL]");
+        return;
+    }
+    buffer_append_string(text, "ARRAY[");
+    buffer_append_literal(text, type->schema, LITERAL_ANY);
+    buffer_append_string(text, ", ");
+    buffer_append_literal(text, type->name, LITERAL_ANY);
+    buffer_printf(text, ", '%s', '%d']", type->is_array ? "[]" : "", type->modifier);
+}
+
 void lost_sql_check(const Table *table, const TableBefore *before, Buffer *text)
 {
     /* Lists of the columns: names, numbers, types; and the names of those of the key. */
@@ -347,8 +365,6 @@ void lost_sql_check(const Table *table, const TableBefore *before, Buffer *text)
         buffer_append_string(text, ",\n  ARRAY[");
         for (size_t i = 0; i < table->attribute_count; i++)
         {
-            const char *type = table->type_names[i];
-
             /* No statement of the script names a column whose name is not valid in UTF-8. */
             if (!is_in_conditions(table, i) || !utf8_is_valid(table->attributes[i].name) ||
                 (lists[list] == 'k' && !is_in_key(table, i)))
@@ -357,12 +373,10 @@ void lost_sql_check(const Table *table, const TableBefore *before, Buffer *text)
             separator = ", ";
             if (lists[list] == 'n')
                 buffer_printf(text, "%zu", i + 1);
-            else if (lists[list] != 't')
+            else if (lists[list] == 't')
+                append_type(&table->types[i], text);
+            else
                 buffer_append_literal(text, table->attributes[i].name, LITERAL_ANY);
-            else if (utf8_is_valid(type) && !table->attributes[i].modifier_unknown)
-                buffer_append_literal(text, type, LITERAL_ANY);
-            else /* not compared */
-                buffer_append_string(text, "NULL");
         }
         buffer_printf(text, "]::%s[]", types[list]);
     }

@@ -134,41 +134,38 @@ static Oid array_element(const CatalogTuple *row)
     return row_number(row, "typelem");
 }
 
-/* Rule L33: *modifier_unknown becomes true if the name lacks the type's modifier. */
-static const char *type_name(CatalogSnapshot *look, Oid type, int32_t modifier,
-                             bool *modifier_unknown)
+/* Returns the type of a column. Its text is without a modifier that only a function of the type can
+ * write (rule L33). */
+static ColumnType column_type(CatalogSnapshot *look, Oid oid, int32_t modifier)
 {
-    const char *brackets = "", *name, *schema;
+    ColumnType type = {.text = "???", .modifier = modifier};
     CatalogTuple row;
+    const char *text;
+    bool is_builtin;
+    Oid element;
 
-    if (!catalog_find(look, PG_TYPE, type, &row))
-        return "???";
-    if (array_element(&row) != 0 && row_number(&row, "typstorage") != 'p') /* not int2vector */
+    if (!catalog_find(look, PG_TYPE, oid, &row))
+        return type;
+    element = row_number(&row, "typelem");
+    /* int2vector, name and point have elements as well, but are no arrays. */
+    type.is_array = element != 0 && catalog_number(look, PG_TYPE, element, "typarray") == oid;
+    if (type.is_array && catalog_find(look, PG_TYPE, element, &row))
+        oid = element;
+    is_builtin = row_number(&row, "typnamespace") == PG_CATALOG;
+    type.schema = catalog_name(look, PG_NAMESPACE, row_number(&row, "typnamespace"), "nspname");
+    type.name = row_name(look, &row, "typname");
+    text = standard_name(look->arena, oid, modifier);
+    if (text == NULL)
     {
-        brackets = "[]";
-        type = array_element(&row);
-        if (!catalog_find(look, PG_TYPE, type, &row))
-            return "???[]";
+        text = type.name != NULL ? type.name : "???";
+        if (!is_builtin || !needs_no_quotes(text)) /* json is a keyword in 17 and later */
+            text = schema_quoted_name(look->arena, text);
+        if (!is_builtin && type.schema != NULL)
+            text = arena_printf(look->arena, "%s.%s", schema_quoted_name(look->arena, type.schema),
+                                text);
     }
-    name = standard_name(look->arena, type, modifier);
-    if (name == NULL)
-    {
-        const bool is_builtin = row_number(&row, "typnamespace") == PG_CATALOG;
-
-        *modifier_unknown = modifier >= 0;
-        name = row_name(look, &row, "typname");
-        if (name == NULL)
-            name = "???";
-        else if (!is_builtin || !needs_no_quotes(name)) /* json is a keyword in 17 and later */
-            name = schema_quoted_name(look->arena, name);
-        schema = is_builtin ? NULL
-                            : catalog_name(look, PG_NAMESPACE, row_number(&row, "typnamespace"),
-                                           "nspname");
-        if (schema != NULL)
-            name =
-                arena_printf(look->arena, "%s.%s", schema_quoted_name(look->arena, schema), name);
-    }
-    return arena_printf(look->arena, "%s%s", name, brackets);
+    type.text = arena_printf(look->arena, "%s%s", text, type.is_array ? "[]" : "");
+    return type;
 }
 
 /* ---- Columns ---- */
@@ -198,23 +195,23 @@ static Slice missing_value(CatalogSnapshot *look, const CatalogTuple *row, const
 }
 
 /*
- * Read the columns of a relation. type_names and not_null are set for tables; both are NULL if the
+ * Read the columns of a relation. `types` and not_null are set for tables; both are NULL if the
  * relation is a type. Returns the number of columns, 0 if they are incomplete.
  */
 static size_t read_attributes(CatalogSnapshot *look, const CatalogTuple *class,
-                              const Attribute **attributes, const char *const **names,
+                              const Attribute **attributes, const ColumnType **types,
                               bool *not_null)
 {
     const size_t count = row_number(class, "relnatts");
     Attribute *all;
-    const char **all_names;
+    ColumnType *all_types;
     size_t position = 0, done = 0;
     CatalogTuple row, collation;
 
     if (count > HEAP_TUPLE_ATTRIBUTES_MAX)
         return 0;
     *attributes = all = arena_allocate(look->arena, count * sizeof(*all));
-    all_names = arena_allocate(look->arena, count * sizeof(*all_names));
+    all_types = arena_allocate(look->arena, count * sizeof(*all_types));
     while (catalog_next(look, PG_ATTRIBUTE, row_number(class, "oid"), &position, &row))
     {
         const int32_t number = (int32_t) row_number(&row, "attnum");
@@ -237,16 +234,15 @@ static size_t read_attributes(CatalogSnapshot *look, const CatalogTuple *class,
             !row_number(&collation, "collisdeterministic");
         if (generated != 'v' && !row_number(&row, "attisdropped"))
             attribute->type = row_number(&row, "atttypid");
-        if (attribute->type != 0 && names != NULL)
-            all_names[number - 1] =
-                type_name(look, attribute->type, (int32_t) row_number(&row, "atttypmod"),
-                          &attribute->modifier_unknown);
+        if (attribute->type != 0 && types != NULL)
+            all_types[number - 1] =
+                column_type(look, attribute->type, (int32_t) row_number(&row, "atttypmod"));
         if (not_null != NULL)
             not_null[number - 1] = row_number(&row, "attnotnull") != 0;
         done += attribute->name != NULL;
     }
-    if (names != NULL)
-        *names = all_names;
+    if (types != NULL)
+        *types = all_types;
     return done == count ? count : 0;
 }
 
@@ -447,7 +443,7 @@ static const void *make_table(CatalogSnapshot *look, const RelationId *storage, 
         return NULL;
     *reason = "the catalogs do not have all names and columns of its table";
     table->attribute_count =
-        read_attributes(look, &class, &table->attributes, &table->type_names, not_null);
+        read_attributes(look, &class, &table->attributes, &table->types, not_null);
     if (table->attribute_count != row_number(&class, "relnatts") || table->name == NULL ||
         table->schema == NULL)
         return NULL;

@@ -9,6 +9,16 @@
 #include "lost/catalog.h"
 #include "lost/value_text.h"
 
+/* The type of a table's column. */
+typedef struct ColumnType
+{
+    const char *text; /* as in SQL: integer, numeric(10,2); names are quoted if any version of the
+                         server would; NULL: the column is dropped */
+    const char *schema, *name; /* of the type, or of the array's elements; NULL: not known */
+    bool is_array;
+    int32_t modifier; /* atttypmod; -1: none */
+} ColumnType;
+
 typedef struct Table
 {
     Oid oid;
@@ -19,12 +29,10 @@ typedef struct Table
     bool is_catalog;
     bool is_copy; /* temporary table that a command such as REFRESH fills with a copy of another
                      table (relrewrite): its rows are not changes */
-    const Attribute *attributes;   /* all attributes, including dropped ones; a virtual
-                                      generated column (18+), which has no values, is like a
-                                      dropped one */
-    const char *const *type_names; /* type of each attribute as format_type prints it: integer,
-                                      numeric(10,2), but without modifier_unknown ones; NULL:
-                                      dropped */
+    const Attribute *attributes; /* all attributes, including dropped ones; a virtual
+                                    generated column (18+), which has no values, is like a
+                                    dropped one */
+    const ColumnType *types;     /* type of each attribute */
     size_t attribute_count;
     const uint16_t *key; /* key as attribute numbers, from 1 on: of the primary key, else of the
                             replica identity's index, else of a unique index whose columns are
@@ -45,7 +53,8 @@ RelationId schema_class_storage(CatalogSnapshot *look, const CatalogTuple *class
 /* True if word is in words, a text in which each word has a blank on both sides. */
 bool schema_words_have(const char *words, const char *word);
 
-/* Name for use in a statement, quoted where the server would quote it. In the arena. */
+/* Name for use in a statement, quoted where a server of any version would quote it. Not to be
+ * compared with a name that a server has quoted. In the arena. */
 const char *schema_quoted_name(Arena *arena, const char *name);
 
 /* The table to which a storage belongs at that moment; lives as long as the schema. NULL, without

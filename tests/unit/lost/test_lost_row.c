@@ -22,8 +22,9 @@ static const Attribute columns[] = {
     {.name = "doc", .type = 114, .storage = {-1, 'i'}},
     {.name = "odd", .type = 99999, .storage = {2, 's'}},
 };
-static const char *const type_names[] = {"integer", "text", "double precision",
-                                         NULL,      "json", "odd"};
+static const ColumnType types[] = {
+    {.text = "integer"}, {.text = "text"}, {.text = "double precision"},
+    {.text = NULL},      {.text = "json"}, {.text = "odd"}};
 static const uint16_t key[] = {1};
 static const bool unique[6] = {true};
 static Table table = {.oid = 200,
@@ -32,7 +33,7 @@ static Table table = {.oid = 200,
                       .name = "t",
                       .kind = 'r',
                       .attributes = columns,
-                      .type_names = type_names,
+                      .types = types,
                       .attribute_count = 6,
                       .key = key,
                       .key_count = 1,
@@ -64,7 +65,7 @@ const Table *schema_table(Schema *schema, const RelationId *storage, Moment mome
 
 const Type *schema_type(Schema *schema, Oid database, Oid type, Moment moment)
 {
-    static const Type types[] = {{.oid = 23, .kind = 'b', .storage = {4, 'i'}},
+    static const Type known[] = {{.oid = 23, .kind = 'b', .storage = {4, 'i'}},
                                  {.oid = 25, .kind = 'b', .storage = {-1, 'i'}},
                                  {.oid = 701, .kind = 'b', .storage = {8, 'd'}},
                                  {.oid = 1186, .kind = 'b', .storage = {16, 'd'}},
@@ -72,9 +73,9 @@ const Type *schema_type(Schema *schema, Oid database, Oid type, Moment moment)
                                  {.oid = 99999, .kind = 'b', .storage = {2, 's'}}};
 
     (void) schema, (void) database, (void) moment;
-    for (size_t i = 0; i < sizeof(types) / sizeof(types[0]); i++)
-        if (types[i].oid == type)
-            return &types[i];
+    for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++)
+        if (known[i].oid == type)
+            return &known[i];
     return NULL;
 }
 
