@@ -20,7 +20,8 @@ my $types =
     CREATE TYPE my (INPUT = my_in, OUTPUT = my_out, LIKE = varchar,
         TYPMOD_IN = varchartypmodin, TYPMOD_OUT = varchartypmodout);
     ALTER TABLE odd ADD i my(3), ADD j my(4)[];
-    CREATE TYPE "a Type" AS ENUM ('x', 'y'); CREATE DOMAIN dom AS varchar(3)[]; ALTER TABLE odd ADD e "a Type", ADD f dom, ADD g interval day to second(3), ADD h "char", ADD "Ü x" "a Type"[];
+    CREATE TYPE "a Type" AS ENUM ('x', 'y'); CREATE DOMAIN dom AS varchar(3)[];
+    ALTER TABLE odd ADD e "a Type", ADD f dom, ADD g interval day to second(3), ADD h "char", ADD "Ü x" "a Type"[];
     ALTER TABLE narrowed_array ADD c varchar(5)[]; ALTER TABLE modified ADD i my(3)};
 # Names that some versions of the server quote, and others do not.
 my @keywords = qw(over system_user merge_action normalize xmltable json_array grouping tablesample);

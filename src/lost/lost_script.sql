@@ -99,40 +99,41 @@ DO $$ BEGIN IF NOT EXISTS (SELECT 1 FROM pg_database
   HINT = 'Lost transactions renamed it. Do the same here first, or take this '
   'check out of the script.'; END IF; END $$;
 --@ settings: how values are written, and what else statements mean
-SET client_encoding = 'UTF8';
-SET standard_conforming_strings = on;
-SET DateStyle = 'ISO';
-SET IntervalStyle = 'postgres';
-SET TimeZone = 'UTC';
-SET lc_monetary = 'C';
-SET extra_float_digits = 3;
-SET bytea_output = 'hex';
-SET array_nulls = on;
-SET transform_null_equals = off;
-SET statement_timeout = 0;
-SET xmloption = 'content';
-SET quote_all_identifiers = off;
-SET client_min_messages = warning;
-SET lock_timeout = '1min';
+--# They stand in front of each query, in one request with it: code of a table's owner, which a query
+--# before has called, may have set anything. In a variable of psql that code cannot change them.
+\set settle 'SET ROLE NONE\\; SET search_path = pg_catalog, pg_temp\\; '
+\set settle :settle 'SET client_encoding = UTF8\\; SET standard_conforming_strings = on\\; '
+\set settle :settle 'SET DateStyle = ISO\\; SET IntervalStyle = postgres\\; '
+\set settle :settle 'SET TimeZone = ''UTC''\\; SET lc_monetary = ''C''\\; '
+\set settle :settle 'SET extra_float_digits = 3\\; SET bytea_output = hex\\; '
+\set settle :settle 'SET array_nulls = on\\; SET transform_null_equals = off\\; '
+\set settle :settle 'SET xmloption = content\\; SET quote_all_identifiers = off\\; '
+\set settle :settle 'SET client_min_messages = warning\\; '
+\set settle :settle 'SET statement_timeout = 0\\; SET lock_timeout = ''1min''\\; '
+--@ row_security: servers that have it
+\set settle :settle 'SET row_security = off\\; '
+--@ settled
 SET lost_rows.told = '';
 SET lost_rows.owners = '';
 --@ publications: what is done is noted in a table, which subscribers of all tables do not have
-SELECT EXISTS (SELECT 1 FROM pg_publication WHERE puballtables) AS published \gset
+:settle SELECT EXISTS (SELECT 1 FROM pg_publication WHERE puballtables) AS published \gset
 \if :published
-CREATE UNLOGGED TABLE IF NOT EXISTS lost_rows.applied (file text, lsn text,
+:settle CREATE UNLOGGED TABLE IF NOT EXISTS lost_rows.applied (file text, lsn text,
   owner oid, xid bigint, applied timestamptz DEFAULT now(), PRIMARY KEY (file, lsn, owner));
 \else
 --@ applied
-CREATE TABLE IF NOT EXISTS lost_rows.applied (file text, lsn text,
+:settle CREATE TABLE IF NOT EXISTS lost_rows.applied (file text, lsn text,
   owner oid, xid bigint, applied timestamptz DEFAULT now(), PRIMARY KEY (file, lsn, owner));
 --@ functions
---# In other encodings the bytes 80 to 9f are letters.
+--# In other encodings the bytes 80 to 9f are letters. Both functions are called after a change too, whose
+--# code may have set search_path, so they name the schema of what they use.
 CREATE OR REPLACE FUNCTION lost_rows.shown(message text) RETURNS text LANGUAGE sql STABLE
-  AS $$ SELECT regexp_replace($1, CASE WHEN getdatabaseencoding() ~ '^(UTF8|LATIN|ISO)'
+  AS $$ SELECT pg_catalog.regexp_replace($1, CASE WHEN pg_catalog.getdatabaseencoding()
+  OPERATOR(pg_catalog.~) '^(UTF8|LATIN|ISO)'
   THEN E'[\\x01-\\x1f\\x7f-\\x9f]' ELSE E'[\\x01-\\x1f\\x7f]' END, '?', 'g') $$;
 CREATE OR REPLACE FUNCTION lost_rows.not_done(is_so boolean, what text) RETURNS text
   LANGUAGE sql STABLE AS $$ SELECT lost_rows.shown(CASE WHEN $1 THEN 'already so'
-  ELSE 'conflict' END || $2) $$;
+  ELSE 'conflict' END OPERATOR(pg_catalog.||) $2) $$;
 CREATE OR REPLACE FUNCTION lost_rows.refuse_prepared(number xid, by_hand text)
   RETURNS void LANGUAGE plpgsql AS $$ DECLARE name text; BEGIN
   SELECT gid INTO name FROM pg_prepared_xacts WHERE transaction = number;
@@ -331,7 +332,7 @@ CREATE OR REPLACE FUNCTION lost_rows.check_table(schema text, name text, number 
 --# checks deferrable constraints by triggers, which do not fire: REINDEX checks them.
 CREATE OR REPLACE FUNCTION lost_rows.attempt(statement text) RETURNS boolean
   LANGUAGE plpgsql AS $$ DECLARE changed bigint; BEGIN EXECUTE statement;
-  GET DIAGNOSTICS changed = ROW_COUNT; RETURN changed > 0;
+  GET DIAGNOSTICS changed = ROW_COUNT; RETURN changed OPERATOR(pg_catalog.>) 0;
   EXCEPTION WHEN unique_violation OR exclusion_violation THEN RETURN false; END $$;
 CREATE OR REPLACE FUNCTION lost_rows.replace(schema text, name text, which text,
   columns text[], given text) RETURNS boolean LANGUAGE plpgsql AS $$ DECLARE

@@ -54,9 +54,10 @@ void lost_script_connect(const char *name, Oid number, const Version *version, B
         buffer_printf(text, "SET lost_rows.database = %u;\n", number);
         append_script_part("database", text);
     }
-    if (version->sql.row_security)
-        buffer_append_string(text, "SET row_security = off;\n");
     append_script_part("settings", text);
+    if (version->sql.row_security)
+        append_script_part("row_security", text);
+    append_script_part("settled", text);
     if (version->sql.publications)
         append_script_part("publications", text);
     append_script_part("applied", text);
@@ -327,9 +328,11 @@ static bool row_is_sayable(const LostRow *row, const RowText *values, const char
     return true;
 }
 
-/* Append what tells the type of a column: its schema, its name, brackets if it is an array of that,
- * and its modifier. These are values, not a name as a server prints it: which words are quoted
- * depends on its version. NULL, if a name is not valid in UTF-8: the type is not compared. */
+/* Append the type of a column as four values: schema, name, brackets if it is an array of that
+ * type, and modifier. A server quotes other words in the name of a type than another version, so
+ * the name as a text cannot be compared. NULL values: a name is not valid in UTF-8, the type is not
+ * compared.
+ */
 static void append_type(const ColumnType *type, Buffer *text)
 {
     if (type->schema == NULL || type->name == NULL || !utf8_is_valid(type->schema) ||

@@ -14,6 +14,9 @@ extern const char *const lost_script_lines[];
  * encoding. */
 #define LOST_SCRIPT_UTF8 "\\encoding UTF8\n"
 
+/* Variable of psql in front of a query: statements that set all settings (rule L43). */
+#define LOST_SCRIPT_SETTLE ":settle "
+
 /* Append the start of the script, after its first line: which role runs the script, and how psql is
  * set. */
 void lost_script_begin(Buffer *text);

@@ -117,9 +117,10 @@ static int compare_counted(const void *key, const void *item)
 /* ---- The script ---- */
 
 /*
- * Append one query that psql sends to the server; one that is not ASCII after a line that sets
- * psql's encoding. Code called by each earlier query may have set another encoding, in which psql
- * would not see the end of a literal, and would run later text as its own commands.
+ * Append one query that psql sends to the server. Code called by each earlier query may have
+ * changed any setting, so the script's own ones are set in the same request (rule L43). A query
+ * that is not ASCII comes after a line that sets psql's encoding: in another one psql would not see
+ * the end of a literal, and would run later text as its own commands.
  */
 static void append_query(Buffer *text, const char *query)
 {
@@ -128,6 +129,7 @@ static void append_query(Buffer *text, const char *query)
     while (*byte != '\0' && *byte < 0x80)
         byte++;
     buffer_append_string(text, *byte != '\0' ? LOST_SCRIPT_UTF8 : "");
+    buffer_append_string(text, LOST_SCRIPT_SETTLE);
     buffer_append_string(text, query);
 }
 
@@ -180,13 +182,13 @@ static void begin_transaction(Saver *saver)
     const LostCommit *commit = saver->commit;
     const char *lsn = LSN_TEXT(saver->version, commit->lsn);
     const bool tells_status = commit->prepared_before && saver->version->sql.transaction_status;
-    AUTO_BUFFER Buffer by_hand = {0};
+    AUTO_BUFFER Buffer by_hand = {0}, query = {0};
 
     if (saver->begun)
         return;
     saver->begun = true;
     buffer_clear(&saver->checks);
-    buffer_append_string(text, "BEGIN ISOLATION LEVEL READ COMMITTED;\n");
+    buffer_append_string(text, "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE;\n");
     /* A transaction that was prepared before the divergence is prepared on the new primary too: it
      * holds locks on its rows there, and the script must not run until somebody ends it. */
     if (commit->prepared_before)
@@ -198,18 +200,22 @@ static void begin_transaction(Saver *saver)
                 &by_hand,
                 " as this role: INSERT INTO lost_rows.applied VALUES ('%s', '%s', 0, %u);",
                 saver->name, lsn, commit->xid);
-        buffer_printf(text, "SELECT lost_rows.refuse_prepared('%u'::xid, ", commit->xid);
-        buffer_append_literal(text, buffer_string(&by_hand), LITERAL_ANY);
-        buffer_append_string(text, "::text) \\gset\n");
+        buffer_printf(&query, "SELECT lost_rows.refuse_prepared('%u'::xid, ", commit->xid);
+        buffer_append_literal(&query, buffer_string(&by_hand), LITERAL_ANY);
+        buffer_append_string(&query, "::text) \\gset\n");
+        append_query(text, buffer_string(&query));
+        buffer_clear(&query);
     }
-    buffer_append_string(text, "SELECT ");
+    buffer_append_string(&query, "SELECT ");
     if (tells_status)
-        buffer_printf(text, "CASE WHEN txid_status(%llu) = 'committed' THEN false\n  ELSE ",
+        buffer_printf(&query, "CASE WHEN txid_status(%llu) = 'committed' THEN false\n  ELSE ",
                       (unsigned long long) commit->full_xid);
-    buffer_printf(text, "lost_rows.begin_transaction('%s'::text, '%s'::text, %u::bigint)",
+    buffer_printf(&query, "lost_rows.begin_transaction('%s'::text, '%s'::text, %u::bigint)",
                   saver->name, lsn, commit->xid);
-    buffer_append_string(text, tells_status ? " END" : "");
-    buffer_append_string(text, " AS todo \\gset\n" LOST_SCRIPT_UTF8 "\\if :todo\n");
+    buffer_append_string(&query, tells_status ? " END" : "");
+    buffer_append_string(&query, " AS todo \\gset\n");
+    append_query(text, buffer_string(&query));
+    buffer_append_string(text, LOST_SCRIPT_UTF8 "\\if :todo\n");
 }
 
 /* Append a comment about a change that the script leaves out. */

@@ -12,9 +12,10 @@
 /* The type of a table's column. */
 typedef struct ColumnType
 {
-    const char *text; /* as in SQL: integer, numeric(10,2); names are quoted if any version of the
-                         server would; NULL: the column is dropped */
-    const char *schema, *name; /* of the type, or of the array's elements; NULL: not known */
+    const char *text; /* name in SQL: integer, numeric(10,2); parts of it are quoted if any version
+                         of the server would; NULL: the column is dropped */
+    const char *schema, *name; /* schema and name of the type, or of the array's elements; NULL: not
+                                  known */
     bool is_array;
     int32_t modifier; /* atttypmod; -1: none */
 } ColumnType;

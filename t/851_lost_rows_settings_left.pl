@@ -1,0 +1,147 @@
+# What the code of a table's owner sets for the session holds for no other query of the script of --save-lost-rows. With
+# another search_path a third user's operators, functions and types would be taken for PostgreSQL's, and be called with
+# the owner's rights; with other settings values would be read or compared in another way.
+#
+# The attacker has CREATE on one schema. The owner of the tables, bob, has a CHECK that changes settings, as a function
+# does that wants to find its own tables; so has the expression of an exclusion constraint.
+# (Rule L43.)
+
+use strict;
+use warnings;
+use lib 't/lib';
+use RewindTest;
+use RewindTest::Attacker;
+use RewindTest::LostRows;
+
+my $tables = <<'END';
+SET ROLE bob;
+CREATE TABLE bob.t (id integer PRIMARY KEY, v varchar, j json, p point, a text[], i interval);
+CREATE TABLE bob.keyless (v varchar, j json);
+CREATE TABLE bob.swap (id integer PRIMARY KEY DEFERRABLE, other integer UNIQUE DEFERRABLE);
+INSERT INTO bob.t
+    SELECT n, 'before', '{"n": 1}', '(0.1,0.2)', '{NULL,x}', '-1 day -2 hours' FROM generate_series(1, 5) n;
+INSERT INTO bob.swap VALUES (1, 1), (2, 2);
+INSERT INTO bob.keyless VALUES ('before', '{}');
+RESET ROLE;
+END
+
+my $lost = <<'END';
+INSERT INTO bob.t VALUES (6, 'lost', '{"n": 6}', '(0.3,0.4)', '{NULL,y}', '-1 year 3 days');
+BEGIN; UPDATE bob.t SET v = 'lost', a = '{NULL}' WHERE id = 1; UPDATE bob.t SET id = 7, j = '{"n": 7}' WHERE id = 2;
+    DELETE FROM bob.t WHERE id = 3; COMMIT;
+BEGIN; INSERT INTO bob.keyless VALUES ('lost', '{"n": 6}'); UPDATE bob.keyless SET v = 'lost' WHERE v = 'before';
+    COMMIT;
+BEGIN; UPDATE bob.swap SET other = 10 + other; UPDATE bob.swap SET other = 13 - other;
+    INSERT INTO bob.swap VALUES (3, 3); COMMIT;
+UPDATE bob.t SET p = '(0.5,0.6)' WHERE id = 4;
+UPDATE bob.t SET v = 'lost' WHERE id = 5;
+INSERT INTO bob.t (id, v) VALUES (8, 'lost');
+END
+
+# Each is taken for PostgreSQL's where her schema comes first: functions and operators by their arguments and result.
+my $text = 'pg_catalog.text';
+my @functions = (
+    [ 'format', "$text, json", $text ], [ 'current_setting', $text, $text ],
+    [ 'regexp_replace', "$text, $text, $text, $text", $text ],
+);
+my @operators = (
+    [ '=', 'varchar', 'varchar', 'boolean' ], [ '=', $text, $text, 'boolean' ],
+    [ '=', 'integer', 'integer', 'boolean' ],
+    [ '>', 'bigint', 'integer', 'boolean' ], [ '||', $text, $text, $text ], [ '||', $text, 'regclass', $text ],
+);
+
+sub trap
+{
+    my ($name, $arguments, $result, $title) = @_;
+    return "CREATE FUNCTION public.$name($arguments) RETURNS $result LANGUAGE plpgsql AS \$\$ BEGIN"
+        . " PERFORM mallory.gain('$title'); RETURN true; END \$\$;\n";
+}
+
+my $traps = join '', map({ trap(@$_, $_->[0]) } @functions), map({
+        my ($name, $left, $right, $result) = @{ $operators[$_] };
+        (trap("of_operator_$_", "$left, $right", $result, "$name of $left"),
+            "CREATE OPERATOR public.$name (leftarg = $left, rightarg = $right, procedure = public.of_operator_$_);\n") }
+        0 .. $#operators), map { "CREATE DOMAIN public.$_ AS pg_catalog.$_ CHECK (mallory.gain('type $_'));\n" } qw(text
+        json);
+
+# As a CHECK, and as an expression of an index, of which the server believes that it changes nothing.
+sub careless
+{
+    my (@settings) = @_;
+    my $perform = join ' ', map { "PERFORM pg_catalog.set_config($_, false);" } @settings;
+    my $within_reindex = $perform =~ s/PERFORM[^;]*'role'[^;]*;//r;    # where no role can be set
+    return <<"END";
+SET SESSION AUTHORIZATION bob;
+CREATE OR REPLACE FUNCTION bob.sets() RETURNS boolean LANGUAGE plpgsql AS \$\$ BEGIN
+    $perform RETURN true; END \$\$;
+CREATE OR REPLACE FUNCTION bob.quiet(integer) RETURNS integer LANGUAGE plpgsql IMMUTABLE AS \$\$ BEGIN
+    $within_reindex RETURN \$1; END \$\$;
+END
+}
+
+# p of the new primary differs in its second digit only.
+my $conflicts = join '', map { qq{conflict: $_->[0] of "bob"."t" WHERE "id" = '$_->[1]'\n} } [ 'UPDATE', 4 ],
+    [ 'UPDATE', 5 ], [ 'INSERT', 8 ];
+my $expected = <<'END' =~ s/\n\z//r;
+1|lost|{"n": 1}|(0.1,0.2)|{NULL}|-1 days -02:00:00
+4|before|{"n": 1}|(0.11,0.2)|{NULL,x}|-1 days -02:00:00
+5|of the new primary|{"n": 1}|(0.1,0.2)|{NULL,x}|-1 days -02:00:00
+6|lost|{"n": 6}|(0.3,0.4)|{NULL,y}|-1 years +3 days
+7|before|{"n": 7}|(0.1,0.2)|{NULL,x}|-1 days -02:00:00
+8|of the new primary||||
+lost|{"n": 6}
+lost|{}
+1|2
+2|1
+3|3
+END
+
+my @settings = (
+    [ 'search_path', q{'search_path', 'public, pg_catalog'} ],
+    [ 'how values are read', q{'array_nulls', 'off'}, q{'IntervalStyle', 'sql_standard'}, q{'DateStyle', 'SQL, DMY'} ],
+    [ 'how values are compared', q{'extra_float_digits', '-15'}, q{'search_path', ''} ],
+    [ 'what stops the script', q{'transform_null_equals', 'on'}, q{'role', 'bob'},
+        q{'quote_all_identifiers', 'on'}, q{'default_transaction_read_only', 'on'} ],
+);
+
+each_version(sub {
+    my ($version) = @_;
+    my ($source, $target) = split_brain($version,
+        before => sub {
+            my ($server) = @_;
+            make_attacker($server);
+            $server->sql('GRANT CREATE ON SCHEMA public TO mallory; GRANT USAGE ON SCHEMA bob TO PUBLIC');
+            $server->sql($tables);
+        },
+        target => sub { $_[0]->sql($_) for grep { /\S/ } split /(?<=;)\n(?! )/, $lost });
+    $source->stop;
+    my $script = save_lost_rows($target, $source)->{sql} // return;
+    $source->start;
+    as_mallory($source, $traps);
+    my $sql = sub { $source->sql("SET search_path = pg_catalog; SET extra_float_digits = 1; $_[0]") };
+    my @names = qw(t keyless swap);
+    my $rows = sub {
+        return join "\n", map { $sql->("SELECT * FROM bob.$_ t ORDER BY t::text COLLATE \"C\"") } @names;
+    };
+    $sql->(careless());
+    $sql->("ALTER TABLE bob.$_ ADD CHECK (bob.sets())") for @names;
+    $sql->('ALTER TABLE bob.swap ADD EXCLUDE (bob.quiet(id) WITH =) DEFERRABLE');
+    $sql->("CREATE TABLE bob.kept_$_ AS TABLE bob.$_") for @names;
+    $sql->($_) for q{UPDATE bob.kept_t SET p = '(0.11,0.2)' WHERE id = 4},
+        q{UPDATE bob.kept_t SET v = 'of the new primary' WHERE id = 5},
+        q{INSERT INTO bob.kept_t (id, v) VALUES (8, 'of the new primary')};
+    for my $case (@settings)
+    {
+        my ($title, @values) = @$case;
+        $sql->('DROP SCHEMA IF EXISTS lost_rows CASCADE');
+        $sql->(careless());
+        $sql->("TRUNCATE bob.$_; INSERT INTO bob.$_ TABLE bob.kept_$_") for @names;
+        $sql->(careless(@values));
+        gains_nothing($source, "$title, before");
+        my $result = try_script($source, $script, owner => 'bob');
+        is($result->{status}, 0, "$title: the script runs to its end") or diag($result->{stderr});
+        is(gains_nothing($source, $title), '', "$title: nothing of hers is called");
+        is($result->{stdout} =~ s/ \(.*//gmr, $conflicts, "$title: changed rows are in conflict");
+        is($rows->(), $expected, "$title: the rows are put back");
+    }
+}, sample => 1);
