@@ -47,13 +47,13 @@ static void append_to_conninfo(void *context, const char *keyword, const char *v
 }
 
 /* Find out whether the role can replicate: not needed by a rewind, but by the standby afterwards.
- * The connection is tried with settings->conninfo, which -R will write; NULL: as this one was made.
- */
-static void look_at_replication(Node *node, Connection *connection, const StandbySettings *settings)
+ * Without a name the role is not known. The connection is tried with settings->conninfo, which -R
+ * will write; NULL: as this one was made. */
+static void look_at_replication(Node *node, Connection *connection, SourceRole role,
+                                const StandbySettings *settings)
 {
     const AdviceSeverity bad = node->options->write_recovery_conf ? ADVICE_PROBLEM : ADVICE_WARNING;
-    SourceRole role = {0};
-    const bool known = server_role(connection, node->arena, &role, NULL);
+    const bool known = role.name != NULL;
     AUTO_BUFFER Buffer conninfo = {0};
     uint64_t system_identifier;
     bool works, tried = true;
@@ -101,9 +101,14 @@ void node_look_at_streaming(Node *node, const StandbySettings *settings)
 {
     Source *source = node->clusters->source;
     Connection *connection = source != NULL ? source_connection(source) : NULL;
+    SourceRole role = {0};
 
     if (connection != NULL)
-        look_at_replication(node, connection, settings);
+    {
+        if (!source_server_role(source, node->arena, &role, NULL))
+            role.name = NULL;
+        look_at_replication(node, connection, role, settings);
+    }
     else
         node_leave_out(node, "source_replication", "the source does not answer");
 }
@@ -114,6 +119,7 @@ static void look_by(Node *node, Connection *connection)
     const Version *version = server_version(connection);
     char instance[CONNECTION_INSTANCE_SIZE];
     ServerRights rights;
+    SourceRole role = {0};
     Error error;
 
     if (version == NULL)
@@ -136,7 +142,11 @@ static void look_by(Node *node, Connection *connection)
     server_advise(&rights, version, &node->findings);
     /* With -R node_look_at_streaming tries what -R writes, once the pair is known. */
     if (!node->options->write_recovery_conf || !node->role_is_enough)
-        look_at_replication(node, connection, NULL);
+    {
+        if (!server_role(connection, node->arena, &role, NULL))
+            role.name = NULL;
+        look_at_replication(node, connection, role, NULL);
+    }
     connection_end(connection);
 }
 

@@ -508,12 +508,14 @@ static bool check_next_start(Run *run, Error *error)
     return true;
 }
 
-/* Warn once, before the first error is printed. (Rule D8.) */
-static void warn_of_direction(Run *run)
+/* Print the problems found so far, after the warning of a doubtful direction, which comes before
+ * the first error. From now on each problem is printed at once. (Rule D8.) */
+static void tell_problems(Run *run)
 {
     if (!run->direction_told)
         direction_warn(&run->session.clusters, run->session.options);
     run->direction_told = true;
+    problems_print(&run->session.problems);
 }
 
 /* Before anything is changed, report what the rewind discards, warn if source and target may be
@@ -547,7 +549,7 @@ static bool judge_losses(Run *run, Error *error)
         run->direction_told = true;
         return error_set_reported(error, ERROR_FAILED);
     }
-    warn_of_direction(run);
+    tell_problems(run);
     return lost_count_check(&run->lost_count, options, error);
 }
 
@@ -673,8 +675,7 @@ static bool run_steps(Run *run, Error *error)
                             &run->session.problems, run->session.arena);
     if (!prepared)
     {
-        warn_of_direction(run);
-        problems_print(&run->session.problems);
+        tell_problems(run);
         if (!run->session.server_started)
             survey_target(run, error);
         return false;
