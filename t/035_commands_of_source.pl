@@ -43,7 +43,7 @@ sub by_hand
         my $result = rewinds($target, $source, options => \@options,
             not_foretold => 'the commands that run are counted');
         is_not_run($what);
-        # Up to 11 -R makes a recovery.conf with the target's own; -R and --keep-config keep it from 12 on.
+        # Up to 11 -R keeps only a command of recovery.conf; -R and --keep-config keep it from 12 on.
         my $will_have_it = grep({ /keep/ } @options) ? $version < 12 : $version >= 12 || !grep { /^-R$/ } @options;
         if ($will_have_it) { like($result->{stderr}, $unasked, "$what: it is told that the archive was not asked") }
         else { unlike($result->{stderr}, $unasked, "$what: there is nothing to tell") }

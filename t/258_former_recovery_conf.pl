@@ -1,10 +1,10 @@
-# Up to 11 the settings of a standby are in recovery.conf, which a promotion renames to recovery.done. A target that was
-# a standby once and becomes one again has in its new recovery.conf what it had set for itself: its archive, and the
-# delay. It does not get what belongs to its former primary or would end replay, and nothing from a file that may be the
-# source's.
+# Up to 11 the settings of a standby are in recovery.conf, which a promotion renames to recovery.done. The new
+# recovery.conf of a target that had one has what was set there for it as a standby: its archive, and the delay. It
+# does not get what belongs to its former primary or would end replay, and nothing of recovery.done, which may be the
+# source's: a warning says what that has.
 #
 #   source   1 ──┬── 2 ── gone ── gone ──▶      the archive has all WAL
-#   target       └── 1 ──╳  recovery.done with its restore_command
+#   target       └── 1 ──╳  recovery.conf with its restore_command
 # (Rules S13, S39.)
 
 use strict;
@@ -23,6 +23,17 @@ sub setting { my ($target, $name) = @_;
 
 sub fresh { my ($name, $file, %settings) = @_; my $target = $diverged->copy($name);
     spew($target->path($file), recovery_text(%settings)) if $file; return $target }
+
+# Nothing of a recovery.done is taken, and this is said.
+my $told = qr/^pg_rewind: warning: the restore_command of "recovery\.done" is not in .*\n.*It is: /m;
+
+sub has_nothing
+{
+    my ($what, $target, $result) = @_;
+    is(setting($target, $_), undef, "$what: $_ is not taken") for sort keys %own;
+    like($result->{stderr}, $told, "$what: this is said") if $result;
+    return;
+}
 
 # What is of no use for a standby of the source.
 my %gone = (recovery_target_name => 'elsewhere', trigger_file => '/nonexistent/trigger');
@@ -51,15 +62,32 @@ sub continues_from_the_archive
 
 sub after_a_rewind
 {
-    for my $file ('recovery.done', 'recovery.conf')
-    {
-        my $target = fresh('rewound', $file, %own, %gone, standby_mode => 'on', primary_conninfo => 'host=/former');
-        rewinds($target, $source, options => ['-R']);
-        has_its_own($file, $target);
-        unlike(setting($target, 'primary_conninfo'), qr/former/, "$file: it follows the source");
-        continues_from_the_archive($target) if $file eq 'recovery.done';
-        $target->discard;
-    }
+    my $target = fresh('rewound', 'recovery.conf', %own, %gone, standby_mode => 'on',
+        primary_conninfo => 'host=/former');
+    rewinds($target, $source, options => ['-R']);
+    has_its_own('recovery.conf', $target);
+    unlike(setting($target, 'primary_conninfo'), qr/former/, 'recovery.conf: it follows the source');
+    continues_from_the_archive($target);
+    $target->discard;
+
+    $target = fresh('done', 'recovery.done', %own, standby_mode => 'on');
+    has_nothing('recovery.done', $target, rewinds($target, $source, options => ['-R']));
+    $target->discard;
+    return;
+}
+
+# One of a point-in-time recovery was not set for a standby. In a value a line break is an escape.
+sub of_other_kinds
+{
+    my $target = fresh('in_time', 'recovery.conf', %own);
+    rewinds($target, $source, options => ['-R']);
+    has_nothing('without standby_mode', $target);
+    $target->discard;
+
+    $target = fresh('lines', 'recovery.conf', %own, standby_mode => 'on', restore_command => 'echo x;\nfalse');
+    rewinds($target, $source, options => ['-R'], not_foretold => 'the archive has nothing');
+    is(setting($target, 'restore_command'), 'echo x;\nfalse', 'a line break stays an escape');
+    $target->discard;
     return;
 }
 
@@ -80,9 +108,9 @@ sub without_a_rewind
     my ($standby) = @_;
     rename($standby->path('recovery.conf'), $standby->path('recovery.done')) or die;
     append($standby->path('recovery.done'), recovery_text(%own, %gone));
-    like(rewinds($standby, $source, options => ['-R'])->{stderr}, qr/^pg_rewind: no rewind required$/m,
-        'no rewind is required');
-    has_its_own('without a rewind', $standby);
+    my $result = rewinds($standby, $source, options => ['-R']);
+    like($result->{stderr}, qr/^pg_rewind: no rewind required$/m, 'no rewind is required');
+    has_nothing('without a rewind', $standby, $result);
     $standby->discard;
     return;
 }
@@ -91,7 +119,14 @@ sub without_a_rewind
 sub of_the_source
 {
     spew($source->path('recovery.done'), recovery_text(restore_command => "touch $archive.run; false"));
-    my $target = fresh('of_source');
+    my $target = fresh('of_source_alone');
+    rewinds($target, $source);
+    rewinds($target, $source, options => ['-R']);
+    is(setting($target, 'restore_command'), undef, 'nor later, where no rewind is required');
+    ok(!-e "$archive.run", 'its command is not run');
+    $target->discard;
+
+    $target = fresh('of_source');
     rewinds($target, $source, options => ['-R']);
     ok(-e $target->path('recovery.done'), "the source's recovery.done comes along");
     is(setting($target, 'restore_command'), undef, 'its command is not in recovery.conf');
@@ -133,5 +168,6 @@ each_version(sub {
     subtest('without a rewind', sub { without_a_rewind($standby) });
     subtest('after a rewind', sub { after_a_rewind() });
     subtest('of two files', sub { of_two_files() });
+    subtest('of other kinds', sub { of_other_kinds() });
     subtest('of the source', sub { of_the_source() });
 }, to => 11);

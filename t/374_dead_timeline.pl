@@ -167,7 +167,7 @@ sub same_names
     # former one.
     my $command = "restore_command = 'cp $shared/%f %p 2>/dev/null'\n";
     my @standby = $version < 12 ? '-R' : ();
-    if (@standby) { append($loser->path('recovery.done'), $command) }
+    if (@standby) { spew($loser->path('recovery.conf'), "standby_mode = on\n$command") }
     else { $_->configure($command) for $winner, $loser }
 
     my $name = $later ? $dead : $segment;

@@ -155,7 +155,7 @@ sub not_released_yet
     kill 'STOP', $sender;
     $target->stop('immediate');
     ends(rejoin(), 1, 'a slot that is not released yet',
-        qr/^pg_rewind: replication slot "s" of the source is in use; waiting up to 5 s for its release\npg_rewind: error: replication slot "s" of the source is in use$/m,
+        qr/^pg_rewind: replication slot "s" of the source is in use; waiting up to 5 s for its release\n(?:.*\n)*?pg_rewind: error: replication slot "s" of the source is in use$/m,
         qr/wal_sender_timeout/);
     kill 'CONT', $sender;
     wait_until('the slot is free', sub { user_of_slot() eq '' });

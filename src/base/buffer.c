@@ -245,12 +245,27 @@ void buffer_append_shown_word(Buffer *buffer, const char *word)
     buffer_append_word(buffer, buffer_string(&shown));
 }
 
+/* Append the value of a setting: the servers' lexer of configuration files (guc-file.l) takes no
+ * line break in a literal, but the escape of one. */
+static void append_setting_value(Buffer *buffer, const char *string)
+{
+    buffer_append_u8(buffer, '\'');
+    for (; *string != '\0'; string++)
+        if (*string == '\n')
+            buffer_append_string(buffer, "\\n");
+        else
+            buffer_append_escaped(buffer, string, 1, "'\\", '\0');
+    buffer_append_u8(buffer, '\'');
+}
+
 void buffer_append_literal(Buffer *buffer, const char *string, LiteralKind kind)
 {
     const bool has_backslash = strchr(string, '\\') != NULL;
 
     if (kind == LITERAL_ANY && (has_ascii_control(string) || has_backslash))
         append_with_escapes(buffer, string, false);
+    else if (kind == LITERAL_SETTING)
+        append_setting_value(buffer, string);
     else
         append_quoted(buffer, string, has_backslash ? "'\\" : "'", "");
 }

@@ -99,7 +99,7 @@ void buffer_vshown(Buffer *buffer, ShownLines lines, const char *format, va_list
 /* Kinds of literals. LITERAL_ANY: a string literal of SQL that is valid with any
  * standard_conforming_strings; ASCII control characters and backslashes are escapes, E'\x1b'.
  * LITERAL_SETTING: the value of a setting in a configuration file; quotes and backslashes are
- * doubled. */
+ * doubled, line breaks are escapes. */
 typedef enum LiteralKind
 {
     LITERAL_ANY,

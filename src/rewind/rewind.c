@@ -514,7 +514,7 @@ static void tell_problems(Run *run)
 {
     if (!run->direction_told)
         direction_warn(&run->session.clusters, run->session.options);
-    run->direction_told = true;
+    run->direction_told = run->session.clusters.source_history.count > 0;
     problems_print(&run->session.problems);
 }
 

@@ -547,22 +547,19 @@ const char *next_start_manager(const Target *target)
 }
 
 /* Returns the settings that recovery starts with. From PostgreSQL 12 on they are among all others,
- * `now`. Up to 11 they are those of recovery.conf, which is read if from_file is set; otherwise, or
- * if the file does not exist, -R creates it. written: as -R leaves the settings. */
+ * `now`. Up to 11 they are those of recovery.conf, which is read if from_file is set; otherwise -R
+ * creates it. written: as -R leaves the settings. */
 static Settings recovery_settings(const Target *target, const SettingsReader *reader,
                                   const Settings *now, bool from_file, bool written)
 {
-    AUTO_BUFFER Buffer content = {0};
     Settings settings = {.arena = now->arena};
-    bool found = false;
 
     if (!standby_uses_recovery_conf(target->control.version))
         return *now;
-    if (written && !(from_file &&
-                     (!reader->read(reader->context, "recovery.conf", &content, &found) || found)))
-        settings = standby_former_settings(target, now->arena);
     if (from_file)
         settings_read(&settings, reader, "recovery.conf");
+    else if (written)
+        settings = standby_former_settings(target, now->arena);
     if (written)
         settings_set(&settings, "recovery_target_timeline", "latest");
     return settings;
@@ -1093,7 +1090,8 @@ void next_start_judge(const Options *options, const Clusters *clusters, const So
 
     start_advise_on_stop_setting(&start, list);
     start_advise_on_data_directory(&start, list);
-    start_advise_on_recovery_conf(&start, list);
+    if (is_kept)
+        start_advise_on_recovery_conf(&start, list);
     start_advise_on_command_line(&start, options->slot, list);
     if (is_kept && !written)
         advise_on_limits(&rewound, &start, expected, list);

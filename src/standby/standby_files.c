@@ -54,19 +54,21 @@ bool standby_takes_newest_timeline(const Version *version, const char *value)
     return value != NULL && strtoul(value, NULL, 0) == 0;
 }
 
-/* A command of the source must not get into the target's file: after an interrupted rewind both
- * files may be the source's. (Rules S13, S39.) */
+/* A command of the source must not get into the target's file: each rewind copies the source's
+ * recovery.done, and after an interrupted one recovery.conf may be the source's, too. (Rules S13,
+ * S39.) */
 Settings standby_former_settings(const Target *target, Arena *arena)
 {
     static const char *const names[] = {"archive_cleanup_command", "recovery_end_command",
                                         "recovery_min_apply_delay", "restore_command"};
     const bool known =
-        standby_uses_recovery_conf(target->control.version) && !target->configuration_is_new;
+        standby_uses_recovery_conf(target->control.version) && !target->configuration_is_new &&
+        setting_is_on(configuration_recovery_setting(target, arena, false, "standby_mode"));
     Settings former = {.arena = arena};
 
     for (size_t i = 0; known && i < sizeof(names) / sizeof(names[0]); i++)
     {
-        const char *value = configuration_recovery_setting(target, arena, true, names[i]);
+        const char *value = configuration_recovery_setting(target, arena, false, names[i]);
 
         if (value != NULL)
             settings_set(&former, names[i], value);
@@ -102,18 +104,13 @@ static void put_former_settings(const Target *target, Buffer *text)
         setting_replace(text, former.items[i].name, former.items[i].value);
 }
 
-/* Read the target's own file. A new recovery.conf begins with what stays of the former one. */
 static bool read_targets_settings(const Clusters *clusters, Buffer *text, Error *error)
 {
     AUTO_BUFFER Buffer path = {0};
     bool found;
 
     path_in(&path, clusters->target.directory, standby_written_files(clusters->shape.version)[0]);
-    if (!file_read_all(buffer_string(&path), SETTINGS_SIZE_MAX, text, &found, error))
-        return false;
-    if (!found)
-        put_former_settings(&clusters->target, text);
-    return true;
+    return file_read_all(buffer_string(&path), SETTINGS_SIZE_MAX, text, &found, error);
 }
 
 bool standby_files_stage(Stage *stage, const Plan *plan, const Clusters *clusters,

@@ -22,11 +22,11 @@ const char *const *standby_written_files(const Version *version);
 const char *standby_unwanted_file(const Version *version);
 
 /*
- * Settings that a new recovery.conf (up to 11) has from the target's former one, or from its
- * recovery.done: the archive's commands, the command for the end of recovery, and the delay of
- * replay. None where that file may be the source's, and none from 12 on, where they are among all
- * other settings. The former recovery targets, the slot and the trigger file do not stay: they
- * would stop replay, or belong to the former primary.
+ * Settings that a new recovery.conf (up to 11) has from the target's former one, if that made it a
+ * standby: the archive's commands, the command for the end of recovery, and the delay of replay.
+ * None where that file may be the source's, as recovery.done always may, and none from 12 on, where
+ * they are among all other settings. The former recovery targets, the slot and the trigger file do
+ * not stay: they would stop replay, or belong to the former primary.
  */
 Settings standby_former_settings(const Target *target, Arena *arena);
 
@@ -55,7 +55,7 @@ bool standby_takes_newest_timeline(const Version *version, const char *value);
  * Write the files of -R directly into a target that needed no rewind: the settings first, each file
  * whole by rename; then remove standby_unwanted_file, unless `keep`, which may be NULL, keeps it.
  * Other settings of the file stay; out of recovery.conf, unless `keep` keeps it, go those that stop
- * replay early. A new recovery.conf has standby_former_settings.
+ * replay early.
  */
 MUST_CHECK bool standby_files_write(const Clusters *clusters, const StandbySettings *settings,
                                     const Keep *keep, Error *error);

@@ -349,6 +349,25 @@ static bool leave_out_unknown(Conninfos *conninfos, StandbySettings *settings, E
     return true;
 }
 
+/* Warn that a restore_command of recovery.done is not in the new recovery.conf: each rewind copies
+ * the source's recovery.done, so the command may be the source's. (Rule S39.) */
+static void advise_on_former_command(const Target *target, AdviceList *list)
+{
+    const char *command;
+
+    if (target->control.version->recovery_settings != RECOVERY_CONF ||
+        file_exists(target->directory, "recovery.conf"))
+        return;
+    command = configuration_recovery_setting(target, list->arena, true, "restore_command");
+    if (command != NULL)
+        advice_add(list, warning,
+                   "the restore_command of \"recovery.done\" is not in the new \"recovery.conf\"\n"
+                   "It is: %s. If it is this server's own, and not the source's, whose file each "
+                   "rewind copies, add it there: without it the standby cannot continue once the "
+                   "source has removed WAL.",
+                   setting_masked(list->arena, "restore_command", command));
+}
+
 /* ---- all of it ---- */
 
 static bool read_conninfos(const Options *options, const Clusters *clusters, Arena *arena,
@@ -457,6 +476,7 @@ bool standby_settings_make(const Options *options, const Clusters *clusters, Are
                                   .warnings.arena = arena};
     if (!read_conninfos(options, clusters, arena, conninfos, settings, error))
         return false;
+    advise_on_former_command(&clusters->target, &settings->warnings);
     if (options->slot != NULL &&
         source_server_missing_slots(clusters->source, options->slot, arena, &awaited, &problem))
         advise_on_awaited_slots(awaited, &settings->warnings);

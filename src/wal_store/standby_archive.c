@@ -138,7 +138,7 @@ static bool command_may_be_run(const StandbyArchive *archive, Arena *arena)
     return command == NULL || text_is_same(command, archive->options->restore_command) ||
            (!target->configuration_is_new &&
             text_is_same(command,
-                         configuration_recovery_setting(target, arena, true, "restore_command")));
+                         configuration_recovery_setting(target, arena, false, "restore_command")));
 }
 
 static WalStore *open_store(const StandbyArchive *archive, const char *restore_command,
