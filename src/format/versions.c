@@ -137,6 +137,7 @@
             .receiver_view = (v) >= 906,                                                           \
             .idle_timeout = (v) >= 906,                                                            \
             .on_conflict = (v) >= 905,                                                             \
+            .transaction_timeout = (v) >= 1700,                                                    \
             .row_security = (v) >= 905,                                                            \
             .identity_columns = (v) >= 1000,                                                       \
             .transaction_status = (v) >= 1000,                                                     \

@@ -116,6 +116,7 @@ typedef struct ServerSql
     bool receiver_view;          /* pg_stat_wal_receiver (9.6+) */
     bool idle_timeout;           /* idle_in_transaction_session_timeout (9.6+) */
     bool on_conflict;            /* INSERT ... ON CONFLICT (9.5+) */
+    bool transaction_timeout;    /* the setting transaction_timeout (17+) */
     bool row_security;           /* policies, and the setting row_security (9.5+) */
     bool identity_columns;       /* INSERT ... OVERRIDING SYSTEM VALUE (10+) */
     bool transaction_status;     /* txid_status (10+) */

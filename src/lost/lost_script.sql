@@ -112,6 +112,8 @@ DO $$ BEGIN IF NOT EXISTS (SELECT 1 FROM pg_database
 \set settle :settle 'SET statement_timeout = 0\\; SET lock_timeout = ''1min''\\; '
 --@ row_security: servers that have it
 \set settle :settle 'SET row_security = off\\; '
+--@ transaction_timeout: servers that have it
+\set settle :settle 'SET transaction_timeout = 0\\; '
 --@ settled
 SET lost_rows.told = '';
 SET lost_rows.owners = '';
@@ -351,4 +353,4 @@ CREATE OR REPLACE FUNCTION lost_rows.check_deferrable(schema text, name text)
   FOR index IN SELECT conindid FROM pg_constraint JOIN pg_class t ON t.oid = conrelid
   JOIN pg_namespace n ON n.oid = relnamespace WHERE nspname = schema AND relname = name
   AND condeferrable AND contype IN ('p', 'u', 'x') AND lost_rows.is_ours(relowner) LOOP
-  EXECUTE 'REINDEX INDEX ' || index; END LOOP; END $$;
+  EXECUTE 'REINDEX INDEX ' OPERATOR(pg_catalog.||) index; END LOOP; END $$;

@@ -57,6 +57,8 @@ void lost_script_connect(const char *name, Oid number, const Version *version, B
     append_script_part("settings", text);
     if (version->sql.row_security)
         append_script_part("row_security", text);
+    if (version->sql.transaction_timeout)
+        append_script_part("transaction_timeout", text);
     append_script_part("settled", text);
     if (version->sql.publications)
         append_script_part("publications", text);
