@@ -14,6 +14,7 @@ use strict;
 use warnings;
 use lib 't/lib';
 use RewindTest;
+use RewindTest::Held;
 use RewindTest::Privileged;
 
 skip_unless_privileged();
@@ -133,17 +134,21 @@ each_version(sub {
             discard_both($target, $source);
         });
     }
-    for my $options ([], ['--sync-method=fsync'])
+    # Copied after a run that was killed after its commit, too: what that one has synced is not on this disk.
+    for my $case ([''], [ '', '--sync-method=fsync' ], ['patch'], [ 'patch', '--sync-method=fsync' ], ['cleanup'])
     {
-        subtest("a target that was just copied, pg_rewind @$options", sub {
+        my ($killed, @options) = @$case;
+        my $what = $killed ? "an interrupted rewind, killed at '$killed', that" : 'a target that';
+        subtest("$what was just copied, pg_rewind @options", sub {
             my ($source, $target) = diverged($version);
             cut_after($target, $source, sub {
                 fill($target);
                 $target->stop;
+                end_by_kill(hold($target, $source, $killed)) if $killed;
                 must_run([ 'cp', '-a', $target->data, $target->dir . '/aside' ]);
                 privileged('unmount', $target->data);
                 put_aside_on_disk($target);
-            }, @$options);
+            }, @options);
             discard_both($target, $source);
         });
     }

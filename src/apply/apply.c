@@ -25,7 +25,9 @@
 #include "format/backup_label.h"
 #include "io/dir.h"
 #include "io/file.h"
+#include "io/place.h"
 #include "plan/listing.h"
+#include "source/directory.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -236,6 +238,84 @@ static bool sync_entries(const Apply *apply, Error *error)
     return ok;
 }
 
+/* ---- Syncing what an earlier run has left ---- */
+
+typedef struct LeftFiles
+{
+    const Apply *apply;
+    Listing listing;
+    SyncList staged; /* the content of the work directories */
+} LeftFiles;
+
+/* A WorkerFunction. One item is one file of the target, or, after those, one of the work
+ * directories. */
+static bool sync_left_file(void *context, size_t item, Error *error)
+{
+    const LeftFiles *left = context;
+    const size_t listed = left->listing.count;
+
+    /* Another program may have removed the file. */
+    return (item < listed ? listing_sync_file(left->apply->target_directory,
+                                              &left->listing.files[item], error)
+                          : file_sync_path(left->staged.paths[item - listed], error)) ||
+           error->error_number == ENOENT;
+}
+
+static bool list_left_files(LeftFiles *left, Error *error)
+{
+    const Apply *apply = left->apply;
+    Arena *arena = left->staged.arena;
+    Control control;
+
+    for (size_t i = 0; i < apply->work_count; i++)
+    {
+        const char **names;
+        bool found;
+
+        if (!dir_list(apply->work[i], arena, &names, &found, error))
+            return false;
+        if (found)
+            ARRAY_ADD(left->staged.paths, left->staged.count, apply->work[i]);
+        for (; *names != NULL; names++)
+            ARRAY_ADD(left->staged.paths, left->staged.count,
+                      arena_printf(arena, "%s/%s", apply->work[i], *names));
+    }
+    return directory_control_read(apply->target_directory, &control, error) &&
+           listing_to_sync(apply->target_directory, control.version, &left->listing, error);
+}
+
+/*
+ * Sync everything that an earlier run has left, not only what this one writes: the directory may
+ * have been copied to another disk since that run has synced it, or that run had --no-sync. (Rule
+ * I25.)
+ */
+static bool sync_left(Apply *apply, Error *error)
+{
+    AUTO_ARENA Arena *arena = arena_create();
+    LeftFiles left = {.apply = apply, .staged.arena = arena};
+    Written *written;
+    bool ok = true;
+
+    if (!apply->is_resumed || !file_sync_enabled())
+        return true;
+    written = written_create();
+    for (size_t i = 0; ok && i < apply->work_count; i++)
+        ok = !place_can_be_read(apply->work[i]) || written_watch(written, apply->work[i], error);
+    ok = ok && list_left_files(&left, error) &&
+         listing_watch(&left.listing, apply->target_directory, written, error);
+    if (ok && apply->options->sync_method != SYNC_EACH_FILE && written_syncs_whole(written))
+        ok = written_sync(written, true, apply->options->jobs, error);
+    else
+        ok = ok &&
+             workers_run(apply->options->jobs, left.listing.count + left.staged.count,
+                         sync_left_file, &left, error) &&
+             file_sync_path(apply->target_directory, error);
+    written_free(written);
+    listing_free(&left.listing);
+    free(left.staged.paths);
+    return ok;
+}
+
 /* ---- The steps ---- */
 
 static bool remove_one(void *context, size_t item, Error *error)
@@ -432,7 +512,7 @@ static bool carry_out(Apply *apply, Error *error)
     if (ok)
     {
         progress_begin(PROGRESS_SYNC, 0);
-        ok = progress_end(sync_all(apply, error));
+        ok = progress_end(sync_all(apply, error) && sync_left(apply, error));
     }
     written_free(apply->written);
     apply->written = NULL;
@@ -594,7 +674,7 @@ static bool finish_complete(Apply *apply, Error *error)
 
     /* Before staged files go: otherwise the poison could return after a power cut, when what it
      * needs is gone. */
-    if (!patiently(apply, sync_control, error))
+    if (!patiently(apply, sync_left, error) || !patiently(apply, sync_control, error))
         return false;
     /* Rule I73: before the claim, which needs space. What stays is no obstacle: clean_up_or_warn
      * tries again, and tells. */

@@ -7,6 +7,7 @@
 #include "io/place.h"
 #include "source/directory.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -413,6 +414,42 @@ bool listing_of_target(const Target *target, Listing *listing, Error *error)
     }
     return true;
 }
+
+/* ---- Syncing ---- */
+
+bool listing_to_sync(const char *directory, const Version *version, Listing *listing, Error *error)
+{
+    Collector collector = {.listing = listing, .version = version, .side = "target"};
+
+    *listing = (Listing){.strings = arena_create()};
+    return data_directory_list(directory, version, true, collect_file, &collector, error);
+}
+
+bool listing_watch(const Listing *listing, const char *directory, Written *written, Error *error)
+{
+    AUTO_BUFFER Buffer path = {0};
+
+    for (size_t i = 0; i < listing->file_system_count; i++)
+    {
+        const char *local = path_in(&path, directory, listing->file_systems[i].path);
+
+        if (place_can_be_read(local) && !written_watch(written, local, error))
+            return false;
+    }
+    return true;
+}
+
+bool listing_sync_file(const char *directory, const ListedFile *file, Error *error)
+{
+    AUTO_BUFFER Buffer path = {0};
+
+    return file->type == FILE_OTHER ||
+           (file->type == FILE_LINK && !relpath_is_tablespace(file->path)) ||
+           file_sync_path(path_in(&path, directory, file->path), error) ||
+           error->error_number == EACCES;
+}
+
+/* ---- Looking up ---- */
 
 void listing_free(Listing *listing)
 {

@@ -92,6 +92,19 @@ const ListedLink *listing_missing_tablespace(const Listing *listing, const Versi
  * C84.) */
 MUST_CHECK bool listing_check_complete(const Listing *listing, const Version *version,
                                        const VersionDirectory *own, Error *error);
+
+/*
+ * Syncing. listing_to_sync lists only what the two functions after it need, the files and file
+ * systems of a data directory on this machine, in no order; the caller frees it as above.
+ * listing_watch lets `written` watch each file system; listing_sync_file syncs one file or
+ * directory by its path. Of what this user cannot read nothing is the server's, and it is skipped.
+ * (Rules I25, I26.)
+ */
+MUST_CHECK bool listing_to_sync(const char *directory, const Version *version, Listing *listing,
+                                Error *error);
+MUST_CHECK bool listing_watch(const Listing *listing, const char *directory, Written *written,
+                              Error *error);
+MUST_CHECK bool listing_sync_file(const char *directory, const ListedFile *file, Error *error);
 void listing_free(Listing *listing);
 /* The listed file with this path; NULL if the listing lacks the path. */
 const ListedFile *listing_find(const Listing *listing, const char *path);

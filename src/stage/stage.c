@@ -328,8 +328,7 @@ static bool write_places(const Stage *stage, Error *error)
 }
 
 /* Open a descriptor on each file system before anything is staged: the kernel is certain to report
- * a later write error only to a descriptor that was open before. A file that this user cannot read
- * is not the server's, and is skipped. */
+ * a later write error only to a descriptor that was open before. */
 static bool watch_file_systems(const Stage *stage, Error *error)
 {
     const Listing *target = stage->plan->target;
@@ -341,14 +340,7 @@ static bool watch_file_systems(const Stage *stage, Error *error)
                            stage_local(stage, stage->roots.roots[index].work, &path), error))
             return false;
     }
-    for (size_t index = 0; target != NULL && index < target->file_system_count; index++)
-    {
-        const char *local = stage_local(stage, target->file_systems[index].path, &path);
-
-        if (place_can_be_read(local) && !written_watch(stage->written, local, error))
-            return false;
-    }
-    return true;
+    return target == NULL || listing_watch(target, stage->target_directory, stage->written, error);
 }
 
 static bool make_directories(const Stage *stage, Error *error)

@@ -2,8 +2,6 @@
 
 #include "base/workers.h"
 
-#include <errno.h>
-
 static bool add_path(const Stage *stage, JournalKind kind, const char *path, Error *error)
 {
     const JournalEntry entry = {.kind = kind, .path = path};
@@ -154,15 +152,9 @@ static bool sync_item(void *context, size_t item, Error *error)
     const Plan *plan = stage->plan;
 
     if (item >= plan->count + stage->extra_count)
-    {
-        const ListedFile *file = &plan->target->files[item - plan->count - stage->extra_count];
-
-        /* A file that this user cannot read is not the server's, so it need not be synced. */
-        return file->type == FILE_OTHER ||
-               (file->type == FILE_LINK && !relpath_is_tablespace(file->path)) ||
-               file_sync_path(stage_local(stage, file->path, &local), error) ||
-               error->error_number == EACCES;
-    }
+        return listing_sync_file(stage->target_directory,
+                                 &plan->target->files[item - plan->count - stage->extra_count],
+                                 error);
     if (item >= plan->count)
         return file_sync_path(stage->extras[item - plan->count].local, error);
     return !stage_is_whole(stage, &plan->entries[item]) ||
