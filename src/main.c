@@ -183,47 +183,10 @@ static int failed_status(RewindOutcome outcome, const Error *error)
     return error_worst_kind(error) == ERROR_IMPOSSIBLE ? STATUS_IMPOSSIBLE : STATUS_FAILED;
 }
 
-/* The rewind. The last turn, after which nothing comes, writes the report. */
-static int run(const Command *command, ReportFile *report_file, SupervisedTurn turn)
-{
-    const Options *options = &command->options;
-    Run run = {.session.arena = arena_create(),
-               .patience_seconds = options->wait_timeout_seconds,
-               .save_rows = saved_rows_write,
-               .name_lost = lost_names_read,
-               .saved_rows.program_version = PROJECT_VERSION};
-    RejoinResult rejoin = {0};
-    Error error = {0};
-    RewindOutcome outcome;
-    bool succeeded, said;
-    int status = STATUS_DONE;
-
-    file_set_sync(!command->no_sync);
-    succeeded = options->rejoin ? rejoin_run(options, &run, &rejoin, &error)
-                                : rewind_run(options, &run, &error);
-    outcome = run.session.outcome;
-    if (!succeeded)
-    {
-        outcome = session_failed_outcome(&run.session, options->target, turn.again);
-        status = failed_status(outcome, &error);
-        if (error.kind != ERROR_REPORTED)
-            log_error(&error);
-        said = options->rejoin && rejoin_say_what_next(options, &rejoin, outcome);
-        if (!said || status == STATUS_IMPOSSIBLE)
-            say_what_next(status, outcome, &error, run.session.resumed || run.session.pending);
-    }
-    if (status == STATUS_UNFINISHED && outcome != REWIND_BUSY && outcome != REWIND_NOT_JOINED &&
-        !turn.last && !stop_signalled())
-        status = SUPERVISE_AGAIN;
-    else
-        write_report(command, &run, options->rejoin ? &rejoin : NULL, status, report_file);
-    run_free(&run);
-    return status;
-}
-
 /*
- * A manager that takes the death of one process for the end of all may have put another directory
- * in the place of the target, such as a base backup: that is not to be touched.
+ * A manager that takes the death of one process for the end of all, or a stopped one for a dead
+ * one, may have put another directory in the place of the target, such as a base backup: that is
+ * not to be touched. (Rules I37, I77.)
  */
 static bool check_same_target(const Work *work, bool *replaced, Error *error)
 {
@@ -242,6 +205,48 @@ static bool check_same_target(const Work *work, bool *replaced, Error *error)
     error_set(error, ERROR_FAILED, "directory \"%s\" was replaced by another one", target);
     return error_hint(error, "That happened before the rewind was run again. Nothing is done with "
                              "the new one.");
+}
+
+/* The rewind. The last turn, after which nothing comes, writes the report. */
+static int run(const Work *work, ReportFile *report_file, SupervisedTurn turn)
+{
+    const Command *command = &work->command;
+    const Options *options = &command->options;
+    Run run = {.session.arena = arena_create(),
+               .patience_seconds = options->wait_timeout_seconds,
+               .save_rows = saved_rows_write,
+               .name_lost = lost_names_read,
+               .saved_rows.program_version = PROJECT_VERSION};
+    RejoinResult rejoin = {0};
+    Error error = {0};
+    RewindOutcome outcome;
+    bool succeeded, said, replaced = false;
+    int status = STATUS_DONE;
+
+    file_set_sync(!command->no_sync);
+    succeeded = options->rejoin ? rejoin_run(options, &run, &rejoin, &error)
+                                : rewind_run(options, &run, &error);
+    outcome = run.session.outcome;
+    if (!succeeded)
+    {
+        /* Another directory in the target's place is as it was. */
+        if (outcome == REWIND_COMMITTED && !check_same_target(work, &replaced, NULL) && replaced)
+            session_set_outcome(&run.session, REWIND_UNTOUCHED);
+        outcome = session_failed_outcome(&run.session, options->target, turn.again && !replaced);
+        status = failed_status(outcome, &error);
+        if (error.kind != ERROR_REPORTED)
+            log_error(&error);
+        said = replaced || (options->rejoin && rejoin_say_what_next(options, &rejoin, outcome));
+        if (!said || status == STATUS_IMPOSSIBLE)
+            say_what_next(status, outcome, &error, run.session.resumed || run.session.pending);
+    }
+    if (status == STATUS_UNFINISHED && outcome != REWIND_BUSY && outcome != REWIND_NOT_JOINED &&
+        !turn.last && !stop_signalled())
+        status = SUPERVISE_AGAIN;
+    else
+        write_report(command, &run, options->rejoin ? &rejoin : NULL, status, report_file);
+    run_free(&run);
+    return status;
 }
 
 /* The end of a turn that has failed before it has looked at the target. */
@@ -287,7 +292,7 @@ static int do_command(void *context, SupervisedTurn turn)
         print_node(command, &node, &report_file);
     }
     else
-        status = run(command, &report_file, turn);
+        status = run(work, &report_file, turn);
     if (connection_attempts_go_on())
     {
         fflush(NULL);

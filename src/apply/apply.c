@@ -318,11 +318,26 @@ static bool sync_left(Apply *apply, Error *error)
 
 /* ---- The steps ---- */
 
+/* Rule I77. Without a reader the journal is not yet open, or the rewind is complete. */
+static bool check_place(const Apply *apply, Error *error)
+{
+    return apply->reader == NULL ||
+           journal_check_place(apply->reader, apply->target_directory, error);
+}
+
+/* The files that remove_first removes. */
+typedef struct FirstFiles
+{
+    const Apply *apply;
+    const char **paths;
+    size_t count;
+} FirstFiles;
+
 static bool remove_one(void *context, size_t item, Error *error)
 {
-    const SyncList *list = context;
+    const FirstFiles *files = context;
 
-    return remove_file(list->paths[item], error);
+    return check_place(files->apply, error) && remove_file(files->paths[item], error);
 }
 
 /* True for the removals with which the journal begins. The link of a tablespace is excepted: it
@@ -339,7 +354,7 @@ static bool remove_first(const Apply *apply, Error *error)
 {
     AUTO_ARENA Arena *arena = arena_create();
     AUTO_BUFFER Buffer path = {0};
-    SyncList list = {.arena = arena};
+    FirstFiles list = {.apply = apply};
     JournalEntry entry;
     bool end = false, ok;
 
@@ -599,7 +614,7 @@ static bool patiently(Apply *apply, bool (*step)(Apply *apply, Error *error), Er
     /* Measure by the clock: signals cut sleeps short. */
     const double end = clock_seconds() + apply->patience_seconds;
 
-    while (!step(apply, error))
+    while (!check_place(apply, error) || !step(apply, error))
     {
         tell_of_signals();
         if (!can_pass(error->error_number) || clock_seconds() >= end)
@@ -630,7 +645,7 @@ static bool finish_control(Apply *apply, Error *error)
 
     if (patiently(apply, install_control, error))
         return true;
-    if (!interlock_show_interrupted(apply->interlock, &failure))
+    if (!check_place(apply, &failure) || !interlock_show_interrupted(apply->interlock, &failure))
         log_debug("%s", failure.message);
     return false;
 }
@@ -737,7 +752,8 @@ static bool finish_or_sync(Apply *apply, Error *error)
     signals_hold_off();
     file_set_modes(apply->head->group_access);
     if (!(apply->state == PENDING_CLEANUP ? finish_complete(apply, error)
-                                          : finish_committed(apply, error)))
+                                          : finish_committed(apply, error)) ||
+        !check_place(apply, error))
         return false;
     clean_up_or_warn(apply);
     return true;

@@ -495,6 +495,23 @@ void journal_close_reader(JournalReader *reader)
     free(reader);
 }
 
+bool journal_check_place(const JournalReader *reader, const char *target_directory, Error *error)
+{
+    struct stat opened, status;
+    bool found;
+
+    if (fstat(reader->fd, &opened) != 0)
+        return error_set_errno(error, "could not stat file \"%s\"", reader->path);
+    if (!file_lstat(reader->path, &status, &found, error))
+        return false;
+    if (found && status.st_dev == opened.st_dev && status.st_ino == opened.st_ino)
+        return true;
+    error_set(error, ERROR_FAILED, "directory \"%s\" was replaced by another one",
+              target_directory);
+    return error_hint(error, "Nothing more is done with it. The former one, wherever it is now, is "
+                             "half rewound: no server can use it.");
+}
+
 /* ---- Options ---- */
 
 #define STANDBY_OPTION "--write-recovery-conf"

@@ -110,6 +110,11 @@ void journal_restart(JournalReader *reader);         /* go back to the first ent
 uint64_t journal_bytes(const JournalReader *reader); /* sum of all ranges, for progress */
 void journal_close_reader(JournalReader *reader);    /* NULL is allowed */
 
+/* Fails if the target directory's path now leads to another journal than the open one, or to none:
+ * another directory has taken its place. Any thread may call this. (Rule I77.) */
+MUST_CHECK bool journal_check_place(const JournalReader *reader, const char *target_directory,
+                                    Error *error);
+
 /*
  * Append the lines of `text` that `other` lacks, as a list with commas. With still_heeded false
  * without -R and --slot, which have an effect even in the run that finishes an interrupted rewind.

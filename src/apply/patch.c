@@ -120,7 +120,8 @@ static bool take_other(Patching *patching, Task *task, Error *error)
 
     patching->has_entry = false;
     buffer_clear(&patching->path);
-    if (!patching->visit(patching->context, entry, error))
+    if (!journal_check_place(patching->reader, patching->target_directory, error) ||
+        !patching->visit(patching->context, entry, error))
         return false;
     if (entry->kind != JOURNAL_PATCH)
         return true;
@@ -172,11 +173,14 @@ static bool take_task(Patching *patching, Task *task, Error *error)
 
 static bool open_target(Patcher *patcher, const char *path, Error *error)
 {
+    const Patching *patching = patcher->patching;
     bool switched;
 
     if (!open_file_switch(&patcher->target, path, OPEN_TO_UPDATE, &switched, error))
         return error->error_number == ENOENT ? error_missing_file(path, error) : false;
-    return !switched || file_truncate(patcher->target.fd, path, patcher->task.final_size, error);
+    /* Rule I77. After it is open: what is written later is written to this file. */
+    return !switched || (journal_check_place(patching->reader, patching->target_directory, error) &&
+                         file_truncate(patcher->target.fd, path, patcher->task.final_size, error));
 }
 
 static bool open_data(Patcher *patcher, const char *name, Error *error)
