@@ -184,6 +184,7 @@ bool apply_pending(const char *target_directory, Arena *arena, PendingRewind *pe
         return true;
     pending->divergence = head->divergence;
     pending->options = head->options;
+    pending->is_of_earlier = head->is_of_earlier;
     success = commit_state(target_directory, head, &pending->state, error) &&
               check_not_put_back(target_directory, head, reader, &pending->state, error);
     journal_close_reader(reader);

@@ -23,6 +23,7 @@ typedef struct PendingRewind
     PendingState state;
     const char *divergence; /* "LSN on timeline N", for messages; "" if not known */
     const char *options; /* Options.decided of the run that began the rewind; NULL if not known */
+    bool is_of_earlier;  /* JournalHead.is_of_earlier */
 } PendingRewind;
 
 /*

@@ -13,8 +13,11 @@
 
 #define JOURNAL_MAGIC "PGRWJRNL"
 #define MAGIC_SIZE 8
-#define JOURNAL_FORMAT 2
-#define JOURNAL_FORMAT_WITHOUT_OPTIONS 1 /* format of earlier releases, which is still read */
+#define JOURNAL_FORMAT 3
+/* Formats of builds before 1.1.0, which are still read. Format 2 differs from 3 by its number
+ * alone. (Rule I78.) */
+#define JOURNAL_FORMAT_WITHOUT_OPTIONS 1
+#define JOURNAL_FORMAT_OF_1_0_0 2
 #define FRONT_SIZE (MAGIC_SIZE + 4 + 4)
 #define TRAILER_SIZE (8 + 8 + 4)
 #define HEAD_SIZE_MAX (1024 * 1024)
@@ -48,7 +51,7 @@ struct JournalReader
     uint64_t range_bytes;
     uint64_t window_offset; /* offset of the window in the file */
     size_t window_size;
-    bool has_options; /* false for JOURNAL_FORMAT_WITHOUT_OPTIONS */
+    uint32_t format;
     uint8_t window[WINDOW_SIZE];
     char strings[2 * (STRING_SIZE_MAX + 1)]; /* path and other of the last entry that was read */
 };
@@ -263,7 +266,7 @@ static bool check_whole_file(JournalReader *reader, uint64_t size, uint32_t *hea
 {
     uint8_t trailer[TRAILER_SIZE];
     uint8_t front[FRONT_SIZE];
-    uint32_t crc = CRC32C_INIT, format;
+    uint32_t crc = CRC32C_INIT;
     Cursor cursor;
 
     if (size < FRONT_SIZE + TRAILER_SIZE)
@@ -289,9 +292,8 @@ static bool check_whole_file(JournalReader *reader, uint64_t size, uint32_t *hea
 
     cursor = cursor_over(front, sizeof(front));
     cursor_skip(&cursor, MAGIC_SIZE);
-    format = cursor_u32(&cursor);
-    reader->has_options = format == JOURNAL_FORMAT;
-    if (!reader->has_options && format != JOURNAL_FORMAT_WITHOUT_OPTIONS)
+    reader->format = cursor_u32(&cursor);
+    if (reader->format < JOURNAL_FORMAT_WITHOUT_OPTIONS || reader->format > JOURNAL_FORMAT)
     {
         error_set(error, ERROR_FAILED, "journal \"%s\" was written by another version of pg_rewind",
                   reader->path);
@@ -338,7 +340,9 @@ static bool read_head(JournalReader *reader, uint32_t head_size, Arena *arena, J
     head->source = take_long_string(&cursor, arena);
     head->divergence = take_long_string(&cursor, arena);
     head->backup_label = take_long_string(&cursor, arena);
-    head->options = reader->has_options ? take_long_string(&cursor, arena) : NULL;
+    head->options =
+        reader->format != JOURNAL_FORMAT_WITHOUT_OPTIONS ? take_long_string(&cursor, arena) : NULL;
+    head->is_of_earlier = reader->format <= JOURNAL_FORMAT_OF_1_0_0;
     if (cursor.failed || cursor_left(&cursor) != 0 || head->run_id[RUN_ID_SIZE - 1] != '\0')
         return error_damaged(reader, error);
     return true;

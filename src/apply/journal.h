@@ -51,6 +51,8 @@ typedef struct JournalHead
     const char *backup_label; /* text of the rewound target's backup_label */
     const char *options;      /* Options.decided of the run; NULL in journals of earlier releases */
     bool group_access;        /* argument of file_set_modes for the run that finishes the rewind */
+    bool is_of_earlier; /* set by journal_open: a build before 1.1.0 has written it, whose rewinds
+                           can be wrong. (Rule I78.) */
 } JournalHead;
 
 typedef enum JournalKind

@@ -121,12 +121,26 @@ static void warn_of_other_options(const Session *session, const PendingRewind *p
                    buffer_string(&begun_with));
 }
 
+/* A plan of a build before 1.1.0 can be wrong, and a run that finishes it carries it out. (Rule
+ * I78.) */
+static void warn_of_earlier_version(const Session *session, const PendingRewind *pending)
+{
+    if (!pending->is_of_earlier || session->options->compare)
+        return;
+    log_warning("the interrupted rewind was begun by a version before 1.1.0, whose rewinds can be "
+                "wrong");
+    log_detail("When it is finished, run %s once more with --compare, before the server starts: "
+               "this copies all blocks that differ.",
+               log_program_name());
+}
+
 /* Finish the rewind that an earlier run has committed. Afterwards the target is like any other. */
 static bool finish_pending(Session *session, const PendingRewind *pending, Error *error)
 {
     log_info("finishing an interrupted rewind: servers diverged at WAL location %s",
              pending->divergence);
     warn_of_other_options(session, pending);
+    warn_of_earlier_version(session, pending);
     session_set_outcome(session, REWIND_COMMITTED);
     signals_hold_off();
     if (!apply_finish(target_directory(session), session->interlock, session->options,
@@ -177,6 +191,7 @@ static bool handle_pending(Session *session, Error *error)
         log_info("servers diverged at WAL location %s",
                  pending.divergence); /* contract: callers look for it */
         warn_of_other_options(session, &pending);
+        warn_of_earlier_version(session, &pending);
         log_info("an interrupted rewind is pending");
         return true;
     }

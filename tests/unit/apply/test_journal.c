@@ -125,6 +125,7 @@ static void test_round_trip(void **state)
     assert_string_equal(head.divergence, expected.divergence);
     assert_string_equal(head.backup_label, expected.backup_label);
     assert_string_equal(head.options, expected.options);
+    assert_false(head.is_of_earlier);
     assert_true(head.group_access);
     assert_memory_equal(head.old_control, expected.old_control, CONTROL_FILE_SIZE);
     assert_memory_equal(head.poison, expected.poison, CONTROL_FILE_SIZE);
@@ -208,6 +209,7 @@ static void test_without_options(void **state)
     assert_true(journal_open(".", arena, &reader, &head, &found, &error));
     assert_true(found);
     assert_null(head.options);
+    assert_true(head.is_of_earlier);
     assert_string_equal(head.backup_label, expected.backup_label);
     assert_int_equal(journal_bytes(reader), 16384);
     journal_close_reader(reader);
