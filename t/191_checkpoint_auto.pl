@@ -4,7 +4,7 @@
 #
 #   source   1 ──●──┬── 2 ── 560 MB of WAL, few blocks ──▶     no checkpoint since the divergence
 #   target          └── 1 ──▶
-# (Rules C41, C68.)
+# (Rules C41, C68, O16.)
 
 use strict;
 use warnings;
@@ -81,6 +81,23 @@ sub wal_would_be_removed
     return;
 }
 
+# A role that may not read what tells whether a checkpoint pays is not told of one. (Rule O16.)
+sub refuses_answers
+{
+    my ($target, $source) = @_;
+    my @run = ('dry', $target, $source, user => 'rewinder', options => ['-n']);
+    $source->sql("REVOKE SELECT ON $_ FROM PUBLIC") for qw(pg_roles pg_settings pg_replication_slots);
+    like((outcome(@run))[0], $no_right, 'views that are closed to the role hide nothing');
+    for my $function ('pg_get_replication_slots()', 'pg_show_all_settings()')
+    {
+        $source->sql("REVOKE EXECUTE ON FUNCTION $function FROM PUBLIC");
+        unlike((outcome(@run))[0], qr/sooner/, "without $function nothing is advised");
+    }
+    $source->sql("GRANT SELECT ON $_ TO PUBLIC") for qw(pg_roles pg_settings pg_replication_slots);
+    $source->sql("GRANT EXECUTE ON FUNCTION $_ TO PUBLIC") for 'pg_get_replication_slots()', 'pg_show_all_settings()';
+    return;
+}
+
 sub little_is_replayed
 {
     my ($target, $source) = @_;
@@ -118,6 +135,7 @@ each_version(sub {
         ($said) = outcome('role', $target, $source, user => 'rewinder', options => ['--checkpoint=auto']);
         like($said, $no_right, 'a role that may not run it is told of');
         unlike($said, $runs, 'and goes on without');
+        refuses_answers($target, $source);
     }
     ($said) = outcome('dry', $target, $source, options => [qw(--checkpoint=auto -n)]);
     like($said, qr/^pg_rewind: not running CHECKPOINT on the source in a dry run/m, 'a dry run makes none');

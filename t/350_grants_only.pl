@@ -1,6 +1,8 @@
-# A role that may call three functions and nothing else is enough on the source.  (Invariant 6. Source is a server.)
+# A role that may call three functions and nothing else is enough on the source, also where views that everybody may
+# read by default are closed to it, and the functions beneath them.  (Invariant 6. Source is a server.)
 #
 # Version 10 has no such grants: there the role must be a superuser.
+# (Rule O16.)
 
 use strict;
 use warnings;
@@ -8,6 +10,15 @@ use lib 't/lib';
 use RewindTest;
 
 my $role = rewinding_role('rewinder');
+my @views = qw(pg_locks pg_stat_activity pg_roles pg_settings pg_replication_slots);
+my $unknown = qr/^pg_rewind: warning: not known whether the source is dropping, moving or renaming a database/m;
+
+sub close_functions
+{
+    my ($source, @functions) = @_;
+    $source->sql("REVOKE EXECUTE ON FUNCTION $_ FROM PUBLIC") for @functions;
+    return;
+}
 
 each_version(sub {
     my ($version) = @_;
@@ -30,6 +41,20 @@ each_version(sub {
     rejoins($from_standby, $standby, writer => $source);
     $_->discard for $from_standby, $standby;
 
+    $source->sql("REVOKE SELECT ON $_ FROM PUBLIC") for @views;
+    rewinds($target, $source, user => 'rewinder', options => ['-n']);
+    my $copy = $target->copy('copy');
+    my $closed = rewinds($copy, $source, user => 'rewinder', options => ['--no-sync']);
+    unlike($closed->{stderr}, qr/warning/, 'where views are closed nothing is unknown');
+    $copy->discard;
+    close_functions($source, 'pg_stat_get_activity(int)');
+    $copy = $target->copy('copy');
+    $closed = rewinds($copy, $source, user => 'rewinder', options => ['--no-sync']);
+    unlike($closed->{stderr}, $unknown, 'locks show removals without what sessions do');
+    $copy->discard;
+    close_functions($source, 'pg_lock_status()');
+    rewinds($target, $source, user => 'rewinder', options => ['-n']);
     my $result = rewinds($target, $source, user => 'rewinder', options => ['--no-sync']);
+    like($result->{stderr}, $unknown, 'a role that may not see locks is told what is not known');
     rejoins($target, $source) if $result->{status} == 0;
 }, from => 11);

@@ -35,8 +35,9 @@ typedef struct Chooser
                                 or if none is, the first one that the target does not keep */
     bool wal_is_gone;        /* first_segment is gone from the source */
     bool told_of_checkpoint; /* a message that no checkpoint was made was printed */
-    bool role_asked;         /* facts.may_checkpoint and buffers_bytes are known; may_checkpoint is
+    bool role_asked;         /* asked for facts.may_checkpoint and buffers_bytes; may_checkpoint is
                                 false, too, once a checkpoint has failed */
+    bool role_known;         /* the source has answered that */
 } Chooser;
 
 /* ---- The WAL that is replayed ---- */
@@ -257,15 +258,27 @@ static bool make_checkpoint(Chooser *chooser, bool *makes, Error *error)
     return true;
 }
 
+/* Returns true if the source has refused an answer that is not necessary. False if the connection
+ * is lost, or after a request to stop. (Rule O16.) */
+static bool does_without(const Error *problem, Error *error)
+{
+    if (problem->kind == ERROR_RETRY || stop_requested())
+        return error_copy(error, problem);
+    log_debug("doing without an answer of the source: %s", problem->message);
+    return true;
+}
+
 static bool ask_role(Chooser *chooser, Error *error)
 {
     StartFacts *facts = &chooser->facts;
+    Error problem;
 
     if (chooser->role_asked)
         return true;
     chooser->role_asked = true;
-    return source_server_may_checkpoint(chooser->in.clusters->source, &facts->may_checkpoint,
-                                        &facts->buffers_bytes, error);
+    chooser->role_known = source_server_may_checkpoint(
+        chooser->in.clusters->source, &facts->may_checkpoint, &facts->buffers_bytes, &problem);
+    return chooser->role_known || does_without(&problem, error);
 }
 
 /* Set *makes if a checkpoint may be run when one is wanted. With --checkpoint the prerequisites
@@ -472,11 +485,16 @@ static bool fetch_checkpoint(Chooser *chooser, const StartDecision *decision, Er
                               .size = facts->wal_end - from,
                               .segment_size = clusters->shape.segment_size,
                               .in_summaries = summaries_are_of_use(chooser)};
+    Error problem;
 
     (void) decision;
-    facts->checkpoint_weighed = true;
-    return ask_role(chooser, error) && list_relations(chooser, error) &&
-           source_server_keeps_wal(clusters->source, &needed, &facts->keeps_wal, error);
+    facts->weighs_checkpoint = false; /* now, or never */
+    if (!ask_role(chooser, error) || !list_relations(chooser, error))
+        return false;
+    facts->checkpoint_weighed =
+        chooser->role_known &&
+        source_server_keeps_wal(clusters->source, &needed, &facts->keeps_wal, &problem);
+    return facts->checkpoint_weighed || !chooser->role_known || does_without(&problem, error);
 }
 
 /* Position from which WAL before the late start is read. */

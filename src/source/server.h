@@ -38,6 +38,15 @@ typedef struct ServerState
     bool removes;      /* a process removes a database's directory; false if that was not asked */
 } ServerState;
 
+/* Questions whether a process of the server removes a database's directory. After a refusal the
+ * next one is asked. (Rule O16.) */
+typedef enum RemovalQuestion
+{
+    REMOVAL_BY_SESSIONS, /* by locks, and by what the sessions that hold them do */
+    REMOVAL_BY_LOCKS,    /* every holder of such a lock counts */
+    REMOVAL_UNASKED      /* nothing is asked: the answer is false */
+} RemovalQuestion;
+
 /* Most files, and most directories, of which content or names are kept as a SeenPath. */
 #define SEEN_MAX 16
 
@@ -87,6 +96,8 @@ typedef struct ServerSource
     bool identified;        /* `identity` is set */
     double connect_seconds; /* seconds that it took to make the first connection */
     bool answers;           /* a server has answered, even if it refused us */
+    _Atomic RemovalQuestion removal_question; /* what the server has not refused yet */
+    bool told_of_removals; /* a warning said that the server refuses all of these questions */
     bool streams; /* a standby that has reported a receive position: it has asked its primary for
                      WAL since its start */
     /* The state at the end of reading (FetchBatch.ends_reading), for the next caller of state. */
@@ -212,7 +223,7 @@ MUST_CHECK bool server_connect_first(ServerSource *self, Attempt attempt, Error 
 
 /*
  * Read a server's state with one statement, which looks, in this order, at: processes that remove a
- * database's directory (if asks_removal), pg_control, the identity, the position. After a torn read
+ * database's directory, pg_control, the identity, the position. After a torn read
  * of pg_control all is read again.
  *
  * server_state_query returns the statement; strings are in the arena. A caller that has sent it
@@ -220,7 +231,7 @@ MUST_CHECK bool server_connect_first(ServerSource *self, Attempt attempt, Error 
  * others, before it calls server_read_state, which sends the statement again after a torn read.
  * *state is in the arena, but its buffer is the caller's to free.
  */
-Query server_state_query(const Version *version, bool asks_removal, Arena *arena);
+Query server_state_query(const Version *version, RemovalQuestion removal, Arena *arena);
 typedef struct StateRead
 {
     Connection *connection;

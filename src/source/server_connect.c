@@ -219,18 +219,24 @@ static const char position_columns[] =
  *
  * The wait events are visible in 10 and later; before 9.6 there is no column wait_event. For a role
  * that may not see other sessions' activity every holder of the lock counts.
+ *
+ * The functions are those of the views pg_locks and pg_stat_activity, which may be closed to the
+ * role. (Rule O16.)
+ *
+ * "%s": sessions_that_remove_nothing, or "".
  */
 static const char removes_column[] =
-    "EXISTS (SELECT 1 FROM pg_catalog.pg_locks AS held WHERE locktype = 'object' "
+    "EXISTS (SELECT 1 FROM pg_catalog.pg_lock_status() AS held WHERE locktype = 'object' "
     "AND classid = 'pg_catalog.pg_database'::pg_catalog.regclass "
-    "AND mode = 'AccessExclusiveLock' AND granted AND pid IS NOT NULL "
-    "AND NOT EXISTS (SELECT 1 FROM pg_catalog.pg_stat_activity AS session "
+    "AND mode = 'AccessExclusiveLock' AND granted AND pid IS NOT NULL%s)";
+static const char sessions_that_remove_nothing[] =
+    " AND NOT EXISTS (SELECT 1 FROM pg_catalog.pg_stat_get_activity(NULL) AS session "
     "WHERE session.pid = held.pid AND (state LIKE 'idle in transaction%' "
     "OR pg_catalog.row_to_json(session)->>'wait_event' IN ('SyncRep', 'ProcSignalBarrier', "
-    "'CheckpointStart', 'CheckpointDone', 'CopyFileRead', 'CopyFileWrite', 'CopyFileCopy'))))";
+    "'CheckpointStart', 'CheckpointDone', 'CopyFileRead', 'CopyFileWrite', 'CopyFileCopy')))";
 
 /* Order of the looks: the FROM clause is evaluated before the columns, and these from the left. */
-Query server_state_query(const Version *version, bool asks_removal, Arena *arena)
+Query server_state_query(const Version *version, RemovalQuestion removal, Arena *arena)
 {
     const ServerSql *names = &version->sql;
     const char *may_lack = server_missing_ok_argument(names);
@@ -241,6 +247,7 @@ Query server_state_query(const Version *version, bool asks_removal, Arena *arena
     const char *position =
         arena_printf(arena, position_columns, names->segment_name, names->flushed_position,
                      names->received_position, names->replayed_position);
+    const char *sessions = removal == REMOVAL_BY_SESSIONS ? sessions_that_remove_nothing : "";
 
     return (Query){
         .sql = arena_printf(
@@ -250,7 +257,7 @@ Query server_state_query(const Version *version, bool asks_removal, Arena *arena
             "FROM (SELECT %s AS removes, pg_catalog.pg_is_in_recovery() AS standby OFFSET 0) AS "
             "role",
             CONTROL_READ_MAX + 1, may_lack, identity, position,
-            asks_removal ? removes_column : "false"),
+            removal == REMOVAL_UNASKED ? "false" : arena_printf(arena, removes_column, sessions)),
         .failure = "could not fetch remote file \"" CONTROL_PATH "\"", /* contract */
         .column_count = 6,
         .binary = true};
@@ -346,7 +353,7 @@ static bool identify_server(Connection *connection, ServerIdentity *identity, Er
 
     if (version == NULL)
         return false;
-    query = server_state_query(version, false, arena);
+    query = server_state_query(version, REMOVAL_UNASKED, arena);
     ok = server_read_state(
              &(StateRead){
                  .connection = connection, .query = &query, .arena = arena, .state = &state},

@@ -293,7 +293,7 @@ static bool take_last_wal_row(void *context, const ConnectionValue *columns, Err
 static bool ask_last(const ServerSource *self, Connection *connection, Query queries[LAST_QUERIES],
                      Arena *arena, Error *error)
 {
-    queries[LAST_STATE] = server_state_query(self->version, true, arena);
+    queries[LAST_STATE] = server_state_query(self->version, self->removal_question, arena);
     queries[LAST_CONFIG] = server_config_query(false, arena);
     queries[LAST_WAL] = last_wal_query(self, arena);
     return connection_send(connection, &queries[LAST_STATE], error) &&

@@ -123,13 +123,12 @@ static bool take_position(PositionQuery *query, Lsn seen, char *const values[3],
                              : take_standby_position(query, values[1], values[2], error);
 }
 
-/* An Attempt: read the server's state, and set pg_control and position. */
-static bool state_once(Connection *connection, void *context, Error *error)
+/* Read the server's state with this question about removals, and set pg_control and position. */
+static bool read_source_state(PositionQuery *query, RemovalQuestion removal, Connection *connection,
+                              Error *error)
 {
-    PositionQuery *query = context;
     const Lsn seen = query->server->position_seen;
-    const Query asked =
-        server_state_query(query->server->version, query->removes != NULL, query->arena);
+    const Query asked = server_state_query(query->server->version, removal, query->arena);
     ServerState state = {0};
     bool ok = server_read_state(
         &(StateRead){
@@ -140,6 +139,29 @@ static bool state_once(Connection *connection, void *context, Error *error)
     if (query->removes != NULL)
         *query->removes = state.removes;
     return ok && take_position(query, seen, state.position, error);
+}
+
+/* An Attempt: read the server's state. Rule O16: what the role may not see about removals is not
+ * asked again, in this run. */
+static bool state_once(Connection *connection, void *context, Error *error)
+{
+    PositionQuery *query = context;
+    ServerSource *self = query->server;
+
+    if (query->removes == NULL)
+        return read_source_state(query, REMOVAL_UNASKED, connection, error);
+    while (!read_source_state(query, self->removal_question, connection, error))
+    {
+        if (self->removal_question == REMOVAL_UNASKED ||
+            !connection_failed_with(connection, INSUFFICIENT_PRIVILEGE))
+            return false;
+        self->removal_question++;
+    }
+    if (self->removal_question == REMOVAL_UNASKED && !self->told_of_removals)
+        log_warning("not known whether the source is dropping, moving or renaming a database: its "
+                    "role may not see locks");
+    self->told_of_removals = self->removal_question == REMOVAL_UNASKED;
+    return true;
 }
 
 /* Find the timeline of a standby, after its replay position is known. */
@@ -261,16 +283,21 @@ bool source_server_names(Source *source, const char *filenodes, ConnectionRow da
 
 /* ---- Checkpoints ---- */
 
-/* pg_checkpoint is a role of PostgreSQL 15 and later. */
+/* The queries of this section read no view, but the function of a view: a view may be closed to the
+ * role. (Rule O16.) */
+
 bool source_server_may_checkpoint(Source *source, bool *may, uint64_t *buffers_bytes, Error *error)
 {
-    static const char sql[] =
-        "SELECT pg_catalog.current_setting('is_superuser') = 'on' OR EXISTS ("
-        "SELECT 1 FROM pg_catalog.pg_roles WHERE rolname = 'pg_checkpoint' "
-        "AND pg_catalog.pg_has_role(oid, 'USAGE')), "
-        "(SELECT setting::pg_catalog.int8 FROM pg_catalog.pg_settings WHERE name = "
-        "'shared_buffers') * pg_catalog.current_setting('block_size')::pg_catalog.int8";
+    const Version *version = ((const ServerSource *) source)->version;
     AUTO_ARENA Arena *arena = arena_create();
+    const char *sql = arena_printf(
+        arena,
+        "SELECT pg_catalog.current_setting('is_superuser') = 'on'%s, "
+        "(SELECT setting::pg_catalog.int8 FROM pg_catalog.pg_show_all_settings() WHERE name = "
+        "'shared_buffers') * pg_catalog.current_setting('block_size')::pg_catalog.int8",
+        version->has_checkpoint_role
+            ? " OR pg_catalog.pg_has_role('pg_checkpoint'::pg_catalog.name, 'USAGE')"
+            : "");
     char *values[2];
 
     *may = false;
@@ -284,7 +311,7 @@ bool source_server_may_checkpoint(Source *source, bool *may, uint64_t *buffers_b
 
 /* SQL for the query of source_server_keeps_wal. Its numbers: bytes of a segment, bytes to keep. */
 static const char kept_by_setting[] =
-    "SELECT EXISTS (SELECT 1 FROM pg_catalog.pg_settings\n"
+    "SELECT EXISTS (SELECT 1 FROM pg_catalog.pg_show_all_settings()\n"
     "    WHERE CASE WHEN name IN ('wal_keep_size', 'wal_keep_segments') THEN\n"
     "      setting::pg_catalog.int8 * CASE WHEN unit = 'MB' THEN 1048576 ELSE %" PRIu32 " END\n"
     "      >= %" PRIu64 " END)\n";
@@ -292,7 +319,7 @@ static const char kept_by_setting[] =
 /* SQL that is added to it. Its LSN is the end of a segment, since a slot keeps whole segments.
  * to_json gives NULL for wal_status before 13. */
 static const char kept_by_slot[] =
-    "OR EXISTS (SELECT 1 FROM pg_catalog.pg_replication_slots AS s\n"
+    "OR EXISTS (SELECT 1 FROM pg_catalog.pg_get_replication_slots() AS s\n"
     "    WHERE NOT active AND restart_lsn < '%X/%X'::pg_catalog.pg_lsn AND\n"
     "      coalesce(pg_catalog.to_json(s) ->> 'wal_status' IN ('reserved', 'extended'), true))\n";
 
@@ -847,7 +874,7 @@ static bool greet_server(Connection *connection, void *context, Error *error)
     if (self->version == NULL)
         return false;
     greeting.rights = rights_query(self->version, arena);
-    greeting.state = server_state_query(self->version, false, arena);
+    greeting.state = server_state_query(self->version, REMOVAL_UNASKED, arena);
     greeting.seen = server_seen_query(self->version, arena);
     greeting.digest = server_digest_query(self, &greeting.digest_kind);
     greeting.role = role_query(self->version, arena);

@@ -1113,8 +1113,9 @@ static bool advise_on_used_slot(const Options *options, const Clusters *clusters
 
     if (name == NULL || name[0] == '\0' || options->create_slot || !version->sql.replication_slots)
         return true;
-    if (!source_server_slot(clusters->source, name, &slot, error))
-        return false;
+    /* Rule O16: a slot that the role may not see is not judged. */
+    if (!source_server_slot(clusters->source, name, &slot, &problem))
+        return (problem.kind != ERROR_RETRY && !stop_requested()) || error_copy(error, &problem);
     if (!slot.exists)
         start_advise_on_slot(version, name, false,
                              options->slot != NULL
