@@ -136,6 +136,15 @@ CREATE OR REPLACE FUNCTION lost_rows.shown(message text) RETURNS text LANGUAGE s
 CREATE OR REPLACE FUNCTION lost_rows.not_done(is_so boolean, what text) RETURNS text
   LANGUAGE sql STABLE AS $$ SELECT lost_rows.shown(CASE WHEN $1 THEN 'already so'
   ELSE 'conflict' END OPERATOR(pg_catalog.||) $2) $$;
+--# Whether a condition is true, read and evaluated with the settings of the script: what the query has
+--# called before may have set others.
+CREATE OR REPLACE FUNCTION lost_rows.holds(condition text) RETURNS boolean
+  LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on
+  SET DateStyle = ISO SET IntervalStyle = postgres SET TimeZone = 'UTC' SET lc_monetary = 'C'
+  SET extra_float_digits = 3 SET bytea_output = hex SET array_nulls = on
+  SET transform_null_equals = off SET xmloption = content SET quote_all_identifiers = off
+  AS $$ DECLARE so boolean; BEGIN
+  EXECUTE 'SELECT ' || condition INTO so; RETURN so; END $$;
 CREATE OR REPLACE FUNCTION lost_rows.refuse_prepared(number xid, by_hand text)
   RETURNS void LANGUAGE plpgsql AS $$ DECLARE name text; BEGIN
   SELECT gid INTO name FROM pg_prepared_xacts WHERE transaction = number;

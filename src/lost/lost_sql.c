@@ -399,7 +399,7 @@ bool lost_sql_row(const LostRow *row, const char *lsn, Buffer *text, const char 
     const RowChangeKind kind = row->change->kind;
     const char *key = kind == ROW_INSERT ? "%t WHERE %m" : "%t WHERE %k";
     const bool on_conflict = row->version->sql.on_conflict && !row->table->refuses_on_conflict;
-    AUTO_BUFFER Buffer change = {0}, line = {0};
+    AUTO_BUFFER Buffer change = {0}, condition = {0}, line = {0};
     unsigned differ = 0;
 
     if (row->untold != NULL)
@@ -438,8 +438,10 @@ bool lost_sql_row(const LostRow *row, const char *lsn, Buffer *text, const char 
     buffer_printf(&line, " (%s)", lsn);
     /* done is looked at first, so that lost_rows.attempt has been called. */
     buffer_append_string(text, "\n  SELECT lost_rows.not_done(");
-    append_sql(row, choose_condition(row), text);
-    buffer_append_string(text, ", ");
+    append_sql(row, choose_condition(row), &condition);
+    buffer_append_string(text, "lost_rows.holds(");
+    buffer_append_literal(text, buffer_string(&condition), LITERAL_ANY);
+    buffer_append_string(text, "::text), ");
     buffer_append_literal(text, buffer_string(&line), LITERAL_ANY);
     buffer_append_string(text, "::text) WHERE NOT EXISTS (TABLE done);\n");
     /* Rule L12: of the whole statement, since conditions have names of types and generated keys. */
