@@ -69,7 +69,7 @@ each_version(sub {
     cmp_ok($told, '<=', MOST, 'no more round trips than these, as the report tells');
     is($seen, $told, 'the wire shows as many');
     my @asked = grep { !/^ROLLBACK TO / } split /\n/, slurp("$file.sql");
-    my ($state) = grep { $asked[$_] =~ /AS removes.*AS standby/ && $asked[$_] =~ /pg_locks/ } 0 .. $#asked;
+    my ($state) = grep { $asked[$_] =~ /AS removes.*AS standby/ && $asked[$_] =~ /pg_lock_status/ } 0 .. $#asked;
     like($asked[ $state - 1 ], qr/AS pieces/, 'the state at the end is asked for right behind the last pieces');
     my ($wal_at_end, @after) = @asked[ $state + 2 .. $#asked ];
     like($wal_at_end, qr/flush_lsn\(\) OPERATOR\(pg_catalog\.-\)/, 'with the WAL that was written meanwhile');

@@ -109,10 +109,9 @@ static bool add_files(const Stage *stage, Error *error)
         const JournalEntry patch = {
             .kind = JOURNAL_PATCH, .path = entry->path, .size = stage_final_size(stage, entry)};
 
-        if (stage_is_laid_out(stage, entry) &&
-            ((!stage_state_of(stage, entry)->left_out &&
-              !journal_add(stage->journal, &patch, error)) ||
-             !add_ranges(stage, entry, error)))
+        if (stage_is_laid_out(stage, entry) && ((!stage_state_of(stage, entry)->left_out &&
+                                                 !journal_add(stage->journal, &patch, error)) ||
+                                                !add_ranges(stage, entry, error)))
             return false;
         if (stage_is_whole(stage, entry) && stage_find_extra(stage, entry->path) == NULL &&
             !add_install(stage, entry->path, stage_entry_name(stage, entry, &staged), error))

@@ -73,7 +73,7 @@ static void test_literals_and_names(void **state)
     buffer_append_literal(&text, "a\033'\\\n", LITERAL_ANY);
     buffer_append_literal(&text, "a\\", LITERAL_ANY);
     buffer_append_literal(&text, "a\n\\", LITERAL_SETTING);
-    assert_string_equal(buffer_string(&text), "E'a\\x1b''\\\\\\n'E'a\\\\''a\n\\\\'");
+    assert_string_equal(buffer_string(&text), "E'a\\x1b''\\\\\\n'E'a\\\\''a\\n\\\\'");
     buffer_clear(&text);
     buffer_append_shown_name(&text, "a\"b\\");
     buffer_append_shown_name(&text, "a\"b\\\n");
