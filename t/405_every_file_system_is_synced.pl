@@ -11,7 +11,9 @@
 use strict;
 use warnings;
 use lib 't/lib';
+use POSIX ();
 use RewindTest;
+use RewindTest::Held;
 use RewindTest::Privileged;
 use RewindTest::Tree;
 
@@ -48,6 +50,54 @@ sub synced_before_journal
     return %synced;
 }
 
+# Programs that this runs are told by uname that the kernel is one of before 5.8, whose syncfs tells no error.
+sub on_old_kernel
+{
+    my ($run) = @_;
+    my $personality = (POSIX::uname())[4] eq 'aarch64' ? 92 : 135;
+    my $is_2_6 = 0x0020000;
+    die "personality: $!" if syscall($personality, $is_2_6) < 0;
+    my @result = $run->();
+    syscall($personality, 0);
+    return @result;
+}
+
+my $still;    # path of a file of the target that no rewind changes
+
+sub is_named
+{
+    my ($result) = @_;
+    return like($result->{stderr}, qr{could not fsync file ".*/\Q$still\E": Input/output error}, 'it is named');
+}
+
+# Each file is synced by itself there, so that an error of any is seen.
+sub old_kernel_syncs_each_file
+{
+    my ($target, $source, $before) = @_;
+    my @fault = (fault => "fail:sync\@*/$still:EIO");
+    for my $options ([], ['--sync-method=syncfs'])
+    {
+        my ($failed) = on_old_kernel(sub { rewind($target, $source, @fault, options => $options) });
+        is($failed->{status}, 1, "where syncfs tells no error, that of a file ends the run: pg_rewind @$options");
+        is_named($failed);
+        is_same_tree(tree($target), $before, 'and the target is unchanged');
+    }
+    return;
+}
+
+# So it is by a run that finishes the rewind of another: the directory may have been copied to another disk in between.
+sub finished_on_old_kernel
+{
+    my ($target, $source) = @_;
+    $target->sql('INSERT INTO t VALUES (3); CHECKPOINT');
+    $target->stop;
+    $source->sql('INSERT INTO t VALUES (4); CHECKPOINT');
+    end_by_kill(hold($target, $source, 'patch'));
+    my ($result) = on_old_kernel(sub { rewind($target, $source, fault => "fail:sync\@*/$still:EIO") });
+    is_named($result);
+    return;
+}
+
 my %part;    # directories on file systems of their own
 
 sub diverged
@@ -64,6 +114,7 @@ sub diverged
         source => sub { my ($source) = @_; $source->sql('INSERT INTO t VALUES (1); CHECKPOINT') },
         target => sub {
             my ($target) = @_;
+            $still = $target->query("SELECT pg_relation_filepath('still')");
             $target->sql('INSERT INTO t VALUES (2)');
             $part{'a mount'} =
                 $target->path('base/' . $target->query("SELECT oid FROM pg_database WHERE datname = 'calm'"));
@@ -92,6 +143,7 @@ each_version(sub {
     like($failed->{stderr}, qr{could not synchronize file system for file ".*/pg_tblspc/\d+": Input/output error},
         'it is named');
     is_same_tree(tree($target), $before, 'and the target is unchanged');
+    old_kernel_syncs_each_file($target, $source, $before);
 
     # Killed before the commit.
     rewind($target, $source, fault => 'kill:rename@*/backup_label', env => { PG_REWIND_FAULT_RECORD => $record },
@@ -108,6 +160,8 @@ each_version(sub {
     my %times;
     $times{ device(s{/pg_rewind\.work$}{}r) }++ for @{ $synced{syncfs} };
     is($times{ device($part{$_}) }, 1, "$_: synced once") for sort keys %part;
+    rejoins($target, $source, quick => 1);
+    finished_on_old_kernel($target, $source);
     rejoins($target, $source, quick => 1, no_promotion => 1);
     $target->stop;
 

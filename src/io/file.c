@@ -17,6 +17,7 @@
 #include <sys/mman.h>
 #include <sys/random.h>
 #include <sys/resource.h>
+#include <sys/utsname.h>
 #include <sys/vfs.h>
 #include <sys/xattr.h>
 #include <unistd.h>
@@ -601,6 +602,16 @@ static bool syncs_whole(__fsword_t type)
     return false;
 }
 
+/* Rule I26: before Linux 5.8 syncfs reports no error of the data that it could not write. */
+static bool syncfs_reports_errors(void)
+{
+    struct utsname system;
+    unsigned major, minor;
+
+    return uname(&system) == 0 && sscanf(system.release, "%u.%u", &major, &minor) == 2 &&
+           (major > 5 || (major == 5 && minor >= 8));
+}
+
 bool file_space(const char *path, FileSpace *space, Error *error)
 {
     struct statfs status;
@@ -614,7 +625,7 @@ bool file_space(const char *path, FileSpace *space, Error *error)
     space->kind = (uint64_t) status.f_type;
     space->copies_on_write =
         status.f_type == BTRFS_SUPER_MAGIC || status.f_type == BCACHEFS || status.f_type == ZFS;
-    space->syncs_whole = syncs_whole(status.f_type);
+    space->syncs_whole = syncs_whole(status.f_type) && syncfs_reports_errors();
     return true;
 }
 

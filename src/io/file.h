@@ -190,7 +190,8 @@ typedef struct FileSpace
     uint64_t unit;        /* unit of allocation in bytes */
     uint64_t kind;        /* number of the kind of file system, from statfs(2) */
     bool copies_on_write; /* an overwritten block gets a new place on the disk */
-    bool syncs_whole;     /* syncfs is known to write everything on the file system to the disk */
+    bool syncs_whole;     /* syncfs is known to write everything on the file system to the disk, and
+                             to report each error of this */
 } FileSpace;
 
 /* Find the space of the file system that holds path; a quota of the directory's project limits it.

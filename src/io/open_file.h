@@ -29,8 +29,9 @@ Written *written_create(void);
  * each file system is watched once. */
 MUST_CHECK bool written_watch(Written *written, const char *path, Error *error);
 
-/* True if syncfs writes everything on each watched file system to the disk. If false, written_sync,
- * even with file_systems, guarantees only the files that are kept. (Rule I26.) */
+/* True if syncfs writes everything on each watched file system to the disk, or reports an error. If
+ * false, written_sync, even with file_systems, guarantees only the files that are kept. (Rule I26.)
+ */
 bool written_syncs_whole(const Written *written);
 
 /* Hand over the descriptor of a file that was written, instead of closing it. fd may be -1. Any

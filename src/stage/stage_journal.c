@@ -163,8 +163,8 @@ static bool sync_item(void *context, size_t item, Error *error)
 /*
  * Sync the staged files and the target's own files. The target's files that stay as they are may be
  * in the kernel's cache alone, because a killed server wrote them, or the target was just copied.
- * Staged files are synced one by one even if syncfs is used, since syncfs reports no errors before
- * Linux 5.8.
+ * Staged files whose descriptors were not kept are synced by path even if syncfs is used. (Rules
+ * I25, I26, I28.)
  */
 static bool sync_target(Stage *stage, SyncMethod method, Error *error)
 {
