@@ -6,7 +6,7 @@
 #   pg_wal          a link
 #   base/N          a mount; no table of that database has changed
 #   pg_tblspc/N     a tablespace that no entry of the plan is in
-# (Rules I25, I26.)
+# (Rules I25, I26, I27.)
 
 use strict;
 use warnings;
@@ -86,6 +86,7 @@ sub old_kernel_syncs_each_file
 }
 
 # So it is by a run that finishes the rewind of another: the directory may have been copied to another disk in between.
+# The kernel may have dropped what it could not write, and no run writes it again: a second sync would find nothing.
 sub finished_on_old_kernel
 {
     my ($target, $source) = @_;
@@ -93,8 +94,17 @@ sub finished_on_old_kernel
     $target->stop;
     $source->sql('INSERT INTO t VALUES (4); CHECKPOINT');
     end_by_kill(hold($target, $source, 'patch'));
-    my ($result) = on_old_kernel(sub { rewind($target, $source, fault => "fail:sync\@*/$still:EIO") });
-    is_named($result);
+    for my $old (0, 1)
+    {
+        my $run = sub { rewind($target, $source, fault => 'fail:sync@*/' . ($old ? $still : 'tablespace/quiet/*') . ':EIO') };
+        my ($result) = $old ? on_old_kernel($run) : $run->();
+        is($result->{status}, 2, 'the run that finishes an interrupted rewind ends at such an error');
+        $old ? is_named($result) : like($result->{stderr}, qr{could not synchronize file system .*/tablespace/quiet/},
+            'it is named');
+        like($result->{stderr}, qr/^pg_rewind: hint: A file that could not be written .* may be lost/m,
+            'it says what to do');
+    }
+    rewinds($target, $source, not_foretold => 'finishes');
     return;
 }
 

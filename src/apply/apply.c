@@ -287,7 +287,7 @@ static bool list_left_files(LeftFiles *left, Error *error)
 /*
  * Sync everything that an earlier run has left, not only what this one writes: the directory may
  * have been copied to another disk since that run has synced it, or that run had --no-sync. (Rule
- * I25.)
+ * I25.) Not to be repeated after a failure: no run writes these files again. (Rule I27.)
  */
 static bool sync_left(Apply *apply, Error *error)
 {
@@ -310,6 +310,10 @@ static bool sync_left(Apply *apply, Error *error)
              workers_run(apply->options->jobs, left.listing.count + left.staged.count,
                          sync_left_file, &left, error) &&
              file_sync_path(apply->target_directory, error);
+    if (!ok)
+        error_hint(error, "A file that could not be written to the disk may be lost, and no later "
+                          "run can see it: if this directory is a copy, make the copy again; "
+                          "otherwise take a new base backup of the source.");
     written_free(written);
     listing_free(&left.listing);
     free(left.staged.paths);
@@ -527,7 +531,7 @@ static bool carry_out(Apply *apply, Error *error)
     if (ok)
     {
         progress_begin(PROGRESS_SYNC, 0);
-        ok = progress_end(sync_all(apply, error) && sync_left(apply, error));
+        ok = progress_end(sync_all(apply, error));
     }
     written_free(apply->written);
     apply->written = NULL;
@@ -668,6 +672,9 @@ static bool finish_committed(Apply *apply, Error *error)
         patiently(apply, show_interrupted, error) &&
         /* The ballast holds the space that the next step needs. */
         patiently(apply, remove_ballast, error) &&
+        /* Before this run writes to these files: then a sync that fails after that has failed for
+         * what this run writes. */
+        sync_left(apply, error) &&
         /* After the poison: Invariant 5. */
         patiently(apply, carry_out, error) &&
         /* After all entries: the blocker keeps a half changed target from starting. Before the
@@ -689,7 +696,7 @@ static bool finish_complete(Apply *apply, Error *error)
 
     /* Before staged files go: otherwise the poison could return after a power cut, when what it
      * needs is gone. */
-    if (!patiently(apply, sync_left, error) || !patiently(apply, sync_control, error))
+    if (!sync_left(apply, error) || !patiently(apply, sync_control, error))
         return false;
     /* Rule I73: before the claim, which needs space. What stays is no obstacle: clean_up_or_warn
      * tries again, and tells. */
