@@ -32,7 +32,7 @@ my %mount = (all => '', tablespace => '/tablespace', pg_wal => '/wal');
 # A copy of the target of which that part is on a file system of its own.
 sub make_small
 {
-    my ($part) = @_;
+    my ($part, @inodes) = @_;
     my $copy = $target->copy('small');
     if ($part eq 'pg_wal')
     {
@@ -46,7 +46,7 @@ sub make_small
         . '/pristine' };
     must_run([ 'cp', '-a', $copy->dir, $small->{pristine} ]);
     must_run([ 'find', $small->{mount}, '-mindepth', 1, '-delete' ]);
-    $small->{type} = privileged('make-file-system', 240, $small->{mount});
+    $small->{type} = privileged('make-file-system', 240, $small->{mount}, @inodes);
     return reset_small($small);
 }
 
@@ -146,6 +146,42 @@ sub takes_what_is_asked
     my $held = hold($small->{copy}, $source, 'commit', @options);
     cmp_ok(free_bytes($small), '<', 7 * $megabyte, "nearly all of it is taken, of $asked MB");
     is(end_of_rewind(release($held))->{status}, 0, 'and it is enough');
+    return;
+}
+
+# Inodes, too, are said beforehand: one for each directory that is made after the commit, and for each WAL segment and
+# its marker.
+sub inodes_are_counted
+{
+    my ($small) = @_;
+    my @directories = ('many', map { "many/$_" } 1 .. 1000);
+    mkdir $source->path($_), 0700 or die for @directories;
+    my $free = sub { must_run([ 'df', '--output=iavail', $small->{mount} ]) =~ s/.*\n//r };
+    my $leave = sub {
+        my ($inodes) = @_;
+        reset_small($small);
+        my $fillers = $small->{mount} . '/fillers';
+        mkdir $fillers or die;
+        spew("$fillers/$_", '') for 1 .. $free->() - $inodes;
+        return;
+    };
+    $leave->(10);
+    my @options = (not_foretold => 'a look does not count inodes');
+    my $refused = rewind_small($small, @options);
+    is($refused->{status}, 1, 'too few inodes');
+    like($refused->{stderr}, qr{^pg_rewind: error: not enough inodes on the file system of "\S+/data"$}m,
+        'it says where');
+    my ($needed) = $refused->{stderr} =~ /^pg_rewind: detail: Up to (\d+) files are needed, \d can be created\.$/m;
+    cmp_ok($needed // 0, '>', @directories, 'and how many are needed') or return diag($refused->{stderr});
+    $leave->($needed);
+    is(rewind_small($small, @options)->{status}, 1, 'a file of the run itself less is not enough');
+    $leave->($needed + 2);    # and one for its messages
+    my $held = hold($small->{copy}, $source, 'commit', '--source-pgdata=' . $source->data);
+    my $result = go_on($held);
+    is($result->{status}, 0, 'so many are enough') or diag($result->{stderr});
+    is(scalar(grep { -d $small->{copy}->path($_) } @directories), scalar @directories, 'each directory is there');
+    note("$needed inodes");
+    rmdir $source->path($_) or die for reverse @directories;
     return;
 }
 
@@ -387,6 +423,7 @@ each_version(sub {
     discard_small($small);
 
     $source->stop;
+    subtest('inodes', sub { $small = make_small('all', 4096); inodes_are_counted($small); discard_small($small) });
     for my $part (qw(all tablespace pg_wal))
     {
         subtest("$part on a file system of its own", sub {

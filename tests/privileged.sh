@@ -7,7 +7,8 @@
 # in the fifo RUN/privileged/requests: a number, a command, its arguments; none with blanks. The answer is in the file
 # RUN/privileged/NUMBER: "ok", perhaps with a word of how, or the error. t/lib/RewindTest/Privileged.pm is the other end.
 #
-#   make-file-system MEGABYTES DIRECTORY   a small file system of its own: ext4 on a loop device, or else a tmpfs
+#   make-file-system MEGABYTES DIRECTORY [INODES]
+#                                          a small file system of its own: ext4 on a loop device, or else a tmpfs
 #   make-projects DIRECTORY                a file system whose directories may have projects: ok ext4, ok xfs; ok none where the
 #                                          kernel has no such
 #   make-project NUMBER DIRECTORY          give a directory of it, and all below, a project that new files get
@@ -59,18 +60,18 @@ checked()
 
 make_file_system()
 {
-    local megabytes=$1 directory image how
+    local megabytes=$1 inodes=${3:-} directory image how
 
     directory=$(checked "$2") || return
-    case $megabytes in
-        '' | *[!0-9]*) echo "\"$megabytes\" is no size" >&2; return 1 ;;
+    case $megabytes$inodes in
+        '' | *[!0-9]*) echo "\"$megabytes\" or \"$inodes\" is no size" >&2; return 1 ;;
     esac
     image=$(mktemp "$work/image.XXXXXX")
     truncate -s "${megabytes}M" "$image"
-    if mkfs.ext4 -q -F -m 0 -b 4096 -O ^has_journal -E "root_owner=$(id -u "$user"):$(id -g "$user")" "$image" >&2 &&
+    if mkfs.ext4 -q -F -m 0 -b 4096 ${inodes:+-N "$inodes"} -O ^has_journal -E "root_owner=$(id -u "$user"):$(id -g "$user")" "$image" >&2 &&
         mount -o loop,nosuid,nodev "$image" "$directory" >&2; then
         how=ext4
-    elif mount -t tmpfs -o "size=${megabytes}m,mode=0700,uid=$user,nosuid,nodev" tmpfs "$directory" >&2; then
+    elif mount -t tmpfs -o "size=${megabytes}m,nr_inodes=${inodes:-0},mode=0700,uid=$user,nosuid,nodev" tmpfs "$directory" >&2; then
         how=tmpfs
     else
         return 1
@@ -348,7 +349,7 @@ answer()
         *[!0-9]*) return ;;
     esac
     case "$command $#" in
-        'make-file-system 2') make_file_system "$@" ;;
+        'make-file-system 2' | 'make-file-system 3') make_file_system "$@" ;;
         'make-projects 1') make_projects "$@" ;;
         'make-project 2') make_project "$@" ;;
         'make-pool 1') make_pool "$@" ;;

@@ -9,6 +9,7 @@
 #define SPACE_MARGIN (1024u * 1024) /* directories, markers and the like */
 #define SPACE_MARGIN_PART 256 /* 1/256 of the space needed, for the file system's own metadata */
 #define FILES_MARGIN 64
+#define FILES_OF_SEGMENT 2         /* the segment, and its marker in archive_status */
 #define JOURNAL_STAGED_NAME_MAX 40 /* "/f12345", "/data" */
 #define JOURNAL_ENTRY_SPACE 128    /* bytes of a journal entry besides its strings */
 
@@ -312,10 +313,31 @@ static void check_entries(Check *check)
 
 /* ---- Space ---- */
 
-static void add_wal(Root *root, uint64_t bytes)
+/* Add the directories of new tablespaces that stage_create makes. */
+static void count_locations(Check *check)
+{
+    AUTO_BUFFER Buffer inside = {0};
+    Roots *roots = &check->roots;
+
+    for (size_t index = 0; index < roots->location_count; index++)
+    {
+        const NewLocation *location = &roots->locations[index];
+
+        if (location->missing)
+            roots->roots[roots_index(roots, path_in(&inside, location->link, "x"))].needed.files++;
+    }
+}
+
+static uint64_t segments_of(const WalSpace *wal, uint64_t bytes)
+{
+    return bytes > 0 && wal->segment_size > 0 ? (bytes - 1) / wal->segment_size + 1 : 0;
+}
+
+static void add_wal(Root *root, const WalSpace *wal, uint64_t bytes)
 {
     root->needed.bytes += bytes;
     root->needed.wal_bytes += bytes;
+    root->needed.files += FILES_OF_SEGMENT * segments_of(wal, bytes);
 }
 
 /* Add the space for WAL. WAL that is on the disk already counts as needed, and its space as free:
@@ -332,17 +354,21 @@ static bool count_wal(Check *check, const WalSpace *wal, Error *error)
         Root *sharing = &first[index];
 
         if (wal->is_fetched && strcmp(sharing->pool, first->pool) == 0)
+        {
             sharing->space.free_bytes += wal->fetched_bytes;
+            if (sharing->space.free_files != UINT64_MAX)
+                sharing->space.free_files += segments_of(wal, wal->fetched_bytes);
+        }
         if (wal->scratch != NULL &&
             !scratch_add_space(wal->scratch, sharing->pool, &sharing->space.free_bytes, error))
             return false;
     }
     if (wal->written_bytes + wal->fetched_bytes > 0)
         note_size(check, wal->segment_size);
-    add_wal(root, wal->written_bytes);
-    add_wal(first, wal->fetched_bytes);
+    add_wal(root, wal, wal->written_bytes);
+    add_wal(first, wal, wal->fetched_bytes);
     if (root != first)
-        add_wal(root, wal->fetched_bytes);
+        add_wal(root, wal, wal->fetched_bytes);
     return true;
 }
 
@@ -462,6 +488,7 @@ bool stage_check(const char *target_directory, const Plan *plan, const WalSpace 
     check_reserved(&check, arena);
     check_entries(&check);
     roots_check_locations(&check.roots, plan, &check.problems);
+    count_locations(&check);
     if (!roots_reserve(&check.roots, plan, error) || !count_wal(&check, wal, error))
         return false;
     check_file_size(&check);

@@ -223,6 +223,8 @@ static uint64_t round_up(uint64_t bytes, uint64_t unit)
 
 void space_add_staged(const PlanEntry *entry, bool copied, uint64_t unit, NeededSpace *needed)
 {
+    if (entry->action == ACTION_CREATE)
+        needed->files++;
     if (entry->type != FILE_REGULAR || entry->wal || entry->action == ACTION_REMOVE)
         return;
     if (entry->action == ACTION_COPY || copied)

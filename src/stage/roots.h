@@ -26,7 +26,7 @@ typedef struct NeededSpace
 {
     uint64_t bytes;     /* staged bytes, with WAL; 0 until stage_check counts them */
     uint64_t wal_bytes; /* the part of `bytes` that is WAL */
-    uint64_t files;     /* number of staged files */
+    uint64_t files;     /* number of files, directories and links that are made */
     uint64_t reserved;  /* bytes that the apply allocates: see roots_reserve */
 } NeededSpace;
 
@@ -96,7 +96,8 @@ bool entry_has_effect(const PlanEntry *entry);
  */
 bool entry_changes_file(const PlanEntry *entry);
 
-/* Add the bytes and files that are staged for an entry, other than WAL. copied: the file is not
+/* Add the bytes that are staged for an entry, other than WAL, and the files, directories and links
+ * that are made for it while staging or after the commit. copied: the file is not
  * patched in place; a whole copy of the file is staged and patched. unit: bytes of one allocation
  * unit of the file system. */
 void space_add_staged(const PlanEntry *entry, bool copied, uint64_t unit, NeededSpace *needed);

@@ -77,6 +77,7 @@ static void test_staged(void **state)
 {
     const PlanEntry whole = {FILE_ENTRY("base/5/1006", ACTION_COPY, 1, 0)};
     const PlanEntry tail = patched(3, 1, 10);
+    const PlanEntry directory = {OTHER_ENTRY("base/9", ACTION_CREATE, FILE_DIRECTORY, false)};
     NeededSpace staged = {0};
 
     (void) state;
@@ -89,6 +90,9 @@ static void test_staged(void **state)
     space_add_staged(&tail, true, UNIT, &staged);
     assert_int_equal(staged.bytes, 65536 + 19 * BLOCK);
     assert_int_equal(staged.files, 2);
+    space_add_staged(&directory, false, UNIT, &staged);
+    assert_int_equal(staged.bytes, 65536 + 19 * BLOCK);
+    assert_int_equal(staged.files, 3);
 }
 
 static int fresh_target(void **state)
