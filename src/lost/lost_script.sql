@@ -98,22 +98,32 @@ DO $$ BEGIN IF NOT EXISTS (SELECT 1 FROM pg_database
   || ' is another database',
   HINT = 'Lost transactions renamed it. Do the same here first, or take this '
   'check out of the script.'; END IF; END $$;
---@ settings: how values are written, and what else statements mean
---# They stand in front of each query, in one request with it: code of a table's owner, which a query
---# before has called, may have set anything. In a variable of psql that code cannot change them.
-\set settle 'SET ROLE NONE\\; SET search_path = pg_catalog, pg_temp\\; '
-\set settle :settle 'SET client_encoding = UTF8\\; SET standard_conforming_strings = on\\; '
-\set settle :settle 'SET DateStyle = ISO\\; SET IntervalStyle = postgres\\; '
-\set settle :settle 'SET TimeZone = ''UTC''\\; SET lc_monetary = ''C''\\; '
-\set settle :settle 'SET extra_float_digits = 3\\; SET bytea_output = hex\\; '
-\set settle :settle 'SET array_nulls = on\\; SET transform_null_equals = off\\; '
-\set settle :settle 'SET xmloption = content\\; SET quote_all_identifiers = off\\; '
-\set settle :settle 'SET client_min_messages = warning\\; '
-\set settle :settle 'SET statement_timeout = 0\\; SET lock_timeout = ''1min''\\; '
+--# Settings, which stand in front of each query, in one request with it: code of a table's owner, which a
+--# query before has called, may have set anything. In a variable of psql that code cannot change them.
+--# Each is a line, which lost_sql.c writes where it is needed.
+--@ settings: those of all servers that change what is done and printed
+SET ROLE NONE
+SET client_encoding = UTF8
+SET client_min_messages = warning
+SET statement_timeout = 0
+SET lock_timeout = '1min'
 --@ row_security: servers that have it
-\set settle :settle 'SET row_security = off\\; '
+SET row_security = off
 --@ transaction_timeout: servers that have it
-\set settle :settle 'SET transaction_timeout = 0\\; '
+SET transaction_timeout = 0
+--@ meaning: those that change how values are read, and what a condition means
+SET search_path = pg_catalog, pg_temp
+SET standard_conforming_strings = on
+SET DateStyle = ISO
+SET IntervalStyle = postgres
+SET TimeZone = 'UTC'
+SET lc_monetary = 'C'
+SET extra_float_digits = 3
+SET bytea_output = hex
+SET array_nulls = on
+SET transform_null_equals = off
+SET xmloption = content
+SET quote_all_identifiers = off
 --@ settled
 SET lost_rows.told = '';
 SET lost_rows.owners = '';
@@ -136,13 +146,11 @@ CREATE OR REPLACE FUNCTION lost_rows.shown(message text) RETURNS text LANGUAGE s
 CREATE OR REPLACE FUNCTION lost_rows.not_done(is_so boolean, what text) RETURNS text
   LANGUAGE sql STABLE AS $$ SELECT lost_rows.shown(CASE WHEN $1 THEN 'already so'
   ELSE 'conflict' END OPERATOR(pg_catalog.||) $2) $$;
---# Whether a condition is true, read and evaluated with the settings of the script: what the query has
---# called before may have set others.
+--# Whether a condition is true, read and evaluated with the settings of the script (part "meaning"): what
+--# the query has called before may have set others.
 CREATE OR REPLACE FUNCTION lost_rows.holds(condition text) RETURNS boolean
-  LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on
-  SET DateStyle = ISO SET IntervalStyle = postgres SET TimeZone = 'UTC' SET lc_monetary = 'C'
-  SET extra_float_digits = 3 SET bytea_output = hex SET array_nulls = on
-  SET transform_null_equals = off SET xmloption = content SET quote_all_identifiers = off
+  LANGUAGE plpgsql
+--@ holds: after these settings
   AS $$ DECLARE so boolean; BEGIN
   EXECUTE 'SELECT ' || condition INTO so; RETURN so; END $$;
 CREATE OR REPLACE FUNCTION lost_rows.refuse_prepared(number xid, by_hand text)

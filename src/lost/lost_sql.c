@@ -23,6 +23,24 @@ static void append_script_part(const char *name, Buffer *text)
     }
 }
 
+/* Append the settings of a part, each as a line that adds it to the psql variable `settle`, or as a
+ * clause of CREATE FUNCTION. */
+static void append_settings(const char *part, bool to_variable, Buffer *text)
+{
+    AUTO_BUFFER Buffer settings = {0};
+    TextCursor rest, line;
+
+    append_script_part(part, &settings);
+    rest = text_cursor(buffer_string(&settings));
+    while (text_take_line(&rest, &line))
+    {
+        buffer_append_string(text, to_variable ? "\\set settle :settle '" : "  ");
+        buffer_append_escaped(text, line.position, (size_t) (line.end - line.position),
+                              to_variable ? "'" : "", '\'');
+        buffer_append_string(text, to_variable ? "\\\\; '\n" : "\n");
+    }
+}
+
 void lost_script_begin(Buffer *text)
 {
     buffer_append_u8(text, '\n');
@@ -54,17 +72,21 @@ void lost_script_connect(const char *name, Oid number, const Version *version, B
         buffer_printf(text, "SET lost_rows.database = %u;\n", number);
         append_script_part("database", text);
     }
-    append_script_part("settings", text);
+    buffer_append_string(text, "\\set settle\n");
+    append_settings("settings", true, text);
+    append_settings("meaning", true, text);
     if (version->sql.row_security)
-        append_script_part("row_security", text);
+        append_settings("row_security", true, text);
     if (version->sql.transaction_timeout)
-        append_script_part("transaction_timeout", text);
+        append_settings("transaction_timeout", true, text);
     append_script_part("settled", text);
     if (version->sql.publications)
         append_script_part("publications", text);
     append_script_part("applied", text);
     buffer_append_string(text, version->sql.publications ? "\\endif\n" : "");
     append_script_part("functions", text);
+    append_settings("meaning", false, text);
+    append_script_part("holds", text);
 }
 
 /* ---- Columns ---- */
