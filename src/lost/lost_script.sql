@@ -202,29 +202,43 @@ CREATE OR REPLACE FUNCTION lost_rows.note_owner(noted oid) RETURNS boolean
   INSERT INTO lost_rows.applied VALUES (name, place, noted,
   current_setting('lost_rows.transaction')::bigint); RETURN true; END $$;
 --# Expressions of a domain are its owner's code, too: a built-in function, which no pg_depend names,
---# can run SQL that is in its argument.
-CREATE OR REPLACE FUNCTION lost_rows.functions_of_others(changed oid) RETURNS text
-  LANGUAGE sql STABLE AS $$ WITH RECURSIVE reached (class, object) AS (
-  SELECT 'pg_class'::regclass::oid, $1 UNION SELECT next.* FROM reached r, LATERAL (
-  SELECT refclassid, refobjid FROM pg_depend WHERE classid = r.class AND objid = r.object
+--# can run SQL that is in its argument. way: how an object was reached, as the type of a column, within
+--# that type (field, element, bound), or as code. A value of a type that has a domain within it is read
+--# together with its statement: what a CHECK of that domain sets holds for the rest of the statement,
+--# also if it is the owner's. IMMUTABLE functions of a superuser set nothing; conbin has their numbers.
+CREATE OR REPLACE FUNCTION lost_rows.refused_code(changed oid) RETURNS text
+  LANGUAGE sql STABLE AS $$ WITH RECURSIVE reached (class, object, way) AS (
+  SELECT 'pg_class'::regclass::oid, $1, 'column'::text UNION SELECT next.* FROM reached r
+  LEFT JOIN pg_type own ON r.class = 'pg_type'::regclass AND own.oid = r.object, LATERAL (
+  SELECT refclassid, refobjid, CASE WHEN r.way = 'column' AND own.typtype <> 'd'
+  THEN 'within' ELSE r.way END FROM pg_depend WHERE classid = r.class AND objid = r.object
   AND refclassid IN ('pg_proc'::regclass, 'pg_type'::regclass, 'pg_operator'::regclass)
-  UNION ALL SELECT 'pg_class'::regclass, typrelid FROM pg_type
-  WHERE r.class = 'pg_type'::regclass AND oid = r.object AND typrelid <> 0
-  UNION ALL SELECT classid, objid FROM pg_depend WHERE refclassid = r.class
+  UNION ALL SELECT 'pg_class'::regclass, own.typrelid, CASE r.way WHEN 'column'
+  THEN 'within' ELSE r.way END WHERE own.typrelid <> 0
+  UNION ALL SELECT classid, objid, CASE WHEN own.oid IS NOT NULL AND r.way = 'within'
+  THEN 'within' ELSE 'code' END FROM pg_depend WHERE refclassid = r.class
   AND refobjid = r.object AND r.class IN ('pg_class'::regclass, 'pg_type'::regclass)
   AND classid IN ('pg_constraint'::regclass, 'pg_attrdef'::regclass)
-  UNION ALL SELECT r.class, indexrelid FROM pg_index
+  UNION ALL SELECT r.class, indexrelid, 'code' FROM pg_index
   WHERE r.class = 'pg_class'::regclass AND indrelid = r.object
-  UNION ALL SELECT r.class, inhparent FROM pg_inherits
+  UNION ALL SELECT r.class, inhparent, 'code' FROM pg_inherits
   WHERE r.class = 'pg_class'::regclass AND inhrelid = r.object) next)
   SELECT string_agg(DISTINCT what || ' of ' || rolname, ', ') FROM (
-  SELECT f.oid::regprocedure::text, proowner FROM reached JOIN pg_proc f ON f.oid = object
-  WHERE class = 'pg_proc'::regclass
-  UNION ALL SELECT 'expressions of domain ' || t.oid::regtype, typowner
+  SELECT f.oid::regprocedure::text, proowner, NOT lost_rows.has_our_rights(proowner)
+  FROM reached JOIN pg_proc f ON f.oid = object WHERE class = 'pg_proc'::regclass
+  UNION ALL SELECT 'expressions of domain ' || t.oid::regtype, typowner,
+  NOT lost_rows.has_our_rights(typowner)
   FROM reached JOIN pg_type t ON t.oid = object WHERE class = 'pg_type'::regclass
   AND typtype = 'd' AND (typdefaultbin IS NOT NULL OR EXISTS (SELECT 1 FROM pg_constraint
-  WHERE contypid = t.oid AND contype = 'c'))) code (what, owner)
-  JOIN pg_roles o ON o.oid = owner WHERE NOT lost_rows.has_our_rights(owner) $$;
+  WHERE contypid = t.oid AND contype = 'c'))
+  UNION ALL SELECT 'CHECKs, while a value is read, of domain ' || t.oid::regtype, typowner,
+  lost_rows.has_our_rights(typowner) AND EXISTS (SELECT 1 FROM pg_constraint, regexp_matches(conbin::text,
+  ':(?:op|elem)?funcid ([0-9]+)', 'g') called (number) JOIN pg_proc f
+  ON f.oid = number[1]::oid JOIN pg_roles o ON o.oid = proowner
+  WHERE contypid = t.oid AND (provolatile <> 'i' OR NOT rolsuper))
+  FROM reached JOIN pg_type t ON t.oid = object WHERE class = 'pg_type'::regclass
+  AND way = 'within') code (what, owner, refused)
+  JOIN pg_roles o ON o.oid = owner WHERE refused $$;
 --# The lock of a change does not keep the name of its schema: the schema's owner can rename it, and
 --# another one with such a table, whose functions would be called.
 CREATE OR REPLACE FUNCTION lost_rows.schema_of_another(changed oid) RETURNS text
@@ -236,7 +250,7 @@ CREATE OR REPLACE FUNCTION lost_rows.schema_of_another(changed oid) RETURNS text
   WHERE t.oid = $1 AND NOT lost_rows.has_our_rights(o.oid) $$;
 CREATE OR REPLACE FUNCTION lost_rows.check_code(changed oid) RETURNS void
   LANGUAGE plpgsql AS $$ DECLARE names text := concat_ws(', ',
-  lost_rows.functions_of_others(changed), lost_rows.schema_of_another(changed));
+  lost_rows.refused_code(changed), lost_rows.schema_of_another(changed));
   told text := current_setting('lost_rows.told'); BEGIN
   IF names = '' THEN RETURN; END IF;
   IF current_setting('lost_rows.code_of_others') IN ('yes', 'list') THEN
@@ -247,7 +261,8 @@ CREATE OR REPLACE FUNCTION lost_rows.check_code(changed oid) RETURNS void
   RAISE EXCEPTION USING MESSAGE = lost_rows.shown('a change of ' || changed::regclass
   || ' would call ' || names), HINT = 'Their owners could use all rights of ' || session_user || '. Look at'
   ' them; give the schema to a superuser or to the owner of the table, since its owner'
-  ' can rename it while the script runs.'
+  ' can rename it while the script runs. Drop a CHECK that is called while a value'
+  ' is read until the script has run: what it sets would hold for the rest of the statement.'
   ' psql -v run_code_of_others_with_my_rights=yes calls them, =list only lists them.'; END $$;
 --# A column that was there at the divergence, one of the first `common` ones, has kept its number on
 --# both sides, and one that was made since has a higher one. types: of each column the type's schema and

@@ -25,7 +25,7 @@ static void append_script_part(const char *name, Buffer *text)
 
 /* Append the settings of a part, each as a line that adds it to the psql variable `settle`, or as a
  * clause of CREATE FUNCTION. */
-static void append_settings(const char *part, bool to_variable, Buffer *text)
+static void append_script_settings(const char *part, bool to_variable, Buffer *text)
 {
     AUTO_BUFFER Buffer settings = {0};
     TextCursor rest, line;
@@ -73,19 +73,19 @@ void lost_script_connect(const char *name, Oid number, const Version *version, B
         append_script_part("database", text);
     }
     buffer_append_string(text, "\\set settle\n");
-    append_settings("settings", true, text);
-    append_settings("meaning", true, text);
+    append_script_settings("settings", true, text);
+    append_script_settings("meaning", true, text);
     if (version->sql.row_security)
-        append_settings("row_security", true, text);
+        append_script_settings("row_security", true, text);
     if (version->sql.transaction_timeout)
-        append_settings("transaction_timeout", true, text);
+        append_script_settings("transaction_timeout", true, text);
     append_script_part("settled", text);
     if (version->sql.publications)
         append_script_part("publications", text);
     append_script_part("applied", text);
     buffer_append_string(text, version->sql.publications ? "\\endif\n" : "");
     append_script_part("functions", text);
-    append_settings("meaning", false, text);
+    append_script_settings("meaning", false, text);
     append_script_part("holds", text);
 }
 
@@ -188,8 +188,10 @@ static void append_condition(const LostRow *row, const RowText *values, size_t c
     buffer_append_string(text, attribute->nondeterministic ? " COLLATE \"C\" = " : " = ");
     buffer_append_string(text, has_equality ? "" : AS_LITERAL "CAST(");
     append_row_literal(values, column, text);
-    if (!has_equality) /* the server writes the text itself: before 12 a float has more digits */
-        buffer_printf(text, " AS %s))", row->table->types[column].text);
+    /* The server writes the text itself: before 12 a float has more digits. Rule L45: a cast to a
+     * domain would call its CHECK amid the comparison. */
+    if (!has_equality)
+        buffer_printf(text, " AS %s))", row->table->types[column].base);
 }
 
 #define DIFFERING_PARTS "sdw"

@@ -194,6 +194,22 @@ static Slice missing_value(CatalogSnapshot *look, const CatalogTuple *row, const
     return (Slice){arena_copy(look->arena, value.bytes, value.size), value.size};
 }
 
+/* Returns the text of the type that a domain, or a domain over domains, is made of; of another type
+ * its own text. */
+static const char *base_text(CatalogSnapshot *look, Oid oid, int32_t modifier)
+{
+    CatalogTuple row;
+
+    for (int depth = 0;
+         depth < 32 && catalog_find(look, PG_TYPE, oid, &row) && row_number(&row, "typtype") == 'd';
+         depth++)
+    {
+        oid = row_number(&row, "typbasetype");
+        modifier = (int32_t) row_number(&row, "typtypmod");
+    }
+    return column_type(look, oid, modifier).text;
+}
+
 /*
  * Read the columns of a relation. `types` and not_null are set for tables; both are NULL if the
  * relation is a type. Returns the number of columns, 0 if they are incomplete.
@@ -235,8 +251,12 @@ static size_t read_attributes(CatalogSnapshot *look, const CatalogTuple *class,
         if (generated != 'v' && !row_number(&row, "attisdropped"))
             attribute->type = row_number(&row, "atttypid");
         if (attribute->type != 0 && types != NULL)
-            all_types[number - 1] =
-                column_type(look, attribute->type, (int32_t) row_number(&row, "atttypmod"));
+        {
+            const int32_t modifier = (int32_t) row_number(&row, "atttypmod");
+
+            all_types[number - 1] = column_type(look, attribute->type, modifier);
+            all_types[number - 1].base = base_text(look, attribute->type, modifier);
+        }
         if (not_null != NULL)
             not_null[number - 1] = row_number(&row, "attnotnull") != 0;
         done += attribute->name != NULL;

@@ -14,6 +14,8 @@ typedef struct ColumnType
 {
     const char *text; /* name in SQL: integer, numeric(10,2); parts of it are quoted if any version
                          of the server would; NULL: the column is dropped */
+    const char *base; /* for a domain: text of the type whose values it takes, which is no domain;
+                         else the same as `text` */
     const char *schema, *name; /* schema and name of the type, or of the array's elements; NULL: not
                                   known */
     bool is_array;

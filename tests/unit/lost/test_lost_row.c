@@ -22,9 +22,12 @@ static const Attribute columns[] = {
     {.name = "doc", .type = 114, .storage = {-1, 'i'}},
     {.name = "odd", .type = 99999, .storage = {2, 's'}},
 };
-static const ColumnType types[] = {
-    {.text = "integer"}, {.text = "text"}, {.text = "double precision"},
-    {.text = NULL},      {.text = "json"}, {.text = "odd"}};
+static const ColumnType types[] = {{.text = "integer"},
+                                   {.text = "text"},
+                                   {.text = "double precision"},
+                                   {.text = NULL},
+                                   {.text = "json", .base = "json"},
+                                   {.text = "odd", .base = "odd"}};
 static const uint16_t key[] = {1};
 static const bool unique[6] = {true};
 static Table table = {.oid = 200,
