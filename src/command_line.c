@@ -917,7 +917,7 @@ bool command_line_read(int argc, char **argv, Command *command, Error *error)
                          .retries = RETRIES_DEFAULT,
                          .options = {.keep = &command->keep,
                                      .tablespaces = &command->tablespaces,
-                                     .unasked_failed = &command->unasked_failed,
+                                     .unasked_failure = &command->unasked_failure,
                                      .max_lost_transactions = -1,
                                      .jobs = processors < 1                  ? 1
                                              : processors < JOBS_DEFAULT_MAX ? (int) processors

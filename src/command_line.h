@@ -26,7 +26,7 @@ typedef struct Command
     Options options;
     Keep keep;                      /* options.keep */
     TablespaceMappings tablespaces; /* options.tablespaces */
-    bool unasked_failed;            /* options.unasked_failed */
+    UnaskedFailure unasked_failure; /* options.unasked_failure */
     bool no_sync;
     bool debug;
     bool verbose; /* with --check: print findings that are ok, too; otherwise the same as debug */

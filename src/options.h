@@ -27,6 +27,14 @@ typedef enum SyncMethod
     SYNC_FILE_SYSTEMS /* sync whole file systems, before the commit and after it */
 } SyncMethod;
 
+/* The failure of a restore command of the target's configuration (not of an option) in a run. */
+typedef struct UnaskedFailure
+{
+    bool failed;       /* no such command is run again in this run */
+    char outcome[256]; /* restore_run's outcome of a command that could not ask the archive; else ""
+                        */
+} UnaskedFailure;
+
 /* --checkpoint: whether CHECKPOINT may be run on the source. */
 typedef enum CheckpointUse
 {
@@ -84,13 +92,12 @@ typedef struct Options
     int restore_limit_seconds;  /* limit for one run of a restore command; 0: no limit. No option
                                    sets it: --check does, and --rejoin for its examination before the
                                    stop */
-    const char *decided;  /* text of the options that the journal records: a committed rewind is
-                             finished with them, and a later run warns where its own command
-                             line differs. One option a line, quoted for a shell, without
-                             passwords; NULL: no options */
-    bool *unasked_failed; /* flag that the run sets once a restore command of the target's
-                             configuration (not of an option) has failed; no restore command is
-                             run again then. NULL: the run uses none */
+    const char *decided; /* text of the options that the journal records: a committed rewind is
+                            finished with them, and a later run warns where its own command
+                            line differs. One option a line, quoted for a shell, without
+                            passwords; NULL: no options */
+    UnaskedFailure *unasked_failure; /* where the run notes that a restore command of the target's
+                                        configuration has failed. NULL: the run uses none */
 } Options;
 
 #endif

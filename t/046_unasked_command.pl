@@ -61,8 +61,10 @@ each_version(sub {
         1, 'and a warning says so');
     unlink $runs;
     $target->start;
-    $result = run([ rewind_argv($target->data, '--rejoin', '--no-sync', '-B', $target->bindir, '--source-server',
-        $source->conninfo) ]);
+    # With the target's own start command such a failure is an error before the stop.
+    my $start = "$target->{bindir}/pg_ctl -D $target->{dir}/data -l $target->{dir}/log -w -o '-k $target->{dir}' start";
+    $result = run([ rewind_argv($target->data, '--rejoin', '--no-sync', '-B', $target->bindir,
+        "--start-command=$start", '--source-server', $source->conninfo) ]);
     is($result->{status}, 0, '--rejoin, which looks before it stops the server, and again after that')
         or diag($result->{stderr});
     is(scalar(() = $result->{stderr} =~ /^pg_rewind: warning: "restore_command" failed/mg), 1, 'one warning')

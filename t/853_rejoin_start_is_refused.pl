@@ -1,9 +1,10 @@
 # --rejoin does not stop a server that would refuse to start again: with a recovery.conf (12 and later), its own or the
-# source's; or with limits that were lowered since its start and that nothing raises (up to 11). --check -R finds it.
+# source's; with limits that were lowered since its start and that nothing raises (up to 11); or with a restore_command
+# whose program does not exist. --check -R finds it.
 #
 #   source   1 ──┬── 2 ──▶
 #   target       └── 1 ──▶       or a standby that needs no rewind, and follows another server
-# (Rules S11, S40.)
+# (Rules S11, S40, S43.)
 
 use strict;
 use warnings;
@@ -95,6 +96,49 @@ sub lowered_limit
     return;
 }
 
+sub with_command
+{
+    my ($diverged, $version, $name, $command) = @_;
+    my $text = "restore_command = '$command'\n";
+    $target = $diverged->copy($name);
+    $target->{starts} = 1;
+    $target->start if $name ne 'stopped';
+    $version < 12 ? spew($target->path('recovery.conf'), "standby_mode = on\n$text")
+        : append($target->path('postgresql.auto.conf'), $text);
+    return $version < 12 ? () : ('--keep-config');
+}
+
+# A server that does not find the program of its restore_command ends, and so it does when the program is killed.
+sub failing_command
+{
+    my ($diverged, $version) = @_;
+    my $failing = q{the target's server would not start with its "restore_command"};
+    my $detail = sub {
+        "The command has failed: $_[0]. A server ends if its command ends with a status above 125 or by a signal. "
+            . 'Only a status of 1 to 125 means that the archive does not have the file.' };
+    my @keep = with_command($diverged, $version, 'command', '/nonexistent/restore %f %p');
+    is_refused('a program that does not exist', $failing, $detail->('command not found'), @keep);
+    is_refused('the same, a dry run', $failing, $detail->('command not found'), @keep, '-n');
+    like(finds(@keep), qr/^\Q$failing\E/m, '--check -R finds it');
+    $target->discard;
+    with_command($diverged, $version, 'killed', 'kill -9 $$');
+    is_refused('a program that is killed', $failing, $detail->('child process was terminated by signal 9: Killed'), @keep,
+        '--retry-timeout=0');
+    $target->discard;
+
+    with_command($diverged, $version, 'stopped', '/nonexistent/restore %f %p');
+    ends(of_target('-R', '--no-sync', @keep), 0, 'a rewind',
+        qr/^pg_rewind: hint: Before the server starts: \Q$failing\E\. The command has failed: command not found\./m);
+    isnt($target->try_start->{status}, 0, 'its server does not start');
+    like($target->log, qr/FATAL: +could not restore file "\w+\.history" from archive/, 'because of that command');
+    $target->discard;
+
+    with_command($diverged, $version, 'lacks', 'exit 125');
+    follows('a command that has no file', @keep);
+    $target->discard;
+    return;
+}
+
 each_version(sub {
     my ($version) = @_;
     my $diverged;
@@ -107,6 +151,7 @@ each_version(sub {
         before_a_rewind($diverged);
         without_a_rewind();
     }
+    failing_command($diverged, $version);
     lowered_limit($version);
     undef $target;
 }, only => [ 10, 12, 15, 18 ]);

@@ -397,6 +397,23 @@ void start_advise_on_misleading_wal(const MisleadingWal *misleading, Timeline ti
                    misleading->conflicting_file);
 }
 
+/* RestoreArchivedFile in access/transam/xlogarchive.c */
+void start_advise_on_failed_command(const MisleadingWal *misleading, const char *start_command,
+                                    AdviceList *list)
+{
+    const StartSettings start = {.start_command = start_command};
+    const Advice advice =
+        before_start_with_files(&start, "Correct the command, or what it runs, or remove it.");
+
+    if (misleading->command_failure != NULL)
+        advice_add(list, advice,
+                   "the target's server would not start with its \"restore_command\"\n"
+                   "The command has failed: %s. A server ends if its command ends with a status "
+                   "above 125 or by a signal. Only a status of 1 to 125 means that the archive "
+                   "does not have the file.",
+                   misleading->command_failure);
+}
+
 void start_advise_on_slot(const Version *version, const char *name, bool unknown,
                           const char *remedy, Lsn needed_from, AdviceList *list)
 {

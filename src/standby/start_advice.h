@@ -76,6 +76,12 @@ void start_advise_on_level(const StartSettings *start, const LoadedSlots *slots,
 void start_advise_on_misleading_wal(const MisleadingWal *misleading, Timeline timeline,
                                     AdviceList *list);
 
+/* Advise that the server would not start because of how its restore_command ended, if that is so. A
+ * start_command other than NULL may give the server another environment: then this is a warning.
+ * (Rule S43.) */
+void start_advise_on_failed_command(const MisleadingWal *misleading, const char *start_command,
+                                    AdviceList *list);
+
 /* Advise that the source has no replication slot of that name, or (unknown) could not be asked for
  * one. remedy: words in front of the statement that creates the slot; needed_from: start of the WAL
  * that the standby needs, LSN_INVALID if not known. */

@@ -75,6 +75,7 @@ bool restore_run(const RestoreCommand *restore, const char *name, const char *pa
     bool ended;
 
     *ended_well = false;
+    outcome[0] = '\0';
     if ((restore->is_unasked && !file_in_memory(&fd, messages, error)) ||
         !build_command(restore, name, path, fd >= 0 ? messages : NULL, &command, error))
         return false;
@@ -85,6 +86,7 @@ bool restore_run(const RestoreCommand *restore, const char *name, const char *pa
                               &wait_status, error);
         if (fd >= 0)
             show_messages(fd, name, &shown_size);
+        outcome[0] = '\0';
         if (!ended)
             return false;
         process_describe(wait_status, outcome, RESTORE_OUTCOME_SIZE);

@@ -32,9 +32,9 @@ typedef struct RestoreCommand
  *
  * Any other status, or a signal, means that the archive could not be asked: the command is run
  * again some times, after growing pauses, but not later than retry_timeout_seconds after the first
- * time; then `"restore_command" failed: %s` is the error. Statuses 126 and 127, by which the shell
- * reports that it could run nothing, fail at once. A file that one attempt has left at `path` is
- * removed before the next.
+ * time; then `"restore_command" failed: %s` is the error. After any other error `outcome` is "".
+ * Statuses 126 and 127, by which the shell reports that it could run nothing, fail at once. A file
+ * that one attempt has left at `path` is removed before the next.
  */
 MUST_CHECK bool restore_run(const RestoreCommand *restore, const char *name, const char *path,
                             bool *ended_well, char *outcome, Error *error);

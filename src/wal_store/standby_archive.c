@@ -161,6 +161,7 @@ MisleadingWal standby_archive_look(const StandbyArchive *archive, Arena *arena)
     const bool compares = archive->rewound && archive->divergence != LSN_INVALID;
     const Timeline timeline = history_last_timeline(history);
     const bool asks = command_may_be_run(archive, arena);
+    const UnaskedFailure *failure = archive->options->unasked_failure;
     MisleadingWal found = {.command_not_run = asks ? NULL : archive->restore_command};
     AUTO_BUFFER Buffer text = {0};
     WalStore *store = open_store(archive, asks ? archive->restore_command : NULL, arena);
@@ -177,6 +178,8 @@ MisleadingWal standby_archive_look(const StandbyArchive *archive, Arena *arena)
         history_file_name(timeline, found.conflicting_file);
     if (compares && found.conflicting_file[0] == '\0')
         compare_segment(archive, store, &found);
+    if (asks && archive->restore_command != NULL && failure->outcome[0] != '\0')
+        found.command_failure = arena_strdup(arena, failure->outcome);
     wal_store_destroy(store);
     return found;
 }

@@ -38,6 +38,10 @@ typedef struct MisleadingWal
     /* The server's restore_command if it was not run, so that the archive was not asked; NULL: it
      * was run, or the server has none. */
     const char *command_not_run;
+
+    /* The failure of the server's restore_command, if the server ends with such a failure: a status
+     * above 125, or a signal. NULL: the command did not fail so, or was not run. (Rule S43.) */
+    const char *command_failure;
 } MisleadingWal;
 
 /* Look for files that would mislead the server. Cannot fail: an archive that cannot be asked counts

@@ -64,7 +64,7 @@ WalStore wal_store_template(WalStoreKind kind, const Options *options, const Clu
                     .retry_timeout_seconds = options->retry_timeout_seconds,
                     .limit_seconds = options->restore_limit_seconds},
         .limits = wal_limits_of(control),
-        .unasked_failed = options->unasked_failed,
+        .unasked_failure = options->unasked_failure,
     };
     if (target->has_backup_label)
         store.limits.last_needed = LSN_INVALID;
@@ -102,7 +102,7 @@ void wal_store_set_unasked_command(WalStore *store, const char *command)
 {
     pthread_mutex_lock(&store->lock);
     assert(store->restore.command == NULL);
-    store->restore.command = *store->unasked_failed ? NULL : command;
+    store->restore.command = store->unasked_failure->failed ? NULL : command;
     store->restore.limit_seconds = UNASKED_COMMAND_SECONDS;
     store->restore.is_unasked = true;
     pthread_mutex_unlock(&store->lock);
@@ -462,8 +462,10 @@ bool wal_store_was_refused(const WalStore *store, uint64_t segment)
 }
 
 /* Handle a restore command that failed, or whose file is not the segment. For a command that an
- * option names this is an error; otherwise warn, and do not run it again. */
-static bool give_up_command(WalStore *store, const Error *failure, Error *error)
+ * option names this is an error; otherwise warn, and do not run it again. outcome: restore_run's
+ * for a command that failed; "" for a file that is not the segment. */
+static bool give_up_command(WalStore *store, const char *outcome, const Error *failure,
+                            Error *error)
 {
     if (!store->restore.is_unasked)
         return error_copy(error, failure);
@@ -472,7 +474,9 @@ static bool give_up_command(WalStore *store, const Error *failure, Error *error)
     log_warning("%s", failure->message);
     log_detail("The target's own \"restore_command\" is not asked again.");
     store->restore.command = NULL;
-    *store->unasked_failed = true;
+    store->unasked_failure->failed = true;
+    snprintf(store->unasked_failure->outcome, sizeof(store->unasked_failure->outcome), "%s",
+             outcome);
     return true;
 }
 
@@ -507,7 +511,7 @@ static bool restore_segment(WalStore *store, const WantedWal *wanted, FoundWal *
         (ended_well && !accept_restored(store, wanted, &incoming, found, &failure)))
     {
         discard_incoming(&incoming);
-        return give_up_command(store, &failure, error);
+        return give_up_command(store, ended_well ? "" : outcome, &failure, error);
     }
     if (found->fd >= 0)
     {
@@ -754,7 +758,7 @@ static bool fetch_archived_file(WalStore *store, const char *name, Buffer *incom
     if (store->restore.command == NULL)
         return true;
     if (!restore_run(&store->restore, name, buffer_string(incoming), found, outcome, &failure))
-        return give_up_command(store, &failure, error);
+        return give_up_command(store, outcome, &failure, error);
     return true;
 }
 

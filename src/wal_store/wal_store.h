@@ -80,7 +80,7 @@ typedef struct WalStore
                         before it; 0: at the segment that is asked for. The caller sets it when it
                         is known */
 
-    bool *unasked_failed; /* Options.unasked_failed */
+    UnaskedFailure *unasked_failure; /* Options.unasked_failure */
 
     /* The store sets these. */
     pthread_mutex_t lock; /* held while a file is fetched; guards the fields below */
