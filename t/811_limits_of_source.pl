@@ -228,6 +228,49 @@ sub elsewhere
     return;
 }
 
+# A server that was started with PGDATA in its environment, as in a container: its postmaster.opts names the main file
+# alone. That is the server's if it lies in the data directory or names that as its own; otherwise it may be the file
+# of another server, from which the directory was copied. A named file may also exist in the container only. The data
+# directory's own postgresql.conf, which initdb has made, then says nothing of the limits.
+sub without_directory
+{
+    my ($version) = @_;
+    return if $version < 12;
+    my %is_known = ('named' => 1, 'inside' => 1, 'of anybody' => 0, 'elsewhere' => 0);
+    for my $case (sort keys %is_known)
+    {
+        fresh("main_file_$case" =~ s/ /_/gr);
+        my %own = (limits($version), max_connections => 500);
+        my $file = $case eq 'inside' ? $target->path('own.conf') : $target->dir . '/outside.conf';
+        spew($file, join '', slurp($target->path('postgresql.conf')), map { "$_ = $own{$_}\n" } sort keys %own);
+        append($file, "data_directory = '@{[ $target->data ]}'\n") if $case eq 'named';
+        my $started = do
+        {
+            local $ENV{PGDATA} = $target->data;
+            my @pg_ctl = ("$target->{bindir}/pg_ctl", '-w', '-l', "$target->{dir}/log");
+            run([ @pg_ctl, '-o', "-c config_file=$file -k $target->{dir}", 'start' ]);
+            run([ @pg_ctl, 'stop' ]);
+        };
+        is($started->{status}, 0, "a main file $case: the server ran") or diag($started->{stderr});
+        unlike(slurp($target->path('postmaster.opts')), qr/"-D"/, 'its options have no directory');
+        rename $file, "$file.gone" or die if $case eq 'elsewhere';
+        my @options = ('--keep-config', '-R');
+        is(finding('standby_limits', @options)->{state}, $is_known{$case} ? 'ok' : 'unknown',
+            "a main file $case: --check");
+        my $result = of_target(@options, '--no-sync');
+        ends($result, 0, "a main file $case");
+        unlike(slurp($target->path('postgresql.auto.conf')), qr/max_connections/,
+            "a main file $case: nothing is lowered");
+        my $step = qr/^pg_rewind: hint: Before the server starts: limits in .* than max_connections = 150/m;
+        $is_known{$case} ? unlike($result->{stderr}, $step, 'all limits are known')
+            : like($result->{stderr}, $step, 'what is needed is named');
+        rename "$file.gone", $file or die if $case eq 'elsewhere';
+        $target->start(settings => { config_file => $file });
+        is($target->query('SHOW max_connections'), 500, "a main file $case: the server has its own limit");
+    }
+    return;
+}
+
 # It starts on the source's WAL as it is.
 sub without_divergence
 {
@@ -263,6 +306,7 @@ each_version(sub {
     edited($version);
     commanded($version);
     elsewhere($version);
+    without_directory($version);
     without_divergence($version);
     undef $target;
 }, only => [ 10, 12, 15, 18, 19 ]);

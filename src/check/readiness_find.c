@@ -524,7 +524,8 @@ static void read_configuration(Node *node)
         start.arguments = start.others; /* perhaps of another directory: good enough for --check */
     if (file == NULL)
         file = last_start_config_file(&start, node->arena);
-    *configuration = (Configuration){target->directory, file, target->options, node->arena};
+    *configuration = (Configuration){target->directory, file, target->options, node->arena,
+                                     target->main_is_doubtful};
     configuration->config_file = configuration_find_file(configuration, node->version);
     node->reader = configuration_reader(configuration);
     node->settings = configuration_read(configuration, &node->reader);

@@ -176,6 +176,22 @@ void settings_set(Settings *settings, const char *name, const char *value)
         settings->count++;
     }
     settings->items[place].value = arena_strdup(settings->arena, value);
+    settings->items[place].is_doubtful = false;
+}
+
+void settings_doubt(Settings *settings)
+{
+    settings->incomplete = true;
+    for (size_t i = 0; i < settings->count; i++)
+        settings->items[i].is_doubtful = true;
+}
+
+bool settings_value_is_unknown(const Settings *settings, const char *name)
+{
+    bool found;
+    size_t place = find_setting(settings, name, &found);
+
+    return settings->incomplete && (!found || settings->items[place].is_doubtful);
 }
 
 /* ---- Files and their includes ---- */

@@ -34,6 +34,7 @@ typedef struct Setting
 {
     const char *name; /* lower case */
     const char *value;
+    bool is_doubtful; /* the value is of a file that the server may not read (settings_doubt) */
 } Setting;
 
 typedef struct Settings
@@ -77,6 +78,14 @@ typedef struct SettingsReader
 bool settings_read(Settings *settings, const SettingsReader *reader, const char *path);
 
 void settings_set(Settings *settings, const char *name, const char *value);
+
+/* Mark all settings as doubtful, and the list as incomplete: they are of a file that the server may
+ * not read. A setting that is set again is no longer doubtful. */
+void settings_doubt(Settings *settings);
+
+/* True if the server's value of a setting is not known: the list is incomplete, and the setting is
+ * not in it or doubtful. */
+bool settings_value_is_unknown(const Settings *settings, const char *name);
 
 /* The value of a setting; NULL if it is not set. */
 const char *settings_value(const Settings *settings, const char *name);

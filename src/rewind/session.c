@@ -309,15 +309,20 @@ static bool check_not_started(Session *session, Error *error)
            error_set(error, ERROR_FAILED, "target server must be shut down cleanly");
 }
 
-/* Returns the main configuration file of the last start; NULL: it is not known, or it no longer
- * exists, so that no server can start with it. */
-static const char *find_last_config_file(const LastStart *start, Arena *arena)
+/* Find the main configuration file of the last start. One that does not exist here no server of
+ * this host can start with: either the configuration has another place since, or the server runs
+ * where that file exists, as in a container. (Rule S41.) */
+static void find_last_config_file(const LastStart *start, Arena *arena, Target *target)
 {
+    const LastStart others = {.arguments = start->arguments == NULL ? start->others : NULL};
     const char *file = last_start_config_file(start, arena);
     struct stat status;
     bool found;
 
-    return file != NULL && (!file_stat(file, &status, &found, NULL) || found) ? file : NULL;
+    if (file != NULL && (!file_stat(file, &status, &found, NULL) || found))
+        target->last_config_file = file;
+    target->main_is_doubtful = (file != NULL && target->last_config_file == NULL) ||
+                               last_start_config_file(&others, arena) != NULL;
 }
 
 bool session_identify_target(Session *session, Error *error)
@@ -325,7 +330,7 @@ bool session_identify_target(Session *session, Error *error)
     Target *target = &session->clusters.target;
     const char *named = session->options->config_file;
     Settings *options = arena_allocate(session->arena, sizeof(*options));
-    Configuration configuration = {NULL, named, NULL, session->arena};
+    Configuration configuration = {.config_file = named, .arena = session->arena};
     LastStart start;
     long pid;
 
@@ -349,7 +354,7 @@ bool session_identify_target(Session *session, Error *error)
     if (named == NULL && session->options->rejoin)
         configuration.config_file = last_start_config_file(&start, session->arena);
     else if (named == NULL)
-        target->last_config_file = find_last_config_file(&start, session->arena);
+        find_last_config_file(&start, session->arena, target);
     target->config_file = configuration_find_file(&configuration, target->control.version);
     if (target->config_file != named)
         log_debug("the target's configuration is in \"%s\"", target->config_file);

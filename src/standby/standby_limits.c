@@ -33,14 +33,16 @@ bool standby_limits_raise(const NeededLimits *more, NeededLimits *needed)
 static void add_if_low(const Settings *settings, ServerLimit limit, uint32_t needed, LowLimits *low)
 {
     const char *value = settings_value(settings, limit.name);
+    const bool unknown = settings_value_is_unknown(settings, limit.name);
     int64_t configured = limit.by_default;
     const bool valid = value == NULL || setting_integer(value, &configured);
     const LowLimit found = {limit.name, (uint32_t) configured, needed};
 
     /* No server starts with a negative one. */
-    if (!valid || configured < 0 || configured >= needed)
+    if (!valid || configured < 0 ||
+        (configured >= needed && !(unknown && limit.by_default < needed)))
         return;
-    if (value == NULL && settings->incomplete)
+    if (unknown)
         low->unknown[low->unknown_count++] = found;
     else
         low->items[low->count++] = found;

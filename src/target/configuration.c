@@ -111,6 +111,8 @@ Settings configuration_read(const Configuration *configuration, const SettingsRe
         settings.unread = configuration->config_file;
     if (path == NULL || !settings_read(&settings, reader, path))
         settings.incomplete = true;
+    if (configuration->main_is_doubtful)
+        settings_doubt(&settings);
     settings_read(&settings, reader, ALTER_SYSTEM_PATH);
     for (size_t i = 0; configuration->options != NULL && i < configuration->options->count; i++)
         settings_set(&settings, configuration->options->items[i].name,
@@ -170,7 +172,7 @@ Configuration target_configuration(const Target *target, Arena *arena)
     const char *last = target->last_config_file;
 
     return (Configuration){target->directory, last != NULL ? last : target->config_file,
-                           target->options, arena};
+                           target->options, arena, target->main_is_doubtful};
 }
 
 const char *configuration_recovery_setting(const Target *target, Arena *arena, bool former,

@@ -20,6 +20,7 @@ typedef struct Configuration
     const char *config_file; /* Target.config_file */
     const Settings *options; /* Target.options */
     Arena *arena;            /* owns everything that the functions below return */
+    bool main_is_doubtful;   /* Target.main_is_doubtful */
 } Configuration;
 
 /* The target's configuration with the main file of its server's last start, where that is known:
@@ -50,7 +51,8 @@ SettingsReader configuration_reader(const Configuration *configuration);
 
 /* Reads all settings from the files that the reader gives; NULL: from the files as they are in the
  * target now. The options of the command line come last, so they win. Without a main configuration
- * file the settings are incomplete: no server starts without one, so it lies elsewhere. */
+ * file the settings are incomplete: no server starts without one, so it lies elsewhere. What a
+ * doubtful main file sets is doubtful. (Rule S41.) */
 Settings configuration_read(const Configuration *configuration, const SettingsReader *reader);
 
 /* Returns the value of a recovery setting; NULL: it is not set, or blank. Versions from 12 on have

@@ -299,19 +299,25 @@ const char *const *last_start_parse(Arena *arena, const char *text)
 }
 
 /* The data directory of a start, by an absolute path: that of data_directory, on its command line
- * or in its configuration, otherwise that of its -D. NULL: not known. */
-static const char *named_data_directory(const LastStart *start, Arena *arena)
+ * or in its configuration, otherwise that of its -D. Without these `directory`, if the main
+ * configuration file of the start lies in there. NULL: not known. */
+static const char *named_data_directory(const LastStart *start, const char *directory, Arena *arena)
 {
     Settings options = {.arena = arena}, settings;
-    const char *named = last_start_directory(start), *value;
+    const char *named = last_start_directory(start), *file, *value;
     const char *path = named != NULL ? last_start_path(start, named, arena) : NULL;
-    Configuration configuration = {.directory = path, .options = &options, .arena = arena};
+    Configuration configuration = {
+        .directory = path != NULL ? path : directory, .options = &options, .arena = arena};
+    bool has_file;
 
     last_start_settings(start, &options);
-    configuration.config_file = settings_value(&options, "config_file");
-    settings = path != NULL ? configuration_read(&configuration, NULL) : options;
+    file = configuration.config_file = settings_value(&options, "config_file");
+    has_file = file != NULL && file[0] == '/';
+    settings = path != NULL || has_file ? configuration_read(&configuration, NULL) : options;
     value = settings_value(&settings, "data_directory");
-    return value != NULL ? last_start_path(start, value, arena) : path;
+    if (value != NULL)
+        return last_start_path(start, value, arena);
+    return path == NULL && has_file && place_below(file, directory) != NULL ? directory : path;
 }
 
 /* A copied directory has another server's file. */
@@ -328,7 +334,7 @@ static void use_opts(const char *directory, bool runs_here, Arena *arena, LastSt
         read.arguments = last_start_parse(arena, buffer_string(&text));
     if (read.arguments == NULL)
         return;
-    named = named_data_directory(&read, arena);
+    named = named_data_directory(&read, directory, arena);
     if (runs_here || (named != NULL && place_is(named, directory)))
         start->arguments = read.arguments;
     else if (named == NULL)
@@ -618,7 +624,7 @@ bool last_start_is_known(const LastStart *start, const char *directory, Arena *a
     path = last_start_path(start, named, arena);
     if (path != NULL && place_is(path, directory))
         return true;
-    named = path != NULL ? named_data_directory(start, arena) : NULL;
+    named = path != NULL ? named_data_directory(start, directory, arena) : NULL;
     if (named != NULL && place_is(named, directory))
         return true;
     /* With another main configuration file that does not name the data directory, -D does. */

@@ -18,6 +18,9 @@ typedef struct Target
     const char *last_config_file; /* main configuration file of the server's last start, probably
                                      that of its next start as well; NULL: it is config_file, or
                                      not known */
+    bool main_is_doubtful;   /* the last start named a main configuration file that does not exist
+                                here, or may be another server's, so that the file above may not be
+                                that of the next start */
     const Settings *options; /* settings on the command line of the server's last start, probably
                                 those of its next start as well; NULL: not known */
     const char *port;        /* last_start_port */

@@ -20,7 +20,7 @@ static bool is_named(const Configuration *configuration, const char *path)
 
 static void test_settings(void **state)
 {
-    const Configuration configuration = {target_directory, NULL, NULL, arena};
+    const Configuration configuration = {target_directory, NULL, NULL, arena, false};
     const SettingsReader reader = configuration_reader(&configuration);
     Settings settings;
 
@@ -42,7 +42,7 @@ static void test_settings(void **state)
 static void test_config_file(void **state)
 {
     char inside[512];
-    Configuration configuration = {target_directory, "other.conf", NULL, arena};
+    Configuration configuration = {target_directory, "other.conf", NULL, arena, false};
     const SettingsReader reader = configuration_reader(&configuration);
     Settings settings;
 
@@ -67,7 +67,7 @@ static void test_config_file(void **state)
 static void test_file_outside(void **state)
 {
     char text[512], root[512], expected[1024];
-    Configuration configuration = {target_directory, NULL, NULL, arena};
+    Configuration configuration = {target_directory, NULL, NULL, arena, false};
 
     (void) state;
     assert_non_null(getcwd(root, sizeof(root)));
@@ -101,7 +101,7 @@ static void test_file_outside(void **state)
 
 static void test_named_files(void **state)
 {
-    const Configuration configuration = {target_directory, NULL, NULL, arena};
+    const Configuration configuration = {target_directory, NULL, NULL, arena, false};
     char text[1024];
 
     (void) state;
@@ -137,7 +137,7 @@ static void test_authentication_files(void **state)
         "people", "auth/more", "auth/a file",  "auth/joined", "auth/d",   "auth/d/1.conf",
         "here",   "mapped",    "certs/a\"crt", "certs/a.key", "absolute",
     };
-    const Configuration configuration = {target_directory, NULL, NULL, arena};
+    const Configuration configuration = {target_directory, NULL, NULL, arena, false};
     char text[1024];
 
     (void) state;
@@ -176,7 +176,7 @@ static void test_authentication_files(void **state)
 /* Rule S13: the fifth field of a line is a command; what a comma joins is one field. */
 static void test_host_commands(void **state)
 {
-    const Configuration configuration = {target_directory, NULL, NULL, arena};
+    const Configuration configuration = {target_directory, NULL, NULL, arena, false};
     const SettingsReader reader = configuration_reader(&configuration);
     const char *const *commands;
     Settings settings;
@@ -211,7 +211,7 @@ static void test_log_directory(void **state)
                  {"log_directory = '/var/log/postgresql'", NULL},
                  {"log_directory = '../logs'", NULL},
                  {"log_directory = '.'", NULL}};
-    const Configuration configuration = {target_directory, NULL, NULL, arena};
+    const Configuration configuration = {target_directory, NULL, NULL, arena, false};
 
     (void) state;
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
