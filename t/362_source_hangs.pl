@@ -4,7 +4,7 @@
 #
 #   connecting    no answer at all, no answer to the first byte
 #   a query       no answer; the kernel of the other side still confirms what arrives, so keepalives do not notice
-# (Rules C52, I45.)
+# (Rules C52, I45, O17.)
 
 use strict;
 use warnings;
@@ -84,6 +84,42 @@ each_version(sub {
         my $written = slurp($copy->path($version < 12 ? 'recovery.conf' : 'postgresql.auto.conf'));
         like($written, qr/primary_conninfo.*127\.0\.0\.1,127\.0\.0\.1/, 'both hosts are written for the standby');
         unlike($written, qr/timeout|keepalives/, 'the timeouts of pg_rewind are not');
+        $copy->discard;
+    });
+    subtest('a login takes long', sub {
+        my $copy = $target->copy('login');
+        my $standby = $source->standby('standby');
+        for my $server ($standby, $source)
+        {
+            $server->sql('ALTER SYSTEM SET pre_auth_delay = 8');
+            $server->sql('SELECT pg_reload_conf()');
+        }
+        my @options = ('-n', '--jobs=1', '--retry-timeout=28');    # a host has 7 s to accept
+        my $run = start_rewind($copy, $source, options => [ONCE]);
+        wait_until('it connects', sub { grep { (readlink($_) // '') =~ /^socket:/ } glob("/proc/$run->{pid}/fd/*") });
+        kill 'TERM', $run->{pid};
+        my $since = Time::HiRes::time();
+        is(end_of_rewind($run)->{status}, 1, 'a signal ends it meanwhile');
+        cmp_ok(Time::HiRes::time() - $since, '<', 7, 'and at once');
+        my $result = end_of_rewind(start_rewind($copy, $source, options => \@options));
+        is($result->{status}, 0, 'pg_rewind waits for it') or diag($result->{stderr});
+        my ($first, $second) = map { { $_->conninfo =~ /\b(host|port)=(\S+)/g } } $standby, $source;
+        my $both = join ' ', "host=$first->{host},$second->{host}", "port=$first->{port},$second->{port}",
+            'user=postgres dbname=postgres';
+        $result = end_of_rewind(start_rewind($copy, $source,
+            conninfo => "$both target_session_attrs=read-write", options => \@options));
+        is($result->{status}, 0, 'and for the next host if this is not the primary') or diag($result->{stderr});
+        $standby->discard;
+        $result = end_of_rewind(start_rewind($copy, $source, conninfo => $source->conninfo . ' connect_timeout=4',
+            options => ['-n']));
+        is($result->{status}, 1, 'but no longer than a connect_timeout of the user') or diag($result->{stderr});
+        spew($source->path('postgresql.auto.conf'), '');
+        kill 'HUP', (split /\n/, slurp($source->path('postmaster.pid')))[0];
+        wait_until('logins are quick again', sub {
+            my $began = Time::HiRes::time();
+            $source->query('SELECT 1');
+            Time::HiRes::time() - $began < 7;
+        });
         $copy->discard;
     });
     subtest('a signal comes while it connects', sub {

@@ -45,10 +45,14 @@ typedef struct ConnectAttempt
     const char *values[CONNECT_PARAMETERS_MAX + 1];
     size_t count;
 
-    PGconn *pg;       /* connection; may be a failed one */
+    PGconn *pg;                        /* connection; may be a failed one */
     const struct NewerOption *misread; /* value that libpq would take for something else, so that
                                           nothing was connected to; NULL: none */
-    char sqlstate[6]; /* SQLSTATE of the server's refusal; "": no server has sent one */
+    char sqlstate[6];     /* SQLSTATE of the server's refusal; "": no server has sent one */
+    double login_seconds; /* time that a host has for TLS and authentication; 0: the connection's
+                             connect_timeout */
+    bool is_limited;      /* the waiting thread gives the attempt up after some time */
+    bool begun_again; /* PQreset was called: a host did not accept at once, or not answer in time */
     ErrorKind kind;
     ConnectionRefusal refusal;
     atomic_bool left; /* the attempt's thread has finished, or the waiting thread has given it up */
@@ -335,10 +339,12 @@ static void add_timeouts(ConnectAttempt *attempt, int retry_timeout_seconds)
     }
     if (!is_chosen(options, "tcp_user_timeout"))
         add_number(attempt, "tcp_user_timeout", 1000, connect_silence_milliseconds(seconds));
-    if (!is_chosen(options, "connect_timeout"))
-        add_number(attempt, "connect_timeout", CONNECT_TIMEOUT_SECONDS_MIN,
-                   seconds / 4 < CONNECT_TIMEOUT_SECONDS_MAX ? seconds / 4
-                                                             : CONNECT_TIMEOUT_SECONDS_MAX);
+    if (is_chosen(options, "connect_timeout"))
+        return;
+    attempt->login_seconds = seconds;
+    add_number(attempt, "connect_timeout", CONNECT_TIMEOUT_SECONDS_MIN,
+               seconds / 4 < CONNECT_TIMEOUT_SECONDS_MAX ? seconds / 4
+                                                         : CONNECT_TIMEOUT_SECONDS_MAX);
 }
 
 /* ---- Beginning to connect ---- */
@@ -364,39 +370,67 @@ static PGconn *begin_connecting(const ConnectAttempt *attempt)
     return pg;
 }
 
-/*
- * Continue connecting until it succeeds, fails, or has taken `seconds`; as long as no peer has sent
- * a byte, silent_seconds. Returns the last answer of PQconnectPoll.
- */
-static PostgresPollingStatusType continue_connecting(PGconn *pg, double seconds,
-                                                     double silent_seconds)
+/* True if the host that is tried now has accepted the connection. */
+static bool is_accepted(const PGconn *pg)
 {
-    const double begin = clock_seconds();
+    const ConnStatusType status = PQstatus(pg);
+
+    return status != CONNECTION_STARTED && status != CONNECTION_NEEDED && status != CONNECTION_BAD;
+}
+
+/* True if the attempt must end: a stop was requested, or the waiting thread has given it up. */
+static bool is_given_up(const ConnectAttempt *attempt)
+{
+    return stop_requested() || attempt->left;
+}
+
+/*
+ * Continue connecting until it succeeds, fails, or is given up. Each host may take accept_seconds
+ * to accept the connection, and then login_seconds for the rest. Returns the last answer of
+ * PQconnectPoll.
+ */
+static PostgresPollingStatusType continue_connecting(const ConnectAttempt *attempt, PGconn *pg,
+                                                     double accept_seconds, double login_seconds)
+{
+    double begin = clock_seconds();
+    bool accepted = false;
     PostgresPollingStatusType status =
         PQstatus(pg) == CONNECTION_BAD ? PGRES_POLLING_FAILED : PGRES_POLLING_WRITING;
-    bool answered = false;
 
     while (status != PGRES_POLLING_OK && status != PGRES_POLLING_FAILED)
     {
         struct pollfd waited = {.fd = PQsocket(pg),
                                 .events = status == PGRES_POLLING_WRITING ? POLLOUT : POLLIN};
 
-        if (stop_requested() || clock_seconds() - begin >= (answered ? seconds : silent_seconds))
+        if (is_accepted(pg) != accepted)
+        {
+            accepted = !accepted;
+            begin = clock_seconds();
+        }
+        if (is_given_up(attempt) ||
+            clock_seconds() - begin >= (accepted ? login_seconds : accept_seconds))
             break;
         if (poll(&waited, 1, POLL_MILLISECONDS) <= 0)
             continue;
-        answered = answered || (waited.revents & POLLIN) != 0;
         status = PQconnectPoll(pg);
     }
     return status;
 }
 
+/* True if libpq has a next host to try. */
+static bool has_several_hosts(PGconn *pg, Arena *arena)
+{
+    const char *host = take_option_value(PQconninfo(pg), "host", arena);
+    const char *address = take_option_value(PQconninfo(pg), "hostaddr", arena);
+
+    return (host != NULL && strchr(host, ',') != NULL) ||
+           (address != NULL && strchr(address, ',') != NULL);
+}
+
 /* True if the only host is a Unix socket, where no option for TLS is heeded. */
 static bool is_at_socket(PGconn *pg, Arena *arena)
 {
-    const char *host = take_option_value(PQconninfo(pg), "host", arena);
-
-    return PQhost(pg)[0] == '/' && (host == NULL || strchr(host, ',') == NULL);
+    return PQhost(pg)[0] == '/' && !has_several_hosts(pg, arena);
 }
 
 /*
@@ -426,22 +460,29 @@ static const NewerOption *find_misread(const ConnectAttempt *attempt)
 /*
  * Connect; the result may be a failed connection. PQconnectdbParams would print notices, and
  * PQconnectPoll has no connect_timeout after which it tries the next host. PQreset has it, and
- * keeps the receiver: it begins again where a host does not answer at once, or not in time.
+ * keeps the receiver: it begins again with all hosts when one does not accept at once, or the login
+ * takes too long. Rule O17: a connect_timeout that this program adds limits PQreset only.
  */
 static void connect_now(ConnectAttempt *attempt)
 {
     PGconn *pg = begin_connecting(attempt);
     const char *set = take_option_value(PQconninfo(pg), "connect_timeout", attempt->arena);
-    const double timeout = set != NULL ? atoi(set) : 0;
+    double seconds = set != NULL ? atoi(set) : 0;
     PostgresPollingStatusType status;
 
     attempt->pg = pg;
     attempt->misread = find_misread(attempt);
     if (attempt->misread != NULL)
         return;
-    status = continue_connecting(pg, timeout > 0 ? timeout : INFINITY, CONNECT_TIMEOUT_SECONDS_MIN);
-    if (status != PGRES_POLLING_OK && status != PGRES_POLLING_FAILED && !stop_requested())
-        PQreset(pg);
+    if (attempt->login_seconds > 0 &&
+        (!attempt->is_limited || !has_several_hosts(pg, attempt->arena)))
+        seconds = attempt->login_seconds;
+    status = continue_connecting(attempt, pg, CONNECT_TIMEOUT_SECONDS_MIN,
+                                 seconds > 0 ? seconds : INFINITY);
+    if (status == PGRES_POLLING_OK || status == PGRES_POLLING_FAILED || is_given_up(attempt))
+        return;
+    attempt->begun_again = true;
+    PQreset(pg);
 }
 
 /* ---- Reasons why connecting failed ---- */
@@ -564,7 +605,7 @@ static void find_reason(ConnectAttempt *attempt, double seconds)
     for (size_t index = 0; index < attempt->count; index++)
         if (strcmp(attempt->keywords[index], "connect_timeout") == 0)
             timeout = atoi(attempt->values[index]);
-    if (timeout > 0 &&
+    if (attempt->begun_again && timeout > 0 &&
         seconds >= timeout) /* perhaps no server answered: another try may not either */
         return;
     if (PQconnectionNeedsPassword(attempt->pg))
@@ -574,7 +615,8 @@ static void find_reason(ConnectAttempt *attempt, double seconds)
     }
     pg = begin_connecting(attempt);
     PQsetErrorVerbosity(pg, PQERRORS_VERBOSE);
-    if (continue_connecting(pg, PROBE_SECONDS, PROBE_SECONDS) != PGRES_POLLING_OK &&
+    if (continue_connecting(attempt, pg, PROBE_SECONDS, seconds + PROBE_SECONDS) !=
+            PGRES_POLLING_OK &&
         message_sqlstate(PQerrorMessage(pg), sqlstate))
     {
         if (strcmp(sqlstate, TOO_MANY_CONNECTIONS) == 0)
@@ -729,6 +771,7 @@ PGconn *connect_to_server(const char *conninfo, int retry_timeout_seconds, doubl
         add_parameter(attempt, "dbname", arena_strdup(attempt->arena, conninfo));
     if (!is_chosen(attempt->options, "fallback_application_name"))
         add_parameter(attempt, "fallback_application_name", "pg_rewind");
+    attempt->is_limited = seconds > 0;
     add_timeouts(attempt, retry_timeout_seconds);
     memcpy(keywords, attempt->keywords, sizeof(attempt->keywords));
     if (!start_thread(attempt, &thread))

@@ -28,7 +28,8 @@ typedef enum ConnectionRefusal
 /*
  * Connect with a libpq connection string or URI. Adds fallback_application_name=pg_rewind and,
  * where the user set none, keepalives, tcp_user_timeout and connect_timeout that fit the retry
- * timeout. `seconds` limits the whole attempt (0: as long as libpq tries). Never prompts.
+ * timeout; this connect_timeout does not limit the login (Rule O17). `seconds` limits the whole
+ * attempt (0: as long as libpq tries). Never prompts.
  *
  * Returns NULL with error on failure (the message is libpq's, one trailing newline stripped). The
  * kind is ERROR_FAILED if a server refused for a reason that lasts (password, unknown database),
