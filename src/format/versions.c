@@ -142,6 +142,7 @@
             .identity_columns = (v) >= 1000,                                                       \
             .transaction_status = (v) >= 1000,                                                     \
             .publications = (v) >= 1000,                                                           \
+            .checkpoint_role = (v) >= 1500, /* catalog/pg_authid.dat */                            \
         },                                                                                         \
         /* utils/misc/guc.c, libpq/hba.c; ALTER SYSTEM came with 9.4 */                            \
         .remedies = {                                                                              \
@@ -175,7 +176,6 @@
                            : (v) >= 904 ? "max_replication_slots" : NULL,                          \
         .origins_by_default = (v) >= 1000 ? 10 : 0,                                                \
         .holds_prepared = (v) >= 1000,       /* PrepareRedoAdd, access/transam/twophase.c */       \
-        .has_checkpoint_role = (v) >= 1500,                                                        \
         .has_jit = (v) >= 1100,                                                                    \
         .keeps_two_checkpoints = (v) < 1100, /* CreateCheckPoint, access/transam/xlog.c */         \
         .has_sha256 = (v) >= 1100,           /* catalog/pg_proc.dat */                             \

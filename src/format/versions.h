@@ -121,6 +121,7 @@ typedef struct ServerSql
     bool identity_columns;       /* INSERT ... OVERRIDING SYSTEM VALUE (10+) */
     bool transaction_status;     /* txid_status (10+) */
     bool publications;           /* pg_publication (10+) */
+    bool checkpoint_role;        /* the role pg_checkpoint (15+) */
 } ServerSql;
 
 /* Words for settings in the remedies of messages. */
@@ -206,7 +207,6 @@ typedef struct Version
     uint16_t origins_by_default;     /* default of this setting: 10, or 0 (9.4 to 9.6) */
     bool holds_prepared;             /* recovery holds prepared transactions in an array of the size
                                         max_prepared_transactions (10+) */
-    bool has_checkpoint_role;        /* the role pg_checkpoint exists (15+) */
     bool has_jit;                    /* the setting jit exists (11+) */
     bool keeps_two_checkpoints;      /* a checkpoint keeps the WAL since the previous one (to 10) */
     bool has_sha256;                 /* sha256(bytea) (11+) */

@@ -295,7 +295,7 @@ bool source_server_may_checkpoint(Source *source, bool *may, uint64_t *buffers_b
         "SELECT pg_catalog.current_setting('is_superuser') = 'on'%s, "
         "(SELECT setting::pg_catalog.int8 FROM pg_catalog.pg_show_all_settings() WHERE name = "
         "'shared_buffers') * pg_catalog.current_setting('block_size')::pg_catalog.int8",
-        version->has_checkpoint_role
+        version->sql.checkpoint_role
             ? " OR pg_catalog.pg_has_role('pg_checkpoint'::pg_catalog.name, 'USAGE')"
             : "");
     char *values[2];
