@@ -10,13 +10,40 @@ use lib 't/lib';
 use RewindTest;
 
 my $role = rewinding_role('rewinder');
-my @views = qw(pg_locks pg_stat_activity pg_roles pg_settings pg_replication_slots);
+my @views = qw(pg_locks pg_stat_activity pg_roles pg_settings pg_replication_slots pg_stat_replication pg_stat_ssl
+    pg_stat_wal_receiver);
 my $unknown = qr/^pg_rewind: warning: not known whether the source is dropping, moving or renaming a database/m;
 
 sub close_functions
 {
     my ($source, @functions) = @_;
     $source->sql("REVOKE EXECUTE ON FUNCTION $_ FROM PUBLIC") for @functions;
+    return;
+}
+
+# A standby with a slot of its own, by a role that sees no view on either server.
+sub is_rejoined
+{
+    my ($target, $source) = @_;
+    my $copy = $target->copy('rejoined');
+    $copy->configure("unix_socket_directories = '$copy->{dir}'");
+    $source->sql('ALTER ROLE rewinder REPLICATION');
+    my $conninfo = $source->conninfo =~ s/user=\S+/user=rewinder/r . ' application_name=rejoined';
+    my @arguments = rewind_argv($copy->data, '--rejoin', '--no-sync', '-B', $copy->bindir, '--slot=rejoined',
+        '--source-server', $conninfo);
+    my $result = run([ @arguments, '--create-slot' ]);
+    is($result->{status}, 0, 'a standby with a slot') or diag($result->{stderr});
+    like($result->{stderr}, qr/^pg_rewind: the target follows the source: standby "rejoined"/m, 'it follows');
+    unlike($result->{stderr}, qr/warning|not known/, 'and nothing is unknown');
+    $result = run(\@arguments);
+    is($result->{status}, 0, 'once more') or diag($result->{stderr});
+    like($result->{stderr}, qr/follows the source already$/m, 'it is seen to follow');
+    $copy->discard;
+    $source->sql(q{SELECT pg_terminate_backend(active_pid) FROM pg_replication_slots WHERE slot_name = 'rejoined'});
+    $source->sql('ALTER ROLE rewinder NOREPLICATION');
+    my $refused = rewind($target, $source, user => 'rewinder', options => [qw(-n -R --slot=other --create-slot)]);
+    is($refused->{status}, 1, 'a role that may not replicate') or diag($refused->{stderr});
+    like($refused->{stderr}, qr/^pg_rewind: error: the source does not accept a replication connection: /m, 'is told');
     return;
 }
 
@@ -47,6 +74,7 @@ each_version(sub {
     my $closed = rewinds($copy, $source, user => 'rewinder', options => ['--no-sync']);
     unlike($closed->{stderr}, qr/warning/, 'where views are closed nothing is unknown');
     $copy->discard;
+    is_rejoined($target, $source);
     close_functions($source, 'pg_stat_get_activity(int)');
     $copy = $target->copy('copy');
     $closed = rewinds($copy, $source, user => 'rewinder', options => ['--no-sync']);

@@ -142,7 +142,8 @@
             .identity_columns = (v) >= 1000,                                                       \
             .transaction_status = (v) >= 1000,                                                     \
             .publications = (v) >= 1000,                                                           \
-            .checkpoint_role = (v) >= 1500, /* catalog/pg_authid.dat */                            \
+            .stats_role = (v) >= 1000,      /* catalog/pg_authid.dat */                            \
+            .checkpoint_role = (v) >= 1500,                                                        \
         },                                                                                         \
         /* utils/misc/guc.c, libpq/hba.c; ALTER SYSTEM came with 9.4 */                            \
         .remedies = {                                                                              \

@@ -121,6 +121,7 @@ typedef struct ServerSql
     bool identity_columns;       /* INSERT ... OVERRIDING SYSTEM VALUE (10+) */
     bool transaction_status;     /* txid_status (10+) */
     bool publications;           /* pg_publication (10+) */
+    bool stats_role;             /* the role pg_read_all_stats (10+) */
     bool checkpoint_role;        /* the role pg_checkpoint (15+) */
 } ServerSql;
 

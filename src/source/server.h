@@ -38,6 +38,12 @@ typedef struct ServerState
     bool removes;      /* a process removes a database's directory; false if that was not asked */
 } ServerState;
 
+/* FROM clause that reads what pg_stat_replication shows, by the functions of that view. Queries of
+ * any server call the functions: a view may be closed to the role. (Rule O16.) */
+#define SERVER_SENDERS                                                                             \
+    "pg_catalog.pg_stat_get_wal_senders() AS sender\n"                                             \
+    "  JOIN pg_catalog.pg_stat_get_activity(NULL) AS session ON session.pid = sender.pid"
+
 /* Questions whether a process of the server removes a database's directory. After a refusal the
  * next one is asked. (Rule O16.) */
 typedef enum RemovalQuestion

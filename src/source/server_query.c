@@ -283,9 +283,6 @@ bool source_server_names(Source *source, const char *filenodes, ConnectionRow da
 
 /* ---- Checkpoints ---- */
 
-/* The queries of this section read no view, but the function of a view: a view may be closed to the
- * role. (Rule O16.) */
-
 bool source_server_may_checkpoint(Source *source, bool *may, uint64_t *buffers_bytes, Error *error)
 {
     const Version *version = ((const ServerSource *) source)->version;
@@ -365,20 +362,26 @@ bool source_server_checkpoint(Source *source, Error *error)
 
 /* SQL for this connection's use of SSL; before 9.5 there is no pg_stat_ssl. */
 #define OUR_SSL                                                                                    \
-    "(SELECT s.ssl FROM pg_catalog.pg_stat_ssl AS s WHERE s.pid = pg_catalog.pg_backend_pid())"
+    "(SELECT s.ssl FROM pg_catalog.pg_stat_get_activity(pg_catalog.pg_backend_pid()) AS s)"
+
+/* SQL for the right of the session's role to replicate. No function shows it. */
+#define MAY_REPLICATE                                                                              \
+    "(SELECT rolreplication OR rolsuper FROM pg_catalog.pg_roles WHERE rolname = session_user)"
 
 /* Query for the session's role, not the current one: ALTER ROLE ... SET role does not apply to
- * sessions that send WAL (InitPostgres, utils/init/postinit.c). "%s": OUR_SSL or NULL. */
+ * sessions that send WAL (InitPostgres, utils/init/postinit.c). "%s": MAY_REPLICATE or NULL;
+ * OUR_SSL or NULL. */
 static const char role_sql[] =
-    "SELECT r.rolreplication OR r.rolsuper, pg_catalog.quote_ident(r.rolname),\n"
+    "SELECT %s, pg_catalog.quote_ident(session_user),\n"
     "  pg_catalog.host(pg_catalog.inet_client_addr()) || '/' ||\n"
     "    pg_catalog.masklen(pg_catalog.inet_client_addr())::pg_catalog.text,\n"
-    "  %s\n"
-    "FROM pg_catalog.pg_roles AS r WHERE r.rolname = session_user";
+    "  %s";
 
-static Query role_query(const Version *version, Arena *arena)
+/* asks_right: pg_roles is read, which may be closed to the role. */
+static Query role_query(const Version *version, bool asks_right, Arena *arena)
 {
     return (Query){.sql = arena_printf(arena, role_sql,
+                                       asks_right ? MAY_REPLICATE : "NULL::pg_catalog.bool",
                                        version->sql.ssl_view ? OUR_SSL : "NULL::pg_catalog.bool"),
                    .column_count = 4};
 }
@@ -387,7 +390,7 @@ static bool take_role(char *const values[4], SourceRole *role, Error *error)
 {
     if (values[1] == NULL)
         return error_set(error, ERROR_FAILED, "unexpected result set from query"); /* contract */
-    *role = (SourceRole){.may_replicate = is_true(values[0]),
+    *role = (SourceRole){.may_replicate = values[0] == NULL || is_true(values[0]),
                          .name = values[1],
                          .address = values[2],
                          .ssl = is_true(values[3])};
@@ -396,25 +399,44 @@ static bool take_role(char *const values[4], SourceRole *role, Error *error)
 
 bool server_role(Connection *connection, Arena *arena, SourceRole *role, Error *error)
 {
-    const Query query = role_query(server_version(connection), arena);
+    Query query = role_query(server_version(connection), true, arena);
     char *values[4];
+    bool ok = connection_row(connection, arena, &query, values, error);
 
-    return connection_row(connection, arena, &query, values, error) &&
-           take_role(values, role, error);
+    if (!ok && connection_failed_with(connection, INSUFFICIENT_PRIVILEGE)) /* Rule O16 */
+    {
+        query = role_query(server_version(connection), false, arena);
+        ok = connection_row(connection, arena, &query, values, error);
+    }
+    return ok && take_role(values, role, error);
+}
+
+/* Arguments of source_server_role. */
+typedef struct RoleQuery
+{
+    Arena *arena;
+    SourceRole *role;
+} RoleQuery;
+
+/* An Attempt. */
+static bool ask_for_role(Connection *connection, void *context, Error *error)
+{
+    const RoleQuery *query = context;
+
+    return server_role(connection, query->arena, query->role, error);
 }
 
 bool source_server_role(Source *source, Arena *arena, SourceRole *role, Error *error)
 {
-    const ServerSource *self = (const ServerSource *) source;
-    const Query query = role_query(self->version, arena);
-    char *values[4];
+    ServerSource *self = (ServerSource *) source;
+    RoleQuery query = {arena, role};
 
     if (self->has_opened_role)
     {
         *role = self->opened_role;
         return true;
     }
-    return server_ask(source, arena, &query, values, error) && take_role(values, role, error);
+    return server_attempt(self, 0, ask_for_role, &query, NULL, error);
 }
 
 /* ---- Slots ---- */
@@ -425,12 +447,12 @@ bool source_server_role(Source *source, Arena *arena, SourceRole *role, Error *e
 static const char slot_sql[] =
     "SELECT s.slot_type, s.active, s.restart_lsn,\n"
     "  pg_catalog.to_json(s) ->> 'wal_status' IN ('lost', 'unreserved'),\n"
-    "  (SELECT pg_catalog.count(*) FROM pg_catalog.pg_replication_slots\n"
+    "  (SELECT pg_catalog.count(*) FROM pg_catalog.pg_get_replication_slots()\n"
     "    WHERE plugin IS DISTINCT FROM 'pgrepack') >=\n"
     "    pg_catalog.current_setting('max_replication_slots')::pg_catalog.int8,\n"
-    "  (SELECT r.application_name FROM pg_catalog.pg_stat_replication AS r\n"
-    "    WHERE r.pid::pg_catalog.text = pg_catalog.to_json(s) ->> 'active_pid')\n"
-    "FROM (SELECT 1) AS one LEFT JOIN pg_catalog.pg_replication_slots AS s\n"
+    "  (SELECT session.application_name FROM " SERVER_SENDERS "\n"
+    "    WHERE sender.pid::pg_catalog.text = pg_catalog.to_json(s) ->> 'active_pid')\n"
+    "FROM (SELECT 1) AS one LEFT JOIN pg_catalog.pg_get_replication_slots() AS s\n"
     "  ON s.slot_name::pg_catalog.text = $1::pg_catalog.text";
 
 static void take_text(const char *value, char *out, size_t size)
@@ -467,7 +489,7 @@ static const char awaited_sql[] =
     "FROM pg_catalog.regexp_split_to_table(\n"
     "    pg_catalog.current_setting('synchronized_standby_slots'), '[[:space:],\"]+') AS n (name)\n"
     "WHERE n.name <> '' AND n.name <> $1::pg_catalog.text AND NOT EXISTS (\n"
-    "    SELECT 1 FROM pg_catalog.pg_replication_slots\n"
+    "    SELECT 1 FROM pg_catalog.pg_get_replication_slots()\n"
     "    WHERE slot_name::pg_catalog.text = n.name)";
 
 bool source_server_missing_slots(Source *source, const char *except, Arena *arena,
@@ -496,7 +518,7 @@ bool source_server_missing_slots(Source *source, const char *except, Arena *aren
 /* Query that creates a slot unless it exists: in one statement, so that a retry is safe. */
 static const char make_slot_sql[] = AS_SESSION_ROLE
     "SELECT pg_catalog.pg_create_physical_replication_slot(" SLOT_NAME ", true)::pg_catalog.text\n"
-    "FROM session WHERE NOT EXISTS (SELECT 1 FROM pg_catalog.pg_replication_slots\n"
+    "FROM session WHERE NOT EXISTS (SELECT 1 FROM pg_catalog.pg_get_replication_slots()\n"
     "    WHERE slot_name::pg_catalog.text = $1::pg_catalog.text)";
 
 /*
@@ -543,28 +565,31 @@ bool source_server_slot_drop(Source *source, const char *name, Error *error)
 /*
  * Query for a standby by its names, $1, connected since $2; one row in any case. A role without
  * pg_read_all_stats (10 and later) sees the names of connections, but not their state; a superuser
- * sees all. "%s", four times: see ServerSql.position_column.
+ * sees all. "%s": sees_all_stats or ""; then four times: see ServerSql.position_column.
  */
 static const char standby_sql[] =
-    "SELECT pg_catalog.current_setting('is_superuser') = 'on' OR EXISTS (SELECT 1\n"
-    "    FROM pg_catalog.pg_roles WHERE rolname = 'pg_read_all_stats'\n"
-    "    AND pg_catalog.pg_has_role(oid, 'USAGE')), application_name, state,\n"
+    "SELECT pg_catalog.current_setting('is_superuser') = 'on'%s, application_name, state,\n"
     "  sync_state, sent_%s, flush_%s, replay_%s\n"
     "FROM (SELECT 1) AS one LEFT JOIN\n"
-    "  (SELECT * FROM pg_catalog.pg_stat_replication\n"
+    "  (SELECT session.application_name, sender.* FROM " SERVER_SENDERS "\n"
     "   WHERE application_name = ANY ($1::pg_catalog.text[])\n"
     "     AND (backend_start IS NULL\n"
     "       OR pg_catalog.date_part('epoch', backend_start) * 1000000 >= $2::pg_catalog.float8)\n"
-    "   ORDER BY state = 'streaming' DESC NULLS LAST, replay_%s DESC NULLS LAST LIMIT 1) AS it\n"
+    "   ORDER BY sender.state = 'streaming' DESC NULLS LAST,\n"
+    "     replay_%s DESC NULLS LAST LIMIT 1) AS it\n"
     "ON true";
+static const char sees_all_stats[] =
+    " OR pg_catalog.pg_has_role('pg_read_all_stats'::pg_catalog.name, 'USAGE')";
 
 bool source_server_find_standby(Source *source, const char *const *names, int64_t since,
                                 SourceStandby *standby, Error *error)
 {
-    const char *column = ((const ServerSource *) source)->version->sql.position_column;
+    const ServerSql *sql = &((const ServerSource *) source)->version->sql;
+    const char *column = sql->position_column;
     AUTO_ARENA Arena *arena = arena_create();
     AUTO_BUFFER Buffer list = {0};
-    Query query = {.sql = arena_printf(arena, standby_sql, column, column, column, column),
+    Query query = {.sql = arena_printf(arena, standby_sql, sql->stats_role ? sees_all_stats : "",
+                                       column, column, column, column),
                    .column_count = 7};
     char *values[7];
 
@@ -877,7 +902,7 @@ static bool greet_server(Connection *connection, void *context, Error *error)
     greeting.state = server_state_query(self->version, REMOVAL_UNASKED, arena);
     greeting.seen = server_seen_query(self->version, arena);
     greeting.digest = server_digest_query(self, &greeting.digest_kind);
-    greeting.role = role_query(self->version, arena);
+    greeting.role = role_query(self->version, true, arena);
     greeting.auto_settings = server_config_query(false, arena);
     read.query = &greeting.state;
     ok = send_greeting(&greeting, self->version, connection, error) &&

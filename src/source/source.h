@@ -304,7 +304,7 @@ MUST_CHECK bool source_server_checkpoint(Source *source, Error *error);
  * the source with the same connection string has the same. */
 typedef struct SourceRole
 {
-    bool may_replicate;  /* the role has REPLICATION or is a superuser */
+    bool may_replicate;  /* the role has REPLICATION or is a superuser; true if that is unknown */
     const char *name;    /* role's name, quoted if SQL and pg_hba.conf need it */
     const char *address; /* client's address as in pg_hba.conf, "10.0.0.1/32"; NULL: a Unix-domain
                             socket */

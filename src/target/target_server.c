@@ -22,11 +22,12 @@
 #define STATE                                                                                      \
     "SELECT pg_catalog.pg_is_in_recovery(), pg_catalog.%s(), pg_catalog.%s(),\n"                   \
     "  "
+#define RECEIVER_ROW "pg_catalog.pg_stat_get_wal_receiver() WHERE pid IS NOT NULL"
 #define RECEIVER                                                                                   \
-    "(SELECT coalesce(status, 'streaming') FROM pg_catalog.pg_stat_wal_receiver LIMIT 1),\n"       \
-    "  (SELECT received_tli FROM pg_catalog.pg_stat_wal_receiver LIMIT 1),\n"                      \
-    "  (SELECT slot_name FROM pg_catalog.pg_stat_wal_receiver LIMIT 1),\n"                         \
-    "  (SELECT conninfo FROM pg_catalog.pg_stat_wal_receiver LIMIT 1)"
+    "(SELECT coalesce(status, 'streaming') FROM " RECEIVER_ROW "),\n"                              \
+    "  (SELECT received_tli FROM " RECEIVER_ROW "),\n"                                             \
+    "  (SELECT slot_name FROM " RECEIVER_ROW "),\n"                                                \
+    "  (SELECT conninfo FROM " RECEIVER_ROW ")"
 /* Without pg_stat_wal_receiver, a server that has received WAL counts as streaming; the source
  * knows whether it streams now. */
 #define NO_RECEIVER "CASE WHEN pg_catalog.%s() IS NOT NULL THEN 'streaming' END, NULL, NULL, NULL"
@@ -35,12 +36,12 @@
  * no port. Another role's rows hide both, and count as clients if they have a role and a database:
  * workers of autovacuum have no role, the launcher of logical replication has no database. */
 #define USE                                                                                        \
-    "WITH replication AS (SELECT pid, application_name, sync_state\n"                              \
-    "    FROM pg_catalog.pg_stat_replication),\n"                                                  \
+    "WITH replication AS (SELECT session.pid, application_name, sync_state\n"                      \
+    "    FROM " SERVER_SENDERS "),\n"                                                              \
     "  activity AS (SELECT a.pid, a.application_name, a.usesysid, a.datid,\n"                      \
     "      a.client_port, a.query,\n"                                                              \
     "      pg_catalog.row_to_json(a) OPERATOR(pg_catalog.->>) 'backend_type' AS type\n"            \
-    "    FROM pg_catalog.pg_stat_activity a),\n"                                                   \
+    "    FROM pg_catalog.pg_stat_get_activity(NULL) a),\n"                                         \
     "  clients AS (SELECT pid, application_name FROM activity\n"                                   \
     "    WHERE pid <> pg_catalog.pg_backend_pid()\n"                                               \
     "      AND pid NOT IN (SELECT pid FROM replication)\n"                                         \
