@@ -28,7 +28,7 @@ sub move_to_file_system
     my $aside = work_dir() . '/aside';
     must_run([ 'cp', '-a', $directory, $aside ]);
     must_run([ 'find', $directory, '-mindepth', 1, '-delete' ]);
-    privileged('make-file-system', 64, $directory);
+    privileged('make-file-system', 160, $directory);
     must_run([ 'cp', '-a', "$aside/.", $directory ]);
     must_run([ 'rm', '-rf', $aside ]);
     return $directory;
