@@ -30,7 +30,7 @@ typedef enum SyncMethod
 /* The failure of a restore command of the target's configuration (not of an option) in a run. */
 typedef struct UnaskedFailure
 {
-    bool failed;       /* no such command is run again in this run */
+    bool failed;       /* no restore command is run again in this run */
     char outcome[256]; /* restore_run's outcome of a command that could not ask the archive; else ""
                         */
 } UnaskedFailure;

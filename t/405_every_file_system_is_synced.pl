@@ -96,7 +96,8 @@ sub finished_on_old_kernel
     end_by_kill(hold($target, $source, 'patch'));
     for my $old (0, 1)
     {
-        my $run = sub { rewind($target, $source, fault => 'fail:sync@*/' . ($old ? $still : 'tablespace/quiet/*') . ':EIO') };
+        my $synced = $old ? $still : 'tablespace/quiet/*';
+        my $run = sub { rewind($target, $source, fault => "fail:sync\@*/$synced:EIO") };
         my ($result) = $old ? on_old_kernel($run) : $run->();
         is($result->{status}, 2, 'the run that finishes an interrupted rewind ends at such an error');
         $old ? is_named($result) : like($result->{stderr}, qr{could not synchronize file system .*/tablespace/quiet/},

@@ -122,8 +122,8 @@ sub failing_command
     like(finds(@keep), qr/^\Q$failing\E/m, '--check -R finds it');
     $target->discard;
     with_command($diverged, $version, 'killed', 'kill -9 $$');
-    is_refused('a program that is killed', $failing, $detail->('child process was terminated by signal 9: Killed'), @keep,
-        '--retry-timeout=0');
+    my $killed = $detail->('child process was terminated by signal 9: Killed');
+    is_refused('a program that is killed', $failing, $killed, @keep, '--retry-timeout=0');
     $target->discard;
 
     with_command($diverged, $version, 'stopped', '/nonexistent/restore %f %p');
