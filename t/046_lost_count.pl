@@ -167,6 +167,9 @@ sub promoted_side
     like($result->{stderr},
         qr/^pg_rewind: detail: A rewind discards all that was written on the target since then\. If the target is the new primary, source and target are swapped\.$/m,
         'and what it means');
+    like($result->{stderr},
+        qr/^pg_rewind: hint: This was a dry run, nothing was changed: the target was promoted .*: do not run this .*\n\z/m,
+        'the last line is no advice to go on');
     ($line, $result) = looks('the promoted side, by blocks', $promoted, $primary, 0, '--compare');
     like($result->{stderr}, qr/^pg_rewind: warning: the target was promoted from the source's timeline 1/m,
         'a warning as well');

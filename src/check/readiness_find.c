@@ -339,8 +339,7 @@ static void look_at_use(Node *node)
                               "them: --rejoin does not stop this primary otherwise, unless "
                               "--demote=%u names its timeline.",
                               clusters->target.timeline),
-                 "This primary has diverged from the source, and has %s now.",
-                 target_use_text(&use, node->arena));
+                 "This primary has %s now.", target_use_text(&use, node->arena));
 }
 
 /*

@@ -2,6 +2,7 @@
 
 #include "base/text_lines.h"
 #include "format/settings.h"
+#include "pair/direction.h"
 #include "standby/start_advice.h"
 
 #include <string.h>
@@ -187,6 +188,25 @@ const char *run_full_backup(const Run *run)
             : "the server refuses it only if that one also began after the divergence");
 }
 
+/* Rule D8: where source and target may be swapped, the report and the last line of a dry run say
+ * so, too. The warning stands above both. */
+static void add_run(const Options *options, Run *run)
+{
+    const char *const unchanged = "This was a dry run, nothing was changed";
+    Error doubt;
+
+    if (!run->divergence.needed || !direction_is_unconfirmed(&run->session.clusters, options))
+    {
+        advice_add(&run->advice, step, "%s: run the same command without --dry-run.", unchanged);
+        return;
+    }
+    error_direction(&run->session.clusters, &doubt);
+    advice_add(&run->advice, step,
+               "%s: %s. If the target is the new primary, source and target are swapped: do not "
+               "run this rewind. Otherwise run the same command without --dry-run.",
+               unchanged, doubt.message);
+}
+
 void next_steps_make(const Options *options, Run *run)
 {
     const NextStart *next = run->next_start;
@@ -239,9 +259,7 @@ void next_steps_make(const Options *options, Run *run)
     {
         if (!next->standby && next->manager == NULL)
             add_make_standby(options, run);
-        advice_add(&run->advice, step,
-                   "This was a dry run, nothing was changed: run the same command without "
-                   "--dry-run.");
+        add_run(options, run);
     }
     else
         add_start(options, run);
