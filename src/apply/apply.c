@@ -300,7 +300,8 @@ static bool sync_left(Apply *apply, Error *error)
         return true;
     written = written_create();
     for (size_t i = 0; ok && i < apply->work_count; i++)
-        ok = !place_can_be_read(apply->work[i]) || written_watch(written, apply->work[i], error);
+        ok = !place_can_be_read(apply->work[i]) || written_watch(written, apply->work[i], error) ||
+             error->error_number == ENOENT; /* an earlier run has removed it */
     ok = ok && list_left_files(&left, error) &&
          listing_watch(&left.listing, apply->target_directory, written, error);
     if (ok && apply->options->sync_method != SYNC_EACH_FILE && written_syncs_whole(written))
