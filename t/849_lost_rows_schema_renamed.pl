@@ -22,7 +22,7 @@ GRANT USAGE ON SCHEMA $schema TO bob;
 END
 }
 
-# She waits until the script has locked the table, and looked at it once more.
+# She waits until the script has locked the table, and looked at it once more, which takes longer on a busy machine.
 sub swap
 {
     my ($schema) = @_;
@@ -36,7 +36,7 @@ DO \$\$ DECLARE it oid := '$schema.t'::regclass; BEGIN
         IF EXISTS (SELECT 1 FROM mallory.enough) THEN RETURN; END IF;
         PERFORM pg_sleep(0.001);
     END LOOP;
-    PERFORM pg_sleep(0.1);
+    PERFORM pg_sleep(0.5);
     ALTER SCHEMA $schema RENAME TO before;
     ALTER SCHEMA other RENAME TO $schema;
 END \$\$;

@@ -25,7 +25,6 @@
 #include "format/backup_label.h"
 #include "io/dir.h"
 #include "io/file.h"
-#include "io/place.h"
 #include "plan/listing.h"
 #include "source/directory.h"
 
@@ -261,7 +260,8 @@ static bool sync_left_file(void *context, size_t item, Error *error)
            error->error_number == ENOENT;
 }
 
-static bool list_left_files(LeftFiles *left, Error *error)
+/* Also let `written` watch the file systems of what is listed. */
+static bool list_left_files(LeftFiles *left, Written *written, Error *error)
 {
     const Apply *apply = left->apply;
     Arena *arena = left->staged.arena;
@@ -274,14 +274,18 @@ static bool list_left_files(LeftFiles *left, Error *error)
 
         if (!dir_list(apply->work[i], arena, &names, &found, error))
             return false;
-        if (found)
-            ARRAY_ADD(left->staged.paths, left->staged.count, apply->work[i]);
+        if (!found) /* an earlier run has removed it */
+            continue;
+        if (!written_watch(written, apply->work[i], error))
+            return false;
+        ARRAY_ADD(left->staged.paths, left->staged.count, apply->work[i]);
         for (; *names != NULL; names++)
             ARRAY_ADD(left->staged.paths, left->staged.count,
                       arena_printf(arena, "%s/%s", apply->work[i], *names));
     }
     return directory_control_read(apply->target_directory, &control, error) &&
-           listing_to_sync(apply->target_directory, control.version, &left->listing, error);
+           listing_to_sync(apply->target_directory, control.version, &left->listing, error) &&
+           listing_watch(&left->listing, apply->target_directory, written, error);
 }
 
 /*
@@ -294,16 +298,12 @@ static bool sync_left(Apply *apply, Error *error)
     AUTO_ARENA Arena *arena = arena_create();
     LeftFiles left = {.apply = apply, .staged.arena = arena};
     Written *written;
-    bool ok = true;
+    bool ok;
 
     if (!apply->is_resumed || !file_sync_enabled())
         return true;
     written = written_create();
-    for (size_t i = 0; ok && i < apply->work_count; i++)
-        ok = !place_can_be_read(apply->work[i]) || written_watch(written, apply->work[i], error) ||
-             error->error_number == ENOENT; /* an earlier run has removed it */
-    ok = ok && list_left_files(&left, error) &&
-         listing_watch(&left.listing, apply->target_directory, written, error);
+    ok = list_left_files(&left, written, error);
     if (ok && apply->options->sync_method != SYNC_EACH_FILE && written_syncs_whole(written))
         ok = written_sync(written, true, apply->options->jobs, error);
     else
