@@ -417,14 +417,17 @@ static PostgresPollingStatusType continue_connecting(const ConnectAttempt *attem
     return status;
 }
 
+bool conninfo_names_several_hosts(const char *host, const char *address)
+{
+    return (host != NULL && strchr(host, ',') != NULL) ||
+           (address != NULL && strchr(address, ',') != NULL);
+}
+
 /* True if libpq has a next host to try. */
 static bool has_several_hosts(PGconn *pg, Arena *arena)
 {
-    const char *host = take_option_value(PQconninfo(pg), "host", arena);
-    const char *address = take_option_value(PQconninfo(pg), "hostaddr", arena);
-
-    return (host != NULL && strchr(host, ',') != NULL) ||
-           (address != NULL && strchr(address, ',') != NULL);
+    return conninfo_names_several_hosts(take_option_value(PQconninfo(pg), "host", arena),
+                                        take_option_value(PQconninfo(pg), "hostaddr", arena));
 }
 
 /* True if the only host is a Unix socket, where no option for TLS is heeded. */

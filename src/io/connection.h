@@ -240,6 +240,9 @@ MUST_CHECK bool connection_string_options(const char *conninfo, ConnectionOption
  * the string is invalid. */
 char *conninfo_value(const char *conninfo, const char *keyword, Arena *arena);
 
+/* True if these values of host and hostaddr, each of which may be NULL, name more than one host. */
+bool conninfo_names_several_hosts(const char *host, const char *address);
+
 /* The dbname that the connection string, PGDATABASE or a service names explicitly, in the arena;
  * NULL: none does. */
 char *connection_explicit_dbname(const char *conninfo, Arena *arena);

@@ -510,8 +510,7 @@ bool standby_settings_make(const Options *options, const Clusters *clusters, Are
     /* With "any", the default, whether it is written or not, the first host that answers is taken.
      * (Rule S27.) */
     if ((attributes == NULL || strcmp(attributes, "any") == 0) &&
-        ((host != NULL && strchr(host, ',') != NULL) ||
-         (address != NULL && strchr(address, ',') != NULL)))
+        conninfo_names_several_hosts(host, address))
         advice_add(&settings->warnings,
                    (Advice){.id = "standby",
                             .severity = ADVICE_WARNING,
