@@ -27,6 +27,7 @@
 #include "io/file.h"
 #include "plan/listing.h"
 #include "source/directory.h"
+#include "target/unsynced.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -49,11 +50,10 @@ typedef struct Apply
     const char **work; /* the work directory of each file system with changes, PGDATA's last */
     size_t work_count;
     PendingState state;
-    bool is_resumed;        /* an earlier run has committed, and may have carried out entries */
-    bool patient;           /* the warning that steps are retried was printed */
-    bool has_ballast;       /* the ballast was not removed by this run */
-    Written *written;       /* files that were patched; only during carry_out */
-    struct LeftFiles *left; /* what an earlier run has left; only during sync_left */
+    bool is_resumed;  /* an earlier run has committed, and may have carried out entries */
+    bool patient;     /* the warning that steps are retried was printed */
+    bool has_ballast; /* the ballast was not removed by this run */
+    Written *written; /* files that were patched; only during carry_out */
 } Apply;
 
 static const char *local_path(const Apply *apply, Buffer *buffer, const char *path)
@@ -235,6 +235,91 @@ static bool sync_entries(const Apply *apply, Error *error)
     }
     ok = ok && workers_run(apply->options->jobs, list.count, sync_one, &list, error);
     free(list.paths);
+    return ok;
+}
+
+/* ---- Syncing what an earlier run has left ---- */
+
+typedef struct LeftFiles
+{
+    const Apply *apply;
+    Listing listing;
+    SyncList staged; /* the content of the work directories */
+} LeftFiles;
+
+/* A WorkerFunction. One item is one file of the target, or, after those, one of the work
+ * directories. */
+static bool sync_left_file(void *context, size_t item, Error *error)
+{
+    const LeftFiles *left = context;
+    const size_t listed = left->listing.count;
+
+    /* Another program may have removed the file. */
+    return (item < listed ? listing_sync_file(left->apply->target_directory,
+                                              &left->listing.files[item], error)
+                          : file_sync_path(left->staged.paths[item - listed], error)) ||
+           error->error_number == ENOENT;
+}
+
+/* Also let `written` watch the file systems of what is listed. */
+static bool list_left_files(LeftFiles *left, Written *written, Error *error)
+{
+    const Apply *apply = left->apply;
+    Arena *arena = left->staged.arena;
+    Control control;
+
+    for (size_t i = 0; i < apply->work_count; i++)
+    {
+        const char **names;
+        bool found;
+
+        if (!dir_list(apply->work[i], arena, &names, &found, error))
+            return false;
+        if (!found) /* an earlier run has removed it */
+            continue;
+        if (!written_watch(written, apply->work[i], error))
+            return false;
+        ARRAY_ADD(left->staged.paths, left->staged.count, apply->work[i]);
+        for (; *names != NULL; names++)
+            ARRAY_ADD(left->staged.paths, left->staged.count,
+                      arena_printf(arena, "%s/%s", apply->work[i], *names));
+    }
+    return directory_control_read(apply->target_directory, &control, error) &&
+           listing_to_sync(apply->target_directory, control.version, &left->listing, error) &&
+           listing_watch(&left->listing, apply->target_directory, written, error);
+}
+
+static bool sync_left_files(LeftFiles *left, Written *written, Error *error)
+{
+    const Options *options = left->apply->options;
+
+    if (options->sync_method != SYNC_EACH_FILE && written_syncs_whole(written))
+        return written_sync_file_systems(written, error);
+    return workers_run(options->jobs, left->listing.count + left->staged.count, sync_left_file,
+                       left, error) &&
+           file_sync_path(left->apply->target_directory, error);
+}
+
+/*
+ * Sync everything that an earlier run has left, not only what this one writes: the directory may
+ * have been copied to another disk since that run has synced it, or that run had --no-sync. A
+ * failure is noted, since no run writes these files again. (Rules I25, I27.)
+ */
+static bool sync_left(Apply *apply, Error *error)
+{
+    AUTO_ARENA Arena *arena = arena_create();
+    LeftFiles left = {.apply = apply, .staged.arena = arena};
+    Written *written;
+    bool ok;
+
+    if (!apply->is_resumed || !file_sync_enabled())
+        return true;
+    written = written_create();
+    ok = list_left_files(&left, written, error) &&
+         (sync_left_files(&left, written, error) || unsynced_note(apply->target_directory, error));
+    written_free(written);
+    listing_free(&left.listing);
+    free(left.staged.paths);
     return ok;
 }
 
@@ -557,105 +642,6 @@ static bool patiently(Apply *apply, bool (*step)(Apply *apply, Error *error), Er
     return true;
 }
 
-/* ---- Syncing what an earlier run has left ---- */
-
-typedef struct LeftFiles
-{
-    const Apply *apply;
-    Written *written; /* watches the file systems of the files below */
-    Listing listing;
-    SyncList staged; /* the content of the work directories */
-} LeftFiles;
-
-/* A WorkerFunction. One item is one file of the target, or, after those, one of the work
- * directories. */
-static bool sync_left_file(void *context, size_t item, Error *error)
-{
-    const LeftFiles *left = context;
-    const size_t listed = left->listing.count;
-
-    /* Another program may have removed the file. */
-    return (item < listed ? listing_sync_file(left->apply->target_directory,
-                                              &left->listing.files[item], error)
-                          : file_sync_path(left->staged.paths[item - listed], error)) ||
-           error->error_number == ENOENT;
-}
-
-static void free_left_files(LeftFiles *left)
-{
-    written_free(left->written);
-    listing_free(&left->listing);
-    free(left->staged.paths);
-    arena_destroy(left->staged.arena);
-}
-
-/* List the files of apply->left; repeatable. */
-static bool list_left_files(Apply *apply, Error *error)
-{
-    LeftFiles *left = apply->left;
-    SyncList *staged = &left->staged;
-    Control control;
-
-    free_left_files(left);
-    *left =
-        (LeftFiles){.apply = apply, .written = written_create(), .staged.arena = arena_create()};
-    for (size_t i = 0; i < apply->work_count; i++)
-    {
-        const char **names;
-        bool found;
-
-        if (!dir_list(apply->work[i], staged->arena, &names, &found, error))
-            return false;
-        if (!found) /* an earlier run has removed it */
-            continue;
-        if (!written_watch(left->written, apply->work[i], error))
-            return false;
-        ARRAY_ADD(staged->paths, staged->count, apply->work[i]);
-        for (; *names != NULL; names++)
-            ARRAY_ADD(staged->paths, staged->count,
-                      arena_printf(staged->arena, "%s/%s", apply->work[i], *names));
-    }
-    return directory_control_read(apply->target_directory, &control, error) &&
-           listing_to_sync(apply->target_directory, control.version, &left->listing, error) &&
-           listing_watch(&left->listing, apply->target_directory, left->written, error);
-}
-
-/* Not to be repeated after a failure: no run writes these files again. (Rule I27.) */
-static bool sync_left_files(LeftFiles *left, Error *error)
-{
-    const Options *options = left->apply->options;
-
-    if ((options->sync_method != SYNC_EACH_FILE && written_syncs_whole(left->written))
-            ? written_sync(left->written, true, options->jobs, error)
-            : workers_run(options->jobs, left->listing.count + left->staged.count, sync_left_file,
-                          left, error) &&
-                  file_sync_path(left->apply->target_directory, error))
-        return true;
-    error_hint(error, "A file that could not be written to the disk may be lost, and no later "
-                      "run can see it: if this directory is a copy, make the copy again; "
-                      "otherwise take a new base backup of the source.");
-    return false;
-}
-
-/*
- * Sync everything that an earlier run has left, not only what this one writes: the directory may
- * have been copied to another disk since that run has synced it, or that run had --no-sync. (Rule
- * I25.)
- */
-static bool sync_left(Apply *apply, Error *error)
-{
-    LeftFiles left = {0};
-    bool ok;
-
-    if (!apply->is_resumed || !file_sync_enabled())
-        return true;
-    apply->left = &left;
-    ok = patiently(apply, list_left_files, error) && sync_left_files(&left, error);
-    free_left_files(&left);
-    apply->left = NULL;
-    return ok;
-}
-
 /* ---- The order of all steps ---- */
 
 /* Install the new pg_control: the last rename. If it fails, the text in the pid file tells an
@@ -691,7 +677,7 @@ static bool finish_committed(Apply *apply, Error *error)
         patiently(apply, remove_ballast, error) &&
         /* Before this run writes to these files: then a sync that fails after that has failed for
          * what this run writes. */
-        sync_left(apply, error) &&
+        patiently(apply, sync_left, error) &&
         /* After the poison: Invariant 5. */
         patiently(apply, carry_out, error) &&
         /* After all entries: the blocker keeps a half changed target from starting. Before the
@@ -713,7 +699,7 @@ static bool finish_complete(Apply *apply, Error *error)
 
     /* Before staged files go: otherwise the poison could return after a power cut, when what it
      * needs is gone. */
-    if (!sync_left(apply, error) || !patiently(apply, sync_control, error))
+    if (!patiently(apply, sync_left, error) || !patiently(apply, sync_control, error))
         return false;
     /* Rule I73: before the claim, which needs space. What stays is no obstacle: clean_up_or_warn
      * tries again, and tells. */

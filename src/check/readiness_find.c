@@ -556,6 +556,12 @@ static bool look_at_target(Node *node)
     node->version = control->version;
     node_ok(node, "target", "Its state is \"%s\", its timeline %u.",
             control_state_name(control->state), target->timeline);
+    node->options = node->look.session.options;
+    if (target->is_unsynced)
+        node_add(node, "target", ADVICE_WARNING,
+                 "Find out why the disk failed. The next rewind compares all blocks.",
+                 "A file of this node may be lost: an earlier pg_rewind could not write it to the "
+                 "disk.");
     rewind_pid = pid_file_find_rewind(target->directory);
     if (rewind_pid != 0)
         node_add(node, "target", ADVICE_WARNING, "Wait until it ends, then look again.",

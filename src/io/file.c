@@ -641,6 +641,15 @@ bool file_lock(int fd, const char *path, bool *locked, bool *supported, Error *e
     return error_set_errno(error, "could not lock file \"%s\"", path);
 }
 
+void file_forget_cached(const char *path)
+{
+    AUTO_FD int fd = -1;
+    bool found;
+
+    if (file_open_read(path, &fd, &found, NULL) && found)
+        (void) posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED);
+}
+
 bool file_has_writer(const char *path)
 {
     AUTO_FD int fd = open_retrying(path, O_RDONLY | O_NONBLOCK | O_NOFOLLOW, 0);

@@ -114,15 +114,28 @@ static void close_files(KeptFile *files, size_t *count)
     }
 }
 
-bool written_sync(Written *written, bool file_systems, int jobs, Error *error)
+bool written_sync_file_systems(Written *written, Error *error)
 {
     bool ok = true;
+    Error other;
+
+    /* After a failure the others are synced as well: the kernel tells an error once, and the next
+     * run shall not meet it. */
+    for (size_t i = 0; i < written->watched_count; i++)
+        ok = file_sync_file_system(written->watched[i].fd, written->watched[i].path,
+                                   ok ? error : &other) &&
+             ok;
+    return ok;
+}
+
+bool written_sync(Written *written, bool file_systems, int jobs, Error *error)
+{
+    bool ok;
 
     if (!file_sync_enabled())
         return true;
     /* The file systems come first: then the files have nothing to wait for. */
-    for (size_t i = 0; ok && (file_systems || written->too_many) && i < written->watched_count; i++)
-        ok = file_sync_file_system(written->watched[i].fd, written->watched[i].path, error);
+    ok = !(file_systems || written->too_many) || written_sync_file_systems(written, error);
     ok = ok && workers_run(jobs, written->kept_count, sync_kept, written, error);
     close_files(written->kept, &written->kept_count);
     return ok;

@@ -42,6 +42,9 @@ void written_keep(Written *written, int fd, const char *path);
  * their paths. */
 bool written_all_kept(const Written *written);
 
+/* Sync the watched file systems. May be called at any time. */
+MUST_CHECK bool written_sync_file_systems(Written *written, Error *error);
+
 /* Sync the kept descriptors, in several threads, and close them. Before that, sync the watched file
  * systems if file_systems is set or if not all descriptors were kept. May be called once. */
 MUST_CHECK bool written_sync(Written *written, bool file_systems, int jobs, Error *error);

@@ -3,6 +3,7 @@
 #include "base/array.h"
 #include "base/text_cursor.h"
 #include "format/control.h"
+#include "target/unsynced.h"
 
 #include <assert.h>
 #include <string.h>
@@ -118,10 +119,10 @@ static bool is_excluded(const Version *version, const VersionDirectory *own, con
         return true;
     if (has_part(path, "pgsql_tmp", true) || relpath_is_temporary(own, path))
         return true;
-    if (has_prefix(base, "pg_internal.init") || strcmp(base, "tablespace_map") == 0 ||
-        strcmp(base, "backup_label") == 0 || strcmp(base, "postmaster.pid") == 0 ||
-        strcmp(base, "postmaster.opts") == 0 || strcmp(base, "postgresql.auto.conf.tmp") == 0 ||
-        strcmp(base, "current_logfiles.tmp") == 0)
+    if (strcmp(path, UNSYNCED_PATH) == 0 || has_prefix(base, "pg_internal.init") ||
+        strcmp(base, "tablespace_map") == 0 || strcmp(base, "backup_label") == 0 ||
+        strcmp(base, "postmaster.pid") == 0 || strcmp(base, "postmaster.opts") == 0 ||
+        strcmp(base, "postgresql.auto.conf.tmp") == 0 || strcmp(base, "current_logfiles.tmp") == 0)
         return true;
     return version->excludes_backup_manifest && strcmp(base, "backup_manifest") == 0;
 }

@@ -105,6 +105,11 @@ MUST_CHECK bool listing_to_sync(const char *directory, const Version *version, L
 MUST_CHECK bool listing_watch(const Listing *listing, const char *directory, Written *written,
                               Error *error);
 MUST_CHECK bool listing_sync_file(const char *directory, const ListedFile *file, Error *error);
+
+/* Have the kernel forget what it holds of the target's files in memory: then they are read from the
+ * disk. (Rule I27.) */
+MUST_CHECK bool listing_forget_cached(const Target *target, Error *error);
+
 void listing_free(Listing *listing);
 /* The listed file with this path; NULL if the listing lacks the path. */
 const ListedFile *listing_find(const Listing *listing, const char *path);

@@ -3,6 +3,7 @@
 #include "apply/apply.h"
 #include "base/workers.h"
 #include "target/pid_file.h"
+#include "target/unsynced.h"
 #include "pair/direction.h"
 #include "pair/saved_directory.h"
 #include "rewind/look.h"
@@ -347,6 +348,14 @@ static bool watch(Rejoin *rejoin, Error *error)
         log_info("the target's server (PID %ld) follows the source, but not with replication slot "
                  "\"%s\"",
                  rejoin->pid, rejoin->options->slot);
+    else if (follows && unsynced_is_noted(rejoin->target.directory))
+    {
+        error_set(
+            error, ERROR_FAILED,
+            "a file of the target may be lost: an earlier run could not write it to the disk");
+        return error_hint(error, "Its server follows the source. Stop it, and run the same command "
+                                 "again, which compares all blocks.");
+    }
     else if (follows)
     {
         log_info("the target's server (PID %ld) follows the source already", rejoin->pid);

@@ -10,11 +10,13 @@
 #include "io/scratch.h"
 #include "io/trust.h"
 #include "pair/prerequisites.h"
+#include "plan/listing.h"
 #include "recovery_start/recovery_start.h"
 #include "stage/stage.h"
 #include "target/configuration.h"
 #include "target/last_start.h"
 #include "target/pid_file.h"
+#include "target/unsynced.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -325,6 +327,32 @@ static void find_last_config_file(const LastStart *start, Arena *arena, Target *
                                last_start_config_file(&others, arena) != NULL;
 }
 
+/* Rule I27: a target of which a file may be lost is read from the disk, and compared. */
+static bool doubt_target(Session *session, Error *error)
+{
+    Target *target = &session->clusters.target;
+    Options *options = arena_allocate(session->arena, sizeof(*options));
+
+    target->is_unsynced = unsynced_is_noted(target->directory);
+    if (!target->is_unsynced)
+        return true;
+    if (session->locks && (!listing_forget_cached(target, error) || !target_read(target, error)))
+        return false;
+    if (session->locks && !session->options->compare)
+    {
+        log_warning("a file of the target may be lost: an earlier run could not write it to the "
+                    "disk");
+        log_detail(
+            "So all blocks are compared with those of the source, as with --compare, because "
+            "of the file \"%s/" UNSYNCED_PATH "\".",
+            target->directory);
+    }
+    *options = *session->options;
+    options->compare = true;
+    session->options = options;
+    return true;
+}
+
 bool session_identify_target(Session *session, Error *error)
 {
     Target *target = &session->clusters.target;
@@ -338,7 +366,7 @@ bool session_identify_target(Session *session, Error *error)
      * reported in their turn. */
     if (!check_not_started(session, error) ||
         (session->locks && !target_wait_for_stop(target, session->patience_seconds, error)) ||
-        !target_read(target, error))
+        !target_read(target, error) || !doubt_target(session, error))
         return false;
     /* The configuration is that of the server's last start, even if the data directory has a main
      * file as well, which may be the source's. But -c uses the main file of that start only with
@@ -371,7 +399,7 @@ bool session_identify_target(Session *session, Error *error)
  */
 static bool do_without_source(Session *session, bool *done, Error *error)
 {
-    if (session->resumed)
+    if (session->resumed && !session->clusters.target.is_unsynced)
     {
         log_warning("%s", error->message);
         log_detail("The interrupted rewind is finished. It could not be checked whether the source "

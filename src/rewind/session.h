@@ -29,8 +29,8 @@ typedef enum RewindOutcome
 typedef struct Session
 {
     /* Set by the caller. */
-    const Options *options;   /* options of the run; session_compare_instead points this to a copy
-                                 with --compare */
+    const Options *options;   /* options of the run; session_identify_target and
+                                 session_compare_instead may point this to a copy with --compare */
     Arena *arena;             /* holds strings and lists; session_close does not free it */
     Problems problems;        /* problems found; the caller may set the list that gets them,
                                  otherwise session_open sets one for problems_print */

@@ -544,7 +544,8 @@ bool transfer_make(const Session *session, const Planned *planned, const Recover
     *staged = (Staged){.planned = planned, .start = start, .advice = {.arena = session->arena}};
     if (!interlock_claim_pid_file(session->interlock, error) ||
         !stage_create(clusters->target.directory, &planned->plan, session->options->jobs,
-                      &staged->stage, error))
+                      &staged->stage, error) ||
+        !stage_sync_target(staged->stage, session->options->sync_method, error))
         return false;
     wal.stage = staged->stage;
     if (!stage_and_prove(session, &wal, staged, &hazard, error))

@@ -237,8 +237,16 @@ MUST_CHECK bool stage_fetch(Stage *stage, Source *source, Error *error);
 
 /* ---- stage_journal.c ---- */
 
-/* Sync the staged files and the target's own files. Then write and sync the journal, which names
- * all staged files and the plan's other actions. */
+/*
+ * Sync the target's own files, before anything is fetched. Those that stay as they are may be in
+ * the kernel's cache alone, because a killed server wrote them, or the target was just copied. From
+ * then on nothing is written to them until the commit. A failure is noted, since no run writes them
+ * again. (Rules I25 to I27.)
+ */
+MUST_CHECK bool stage_sync_target(Stage *stage, SyncMethod method, Error *error);
+
+/* Sync the staged files. Then write and sync the journal, which names all staged files and the
+ * plan's other actions. */
 MUST_CHECK bool stage_finish(Stage *stage, const JournalHead *head, SyncMethod method,
                              Error *error);
 

@@ -1,6 +1,7 @@
 #include "stage/stage.h"
 
 #include "base/workers.h"
+#include "target/unsynced.h"
 
 static bool add_path(const Stage *stage, JournalKind kind, const char *path, Error *error)
 {
@@ -142,43 +143,54 @@ static bool add_made_directories(const Stage *stage, Error *error)
 
 /* ---- Syncing what the result relies on ---- */
 
-/* A WorkerFunction. One item is one entry of the plan, or, after those, one extra file, or, after
- * those, one file of the target. */
-static bool sync_item(void *context, size_t item, Error *error)
+/* A WorkerFunction. One item is one entry of the plan, or, after those, one extra file. */
+static bool sync_staged_file(void *context, size_t item, Error *error)
 {
     AUTO_BUFFER Buffer local = {0};
     const Stage *stage = context;
     const Plan *plan = stage->plan;
 
-    if (item >= plan->count + stage->extra_count)
-        return listing_sync_file(stage->target_directory,
-                                 &plan->target->files[item - plan->count - stage->extra_count],
-                                 error);
     if (item >= plan->count)
         return file_sync_path(stage->extras[item - plan->count].local, error);
     return !stage_is_whole(stage, &plan->entries[item]) ||
            file_sync_path(stage_entry_local(stage, &plan->entries[item], &local), error);
 }
 
-/*
- * Sync the staged files and the target's own files. The target's files that stay as they are may be
- * in the kernel's cache alone, because a killed server wrote them, or the target was just copied.
- * Staged files whose descriptors were not kept are synced by path even if syncfs is used. (Rules
- * I25, I26, I28.)
- */
-static bool sync_target(Stage *stage, SyncMethod method, Error *error)
+/* A WorkerFunction. One item is one file of the target. */
+static bool sync_own_file(void *context, size_t item, Error *error)
 {
-    const bool whole = method != SYNC_EACH_FILE && written_syncs_whole(stage->written);
+    const Stage *stage = context;
+
+    return listing_sync_file(stage->target_directory, &stage->plan->target->files[item], error);
+}
+
+bool stage_sync_target(Stage *stage, SyncMethod method, Error *error)
+{
     const Listing *target = stage->plan->target;
-    const size_t staged = stage->plan->count + stage->extra_count;
-    const size_t found = whole || target == NULL ? 0 : target->count;
+    bool ok = true;
 
     if (!file_sync_enabled())
         return true;
-    if (!written_sync(stage->written, whole, stage->jobs, error))
-        return false;
-    if ((!whole || !written_all_kept(stage->written)) &&
-        !workers_run(stage->jobs, staged + found, sync_item, stage, error))
+    log_progress_message("syncing the target's own files");
+    if (method != SYNC_EACH_FILE && written_syncs_whole(stage->written))
+        ok = written_sync_file_systems(stage->written, error);
+    else if (target != NULL)
+        ok = workers_run(stage->jobs, target->count, sync_own_file, stage, error);
+    return ok || unsynced_note(stage->target_directory, error);
+}
+
+/* Sync the staged files. Those whose descriptors were not kept are synced by path even if syncfs is
+ * used. (Rule I28.) */
+static bool sync_staged(Stage *stage, SyncMethod method, Error *error)
+{
+    const bool whole = method == SYNC_FILE_SYSTEMS && written_syncs_whole(stage->written);
+
+    if (!file_sync_enabled())
+        return true;
+    if (!written_sync(stage->written, whole, stage->jobs, error) ||
+        ((!whole || !written_all_kept(stage->written)) &&
+         !workers_run(stage->jobs, stage->plan->count + stage->extra_count, sync_staged_file, stage,
+                      error)))
         return false;
     for (size_t index = 0; index < stage->roots.count; index++)
     {
@@ -200,7 +212,7 @@ bool stage_finish(Stage *stage, const JournalHead *head, SyncMethod method, Erro
 
     log_progress_message("syncing what was fetched");
     progress_begin(PROGRESS_SYNC, 0);
-    if (!progress_end(sync_target(stage, method, error)))
+    if (!progress_end(sync_staged(stage, method, error)))
         return false;
     stage_close_files(stage);
     /* Invariant 2: all that the result relies on is on the disk before there is a journal. */

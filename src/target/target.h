@@ -37,6 +37,8 @@ typedef struct Target
     bool label_is_exclusive; /* label_of_base_backup, and the backup is an exclusive one: a primary
                                 has this file in its own directory while the backup runs */
     bool has_original_pid_file; /* pid_file_is_original */
+    bool is_unsynced; /* unsynced_is_noted: a file may be lost, and only comparing all blocks finds
+                         it */
     bool configuration_is_new; /* an interrupted rewind is pending, or this run has finished it: the
                                   configuration may be the source's, whose commands are not run */
 } Target;

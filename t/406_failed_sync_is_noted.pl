@@ -1,0 +1,99 @@
+# The kernel tells once that it could not write a page of a file to the disk. That is noted in the target, and the next
+# run reads all files from the disk and compares all blocks, whoever calls it and with which options: what was lost comes
+# from the source, also in files that no WAL names. (Rule I27.)
+#
+#   a sync fails        before the commit (status 1), or in a run that finishes an interrupted rewind (killed then)
+#   a page is lost      the test takes it from a table that neither side has changed
+#   the next run        status 0, the page is there again, and the note is gone
+
+use strict;
+use warnings;
+use lib 't/lib';
+use RewindTest;
+use RewindTest::Held;
+
+my $still;    # path of a table that no rewind changes
+my @fault;
+my $note = 'pg_rewind.unsynced';
+
+sub lose_page
+{
+    my ($target) = @_;
+    my $path = $target->path($still);
+    open(my $file, '+<', $path) or die "$path: $!";
+    syswrite($file, "\0" x 8192) == 8192 or die;
+    close $file or die;
+    return;
+}
+
+sub is_noted
+{
+    my ($target) = @_;
+    like(slurp($target->path($note)), qr/^could not fsync file .*may be lost/s, 'the target has a note');
+    lose_page($target);
+    return;
+}
+
+sub is_cured
+{
+    my ($name, $target, $source, $result) = @_;
+    is($result->{status}, 0, "$name: the next run succeeds") or diag($result->{stderr});
+    like($result->{stderr}, qr/^pg_rewind: warning: a file of the target may be lost/m, 'it says that it compares');
+    ok(!-e $target->path($note), 'and the note is gone');
+    rejoins($target, $source, quick => 1, no_promotion => 1);
+    is($target->query('SELECT count(*) FROM still'), 100, 'the page is there');
+    $target->stop;
+    return;
+}
+
+# The target has diverged again.
+sub diverge
+{
+    my ($target, $source) = @_;
+    $target->start;
+    $target->promote;
+    $target->sql('INSERT INTO t VALUES (3); CHECKPOINT');
+    $target->stop;
+    $source->sql('INSERT INTO t VALUES (4); CHECKPOINT');
+    return;
+}
+
+each_version(sub {
+    my ($version) = @_;
+    my ($source, $target) = split_brain($version,
+        before => sub {
+            $_[0]->sql('CREATE TABLE still AS SELECT generate_series(1, 100) AS a; CREATE TABLE t (a int); CHECKPOINT');
+        },
+        source => sub { $_[0]->sql('INSERT INTO t VALUES (1); CHECKPOINT') },
+        target => sub {
+            $still = $_[0]->query("SELECT pg_relation_filepath('still')");
+            $_[0]->sql('INSERT INTO t VALUES (2)');
+        });
+    @fault = (fault => "fail:sync\@*/$still:EIO", options => ['--sync-method=fsync']);
+
+    my $failed = rewind($target, $source, @fault);
+    is($failed->{status}, 1, 'a failed sync ends a run before the commit');
+    like($failed->{stderr}, qr/^pg_rewind: error: could not fsync file ".*\Q$still\E": Input\/output error$/m,
+        'the file is named');
+    like($failed->{stderr}, qr/^pg_rewind: hint: A file .* may be lost.* next run compares all blocks .*\Q$note\E/m,
+        'it says what the next run does');
+    is_noted($target);
+    my $check = run([ rewind_argv($target->data, '--source-server', $source->conninfo, '--check') ]);
+    like($check->{stdout}, qr/A file of this node may be lost/, '--check says so');
+    is_cured('before the commit', $target, $source, rewind($target, $source, options => ['-R']));
+
+    diverge($target, $source);
+    end_by_kill(hold($target, $source, 'patch'));
+    my $ended = rewind($target, $source, @fault, until => qr/pg_rewind retries this/);
+    ok($ended->{signal}, 'a run that finishes a rewind is killed when a sync has failed');
+    is_noted($target);
+    my $alone = run([ rewind_argv($target->data, '--source-server', $source->conninfo . ' port=1', '--retry-timeout=0') ]);
+    is($alone->{status}, 1, 'without the source it is finished, but not right');
+    is_cured('finishing', $target, $source, rewind($target, $source, options => ['-R']));
+    diverge($target, $source);
+    end_by_kill(hold($target, $source, 'patch'));
+    is_cured('finishing', $target, $source, rewind($target, $source, fault => $fault[1],
+        options => [ '--sync-method=fsync', '-R' ]));
+
+    $_->discard for $target, $source;
+}, only => [ 10, 18 ]);
