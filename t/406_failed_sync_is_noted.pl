@@ -1,6 +1,6 @@
-# The kernel tells once that it could not write a page of a file to the disk. That is noted in the target, and the next
-# run reads all files from the disk and compares all blocks, whoever calls it and with which options: what was lost comes
-# from the source, also in files that no WAL names. (Rule I27.)
+# The kernel tells once that it could not write a page of a file to the disk. That is noted in the target, and the
+# next run reads all files from the disk and compares all blocks, whatever its options are: what was lost comes from
+# the source, also in files that no WAL names. (Rule I27.)
 #
 #   a sync fails        before the commit (status 1), or in a run that finishes an interrupted rewind (killed then)
 #   a page is lost      the test takes it from a table that neither side has changed
@@ -69,6 +69,7 @@ each_version(sub {
             $still = $_[0]->query("SELECT pg_relation_filepath('still')");
             $_[0]->sql('INSERT INTO t VALUES (2)');
         });
+    spew($source->path($note), "The source was a target once.\n");
     @fault = (fault => "fail:sync\@*/$still:EIO", options => ['--sync-method=fsync']);
 
     my $failed = rewind($target, $source, @fault);
@@ -87,13 +88,21 @@ each_version(sub {
     my $ended = rewind($target, $source, @fault, until => qr/pg_rewind retries this/);
     ok($ended->{signal}, 'a run that finishes a rewind is killed when a sync has failed');
     is_noted($target);
-    my $alone = run([ rewind_argv($target->data, '--source-server', $source->conninfo . ' port=1', '--retry-timeout=0') ]);
+    my $nowhere = $source->conninfo . ' port=1';
+    my $alone = run([ rewind_argv($target->data, '--source-server', $nowhere, '--retry-timeout=0') ]);
     is($alone->{status}, 1, 'without the source it is finished, but not right');
     is_cured('finishing', $target, $source, rewind($target, $source, options => ['-R']));
     diverge($target, $source);
     end_by_kill(hold($target, $source, 'patch'));
     is_cured('finishing', $target, $source, rewind($target, $source, fault => $fault[1],
         options => [ '--sync-method=fsync', '-R' ]));
+
+    # A server that follows is not stopped for it.
+    $target->start;
+    spew($target->path($note), "An error of the disk.\n");
+    my $rejoin = run([ rewind_argv($target->data, '--source-server', $source->conninfo, '--rejoin') ]);
+    is($rejoin->{status}, 1, 'the target follows, and is not right');
+    like($rejoin->{stderr}, qr/^pg_rewind: error: a file of the target may be lost/m, 'a --rejoin says so');
 
     $_->discard for $target, $source;
 }, only => [ 10, 18 ]);

@@ -641,7 +641,7 @@ bool file_lock(int fd, const char *path, bool *locked, bool *supported, Error *e
     return error_set_errno(error, "could not lock file \"%s\"", path);
 }
 
-void file_forget_cached(const char *path)
+void file_drop_cached(const char *path)
 {
     AUTO_FD int fd = -1;
     bool found;

@@ -204,9 +204,9 @@ MUST_CHECK bool file_space(const char *path, FileSpace *space, Error *error);
  */
 MUST_CHECK bool file_lock(int fd, const char *path, bool *locked, bool *supported, Error *error);
 
-/* Have the kernel forget what it holds of the file in memory, unless it is still to be written:
- * then the file is read from the disk. What cannot be opened is passed over. */
-void file_forget_cached(const char *path);
+/* Drop what the kernel holds of the file in memory, unless it is still to be written: then the file
+ * is read from the disk. What cannot be opened is passed over. */
+void file_drop_cached(const char *path);
 
 /*
  * True if any process of this machine has the file open for writing, also one in another container,

@@ -119,8 +119,8 @@ bool written_sync_file_systems(Written *written, Error *error)
     bool ok = true;
     Error other;
 
-    /* After a failure the others are synced as well: the kernel tells an error once, and the next
-     * run shall not meet it. */
+    /* After a failure the others are synced as well: the kernel tells an error once, so the next
+     * run will not fail for it. */
     for (size_t i = 0; i < written->watched_count; i++)
         ok = file_sync_file_system(written->watched[i].fd, written->watched[i].path,
                                    ok ? error : &other) &&

@@ -449,7 +449,7 @@ bool listing_sync_file(const char *directory, const ListedFile *file, Error *err
            error->error_number == EACCES;
 }
 
-bool listing_forget_cached(const Target *target, Error *error)
+bool listing_drop_cached(const Target *target, Error *error)
 {
     AUTO_BUFFER Buffer path = {0};
     Listing listing;
@@ -457,7 +457,7 @@ bool listing_forget_cached(const Target *target, Error *error)
 
     for (size_t i = 0; ok && i < listing.count; i++)
         if (listing.files[i].type == FILE_REGULAR)
-            file_forget_cached(path_in(&path, target->directory, listing.files[i].path));
+            file_drop_cached(path_in(&path, target->directory, listing.files[i].path));
     listing_free(&listing);
     return ok;
 }

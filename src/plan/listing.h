@@ -106,9 +106,9 @@ MUST_CHECK bool listing_watch(const Listing *listing, const char *directory, Wri
                               Error *error);
 MUST_CHECK bool listing_sync_file(const char *directory, const ListedFile *file, Error *error);
 
-/* Have the kernel forget what it holds of the target's files in memory: then they are read from the
- * disk. (Rule I27.) */
-MUST_CHECK bool listing_forget_cached(const Target *target, Error *error);
+/* Drop what the kernel holds of the target's files in memory: then they are read from the disk.
+ * (Rule I27.) */
+MUST_CHECK bool listing_drop_cached(const Target *target, Error *error);
 
 void listing_free(Listing *listing);
 /* The listed file with this path; NULL if the listing lacks the path. */

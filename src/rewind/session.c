@@ -336,7 +336,7 @@ static bool doubt_target(Session *session, Error *error)
     target->is_unsynced = unsynced_is_noted(target->directory);
     if (!target->is_unsynced)
         return true;
-    if (session->locks && (!listing_forget_cached(target, error) || !target_read(target, error)))
+    if (session->locks && (!listing_drop_cached(target, error) || !target_read(target, error)))
         return false;
     if (session->locks && !session->options->compare)
     {

@@ -11,7 +11,7 @@
 
 #include "base/error.h"
 
-#define UNSYNCED_PATH "pg_rewind.unsynced" /* of the note, in the target */
+#define UNSYNCED_PATH "pg_rewind.unsynced" /* path of the note in the target */
 
 /*
  * Note the error of a sync that has failed, for files that no run writes again, and add to it what
