@@ -1,6 +1,6 @@
 # --rejoin does not stop a server that would refuse to start again: with a recovery.conf (12 and later), its own or the
 # source's; with limits that were lowered since its start and that nothing raises (up to 11); or with a restore_command
-# whose program does not exist. --check -R finds it.
+# whose program does not exist. --check -R finds it. The command is judged by how it ends in the server's environment.
 #
 #   source   1 ──┬── 2 ──▶
 #   target       └── 1 ──▶       or a standby that needs no rewind, and follows another server
@@ -98,7 +98,8 @@ sub lowered_limit
 
 sub with_command
 {
-    my ($diverged, $version, $name, $command) = @_;
+    my ($diverged, $version, $name, $command, $path) = @_;
+    local $ENV{PATH} = $path // $ENV{PATH};
     my $text = "restore_command = '$command'\n";
     $target = $diverged->copy($name);
     $target->{starts} = 1;
@@ -108,18 +109,21 @@ sub with_command
     return $version < 12 ? () : ('--keep-config');
 }
 
+my $reason = 'A server ends if its command ends with a status above 125 or by a signal. '
+    . 'Only a status of 1 to 125 means that the archive does not have the file.';
+my $failing = q{the target's server would not start with its "restore_command"};
+my $may_fail = q{the target's server may not start with its "restore_command"};
+my $later = 'The server runs it later, and may have another environment, such as another PATH.';
+
 # A server that does not find the program of its restore_command ends, and so it does when the program is killed.
 sub failing_command
 {
     my ($diverged, $version) = @_;
-    my $failing = q{the target's server would not start with its "restore_command"};
-    my $detail = sub {
-        "The command has failed: $_[0]. A server ends if its command ends with a status above 125 or by a signal. "
-            . 'Only a status of 1 to 125 means that the archive does not have the file.' };
+    my $detail = sub { "The command has failed: $_[0]. $reason" };
     my @keep = with_command($diverged, $version, 'command', '/nonexistent/restore %f %p');
     is_refused('a program that does not exist', $failing, $detail->('command not found'), @keep);
     is_refused('the same, a dry run', $failing, $detail->('command not found'), @keep, '-n');
-    like(finds(@keep), qr/^\Q$failing\E/m, '--check -R finds it');
+    like(finds(@keep), qr/^\Q$may_fail\E/m, '--check -R, which does not know the start, finds it');
     $target->discard;
     with_command($diverged, $version, 'killed', 'kill -9 $$');
     my $killed = $detail->('child process was terminated by signal 9: Killed');
@@ -128,13 +132,66 @@ sub failing_command
 
     with_command($diverged, $version, 'stopped', '/nonexistent/restore %f %p');
     ends(of_target('-R', '--no-sync', @keep), 0, 'a rewind',
-        qr/^pg_rewind: hint: Before the server starts: \Q$failing\E\. The command has failed: command not found\./m);
+        qr/^pg_rewind: hint: Before the server starts: \Q$may_fail. @{[ $detail->('command not found') ]} $later\E/m);
     isnt($target->try_start->{status}, 0, 'its server does not start');
     like($target->log, qr/FATAL: +could not restore file "\w+\.history" from archive/, 'because of that command');
     $target->discard;
 
     with_command($diverged, $version, 'lacks', 'exit 125');
     follows('a command that has no file', @keep);
+    $target->discard;
+    return;
+}
+
+sub is_warned
+{
+    my ($what, $outcome, @options) = @_;
+    return ends(rejoin(@options), 0, $what, qr/^pg_rewind: warning: \Q$may_fail\E$/m,
+        qr/^pg_rewind: detail: The command has failed: \Q$outcome. $reason $later\E$/m,
+        qr/^pg_rewind: the target follows the source/m);
+}
+
+# The server's start has a PATH that pg_rewind does not have, or the other way round.
+sub command_of_another_path
+{
+    my ($diverged, $version) = @_;
+    my $programs = work_dir() . '/programs.' . $version;
+    mkdir $programs;
+    spew("$programs/fetch_wal", "#!/bin/sh\nexit 1\n");
+    chmod 0755, "$programs/fetch_wal" or die;
+    my $path = "$programs:$ENV{PATH}";
+    my @command = ($diverged, $version, 'path', 'fetch_wal %f %p');
+
+    my @keep = with_command(@command, $path);
+    unlike(finds(@keep), qr/restore_command/, '--check -R runs it in the environment of the server that runs');
+    my $result = follows('a program that only the server finds', @keep);
+    unlike($result->{stderr}, qr/restore_command" (?:failed|for)/, 'it is run in the environment of the start');
+    $target->discard;
+
+    with_command(@command);
+    {
+        local $ENV{PATH} = $path;
+        is_refused('a program that only pg_rewind finds', $failing,
+            "The command has failed: command not found. $reason", @keep);
+    }
+    my $pg_ctl = "$target->{bindir}/pg_ctl -D @{[ $target->data ]} -l $target->{dir}/log.1 -w"
+        . " -o '-k $target->{dir}' start";
+    is_warned('the same, with a start command that may set it', 'command not found', @keep,
+        "--start-command=PATH=$path $pg_ctl");
+    $target->discard;
+    return;
+}
+
+# After the stop such a failure ends nothing: the archive may be back at the start.
+sub archive_away_after_the_stop
+{
+    my ($diverged, $version) = @_;
+    my $away = work_dir() . '/archive_is_away';
+    my @keep = with_command($diverged, $version, 'away', "rm $away 2>/dev/null && exit 255; exit 1");
+    is_warned('an archive that is away after the stop', 'child process exited with exit code 255', @keep,
+        '--retry-timeout=0',
+        "--stop-command=$target->{bindir}/pg_ctl -D @{[ $target->data ]} -m fast stop && touch $away");
+    ok(!-e $away, 'it was asked after the stop');
     $target->discard;
     return;
 }
@@ -152,6 +209,8 @@ each_version(sub {
         without_a_rewind();
     }
     failing_command($diverged, $version);
+    command_of_another_path($diverged, $version);
+    archive_away_after_the_stop($diverged, $version);
     lowered_limit($version);
     undef $target;
 }, only => [ 10, 12, 15, 18 ]);

@@ -35,6 +35,7 @@ typedef struct Child
     int stdout_fd;   /* unless there is a log */
     bool quiet;      /* stderr is /dev/null, not ours */
     const char *log; /* existing file to which stdout and stderr are appended; or NULL */
+    const char *const *environment;   /* ShellCommand.environment */
     const ServerSurroundings *server; /* set for a child that starts a server; otherwise NULL */
     pid_t pid;
 } Child;
@@ -180,10 +181,9 @@ static int spawn(Child *child, const posix_spawn_file_actions_t *actions,
                  const posix_spawnattr_t *attributes)
 {
     const ServerSurroundings *server = child->server;
-    char **made = server != NULL && server->environment == NULL ? make_environment() : NULL;
-    char *const *environment = made != NULL     ? made
-                               : server != NULL ? (char *const *) server->environment
-                                                : environ;
+    char *const *given = (char *const *) child->environment;
+    char **made = given == NULL && server != NULL ? make_environment() : NULL;
+    char *const *environment = given != NULL ? given : made != NULL ? made : environ;
     struct rlimit own_limits[RLIM_NLIMITS] = {0};
     AUTO_BUFFER Buffer own_score = {0};
     int number;
@@ -351,6 +351,7 @@ bool process_shell(const ShellCommand *command, int *wait_status, Error *error)
     Child child = {.arguments = arguments,
                    .stdout_fd = STDERR_FILENO,
                    .log = command->log,
+                   .environment = command->environment,
                    .server = command->server};
     AUTO_FD int fd = -1;
 

@@ -30,9 +30,6 @@ MUST_CHECK bool process_run(const char *const *arguments, bool quiet, Buffer *ou
 /* The things that a server inherits from the process that starts it. */
 typedef struct ServerSurroundings
 {
-    /* "NAME=value", up to a NULL. NULL: our own environment, without the variables that libpq
-     * reads: they may hold passwords and settings of our connections. */
-    const char *const *environment;
     const struct rlimit *limits; /* RLIM_NLIMITS soft limits; those that our hard limits allow are
                                     set; NULL: our own */
     const char *oom_score_adj; /* the value to set, ignored if it is less than ours, which only root
@@ -43,9 +40,13 @@ typedef struct ServerSurroundings
 typedef struct ShellCommand
 {
     const char *text;
-    const char *log;                  /* stdout and stderr are appended to this file, which is
-                                         created with file_mode(); NULL: both are our stderr */
-    int limit_seconds;                /* time limit; 0: no limit */
+    const char *log;   /* stdout and stderr are appended to this file, which is created with
+                          file_mode(); NULL: both are our stderr */
+    int limit_seconds; /* time limit; 0: no limit */
+    /* "NAME=value", up to a NULL. NULL: our own environment; of a command that starts a server
+     * without the variables that libpq reads, which may hold passwords and settings of our
+     * connections. */
+    const char *const *environment;
     const ServerSurroundings *server; /* the command starts a server; NULL: it does not */
 } ShellCommand;
 

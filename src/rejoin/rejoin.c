@@ -100,6 +100,7 @@ static bool check_streaming(Rejoin *rejoin, Look *look, Error *error)
                                     .source = &rejoin->state,
                                     .divergence = look->divergence.lsn,
                                     .scratch = look->session.scratch,
+                                    .in_its_environment = rejoin->control.environment != NULL,
                                     .settings = &rejoin->settings,
                                     .slot_patience_seconds = STREAMING_RELEASE_SECONDS};
     AdviceList advice = {.arena = rejoin->arena};

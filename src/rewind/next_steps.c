@@ -232,7 +232,7 @@ void next_steps_make(const Options *options, Run *run)
             setting_command_shown(run->session.arena, misleading->command_not_run));
     start_advise_on_misleading_wal(misleading, last_timeline(&run->session.clusters.source_history),
                                    &run->advice);
-    start_advise_on_failed_command(misleading, options->start_command, &run->advice);
+    start_advise_on_failed_command(misleading, false, &run->advice);
     for (const char *const *path = run->given_up_histories;
          settings == NULL && path != NULL && *path != NULL; path++)
         advice_add(&run->advice, step,

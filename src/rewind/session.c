@@ -379,6 +379,7 @@ bool session_identify_target(Session *session, Error *error)
     last_start_settings(&start, options);
     target->options = options;
     target->port = last_start_port(&start);
+    target->environment = start.environment;
     if (named == NULL && session->options->rejoin)
         configuration.config_file = last_start_config_file(&start, session->arena);
     else if (named == NULL)

@@ -1035,7 +1035,7 @@ static const char *advise_on_start(const Options *options, const Clusters *clust
     start_advise_on_stop_setting(start, list);
     misleading = standby_archive_look(&archive, list->arena);
     start_advise_on_misleading_wal(&misleading, start->timeline, list);
-    start_advise_on_failed_command(&misleading, options->start_command, list);
+    start_advise_on_failed_command(&misleading, expected.in_its_environment, list);
     return misleading.command_not_run;
 }
 

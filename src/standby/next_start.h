@@ -114,6 +114,8 @@ typedef struct ExpectedStart
     const SourceState *source;
     Lsn divergence;   /* divergence of a target that will be rewound; LSN_INVALID if not known */
     Scratch *scratch; /* directory for files that the restore command fetches */
+    bool in_its_environment; /* the server runs, and will be started in Target.environment: its
+                                restore_command ends now as it will then */
     const StandbySettings *settings; /* tells which slot the target's own running server uses; NULL:
                                         the server does not run */
     int slot_patience_seconds; /* time to wait until another server releases the standby's slot */

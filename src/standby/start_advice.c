@@ -398,20 +398,32 @@ void start_advise_on_misleading_wal(const MisleadingWal *misleading, Timeline ti
 }
 
 /* RestoreArchivedFile in access/transam/xlogarchive.c */
-void start_advise_on_failed_command(const MisleadingWal *misleading, const char *start_command,
+void start_advise_on_failed_command(const MisleadingWal *misleading, bool in_its_environment,
                                     AdviceList *list)
 {
-    const StartSettings start = {.start_command = start_command};
-    const Advice advice =
-        before_start_with_files(&start, "Correct the command, or what it runs, or remove it.");
+    static const char reason[] =
+        "A server ends if its command ends with a status above 125 or by a signal. Only a status "
+        "of 1 to 125 means that the archive does not have the file.";
+    Advice advice = before_start("Correct the command, or what it runs, or remove it.");
 
-    if (misleading->command_failure != NULL)
+    if (misleading->command_failure == NULL)
+        return;
+    if (in_its_environment)
+    {
         advice_add(list, advice,
                    "the target's server would not start with its \"restore_command\"\n"
-                   "The command has failed: %s. A server ends if its command ends with a status "
-                   "above 125 or by a signal. Only a status of 1 to 125 means that the archive "
-                   "does not have the file.",
-                   misleading->command_failure);
+                   "The command has failed: %s. %s",
+                   misleading->command_failure, reason);
+        return;
+    }
+    advice.severity = ADVICE_WARNING;
+    advice.remedy =
+        "If the command fails there as well, correct it, or what it runs, or remove it.";
+    advice_add(list, advice,
+               "the target's server may not start with its \"restore_command\"\n"
+               "The command has failed: %s. %s The server runs it later, and may have another "
+               "environment, such as another PATH.",
+               misleading->command_failure, reason);
 }
 
 void start_advise_on_slot(const Version *version, const char *name, bool unknown,

@@ -76,10 +76,10 @@ void start_advise_on_level(const StartSettings *start, const LoadedSlots *slots,
 void start_advise_on_misleading_wal(const MisleadingWal *misleading, Timeline timeline,
                                     AdviceList *list);
 
-/* Advise that the server would not start because of how its restore_command ended, if that is so. A
- * start_command other than NULL may give the server another environment: then this is a warning.
- * (Rule S43.) */
-void start_advise_on_failed_command(const MisleadingWal *misleading, const char *start_command,
+/* Advise that the server would not start because of how its restore_command ended, if that is so.
+ * in_its_environment: ExpectedStart's; false: the command may succeed for the server, so this is
+ * only a warning. (Rule S43.) */
+void start_advise_on_failed_command(const MisleadingWal *misleading, bool in_its_environment,
                                     AdviceList *list);
 
 /* Advise that the source has no replication slot of that name, or (unknown) could not be asked for

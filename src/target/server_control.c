@@ -705,16 +705,18 @@ static bool run_command(ServerControl *control, const char *text, char what[256]
                         Error *error)
 {
     const ServerSurroundings surroundings = {
-        .environment = control->environment,
         .limits = control->starts_as_last ? control->last.limits : NULL,
         .oom_score_adj = control->starts_as_last ? control->last.oom_score_adj : NULL,
         .at_terminal = control->start_is_given};
-    const ShellCommand command = {
-        .text = text, .log = control->log, .server = text == control->start ? &surroundings : NULL};
+    const bool starts = text == control->start;
+    const ShellCommand command = {.text = text,
+                                  .log = control->log,
+                                  .environment = starts ? control->environment : NULL,
+                                  .server = starts ? &surroundings : NULL};
     int wait_status = 0;
 
     list_logs(control, control->logs);
-    control->was_started = control->was_started || text == control->start;
+    control->was_started = control->was_started || starts;
     if (!process_shell(&command, &wait_status, error))
         return false;
     *ended_well = wait_status == 0;

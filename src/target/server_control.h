@@ -30,8 +30,10 @@ typedef struct ServerControl
     LastStart last;
     bool start_is_given; /* `start` is --start-command's: server_control_save does not keep it */
     bool starts_as_last; /* `start` is run with the limits of the last start */
-    const char *const *environment; /* environment of `start`; NULL: ours, which pg_ctlcluster
-                                       needs. pg_ctlcluster gives the server none */
+    const char *const *environment; /* environment of `start` and of the server that it starts, as
+                                       in its last start; NULL: `start` has ours, and that of the
+                                       server is not known: pg_ctlcluster gives it none, systemctl
+                                       its unit's */
     const char *log;         /* path of SERVER_CONTROL_LOG, which gets what the commands print */
     const char *server_log;  /* path of the file that gets the server's stderr after a start by
                                 pg_ctl: that of its last start, or `log` */

@@ -24,6 +24,9 @@ typedef struct Target
     const Settings *options; /* settings on the command line of the server's last start, probably
                                 those of its next start as well; NULL: not known */
     const char *port;        /* last_start_port */
+    const char *const *environment; /* environment of the server's last start, "NAME=value", up to a
+                                       NULL, probably that of its next start as well; NULL: not
+                                       known */
     bool group_access; /* PGDATA has mode 0750: so do files and directories that are created */
     Control control;
     Timeline timeline;   /* timeline of pg_control, or a later one of which this standby has WAL */

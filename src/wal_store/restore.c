@@ -82,7 +82,8 @@ bool restore_run(const RestoreCommand *restore, const char *name, const char *pa
     for (int tries = 1;; tries++)
     {
         ended = process_shell(&(ShellCommand){.text = buffer_string(&command),
-                                              .limit_seconds = restore->limit_seconds},
+                                              .limit_seconds = restore->limit_seconds,
+                                              .environment = restore->environment},
                               &wait_status, error);
         if (fd >= 0)
             show_messages(fd, name, &shown_size);

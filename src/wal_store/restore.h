@@ -8,10 +8,11 @@
 
 typedef struct RestoreCommand
 {
-    const char *command;        /* with %f, %p, %r and %%, as in restore_command */
-    const char *data_directory; /* where it runs, as the server's does */
-    const char *redo_file_name; /* replaces %r; NULL: the command may not contain %r */
-    int retry_timeout_seconds;  /* how long a command that fails is run again; 0: not at all */
+    const char *command;            /* with %f, %p, %r and %%, as in restore_command */
+    const char *data_directory;     /* where it runs, as the server's does */
+    const char *redo_file_name;     /* replaces %r; NULL: the command may not contain %r */
+    const char *const *environment; /* environment of the command; NULL: ours */
+    int retry_timeout_seconds;      /* how long a command that fails is run again; 0: not at all */
     int limit_seconds; /* time after which a command is ended, which is an error; 0: no limit */
     bool is_unasked;   /* the command comes from the target's configuration, not from an option: its
                           output is shown afterwards, as details that name the file, or not at all in

@@ -65,6 +65,7 @@ WalStore wal_store_template(WalStoreKind kind, const Options *options, const Clu
                     .limit_seconds = options->restore_limit_seconds},
         .limits = wal_limits_of(control),
         .unasked_failure = options->unasked_failure,
+        .server_environment = target->environment,
     };
     if (target->has_backup_label)
         store.limits.last_needed = LSN_INVALID;
@@ -105,6 +106,7 @@ void wal_store_set_unasked_command(WalStore *store, const char *command)
     store->restore.command = store->unasked_failure->failed ? NULL : command;
     store->restore.limit_seconds = UNASKED_COMMAND_SECONDS;
     store->restore.is_unasked = true;
+    store->restore.environment = store->server_environment;
     pthread_mutex_unlock(&store->lock);
 }
 

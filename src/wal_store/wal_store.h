@@ -80,7 +80,8 @@ typedef struct WalStore
                         before it; 0: at the segment that is asked for. The caller sets it when it
                         is known */
 
-    UnaskedFailure *unasked_failure; /* Options.unasked_failure */
+    UnaskedFailure *unasked_failure;       /* Options.unasked_failure */
+    const char *const *server_environment; /* Target.environment */
 
     /* The store sets these. */
     pthread_mutex_t lock; /* held while a file is fetched; guards the fields below */
@@ -100,9 +101,11 @@ bool wal_store_has_archive(const WalStore *store);
 WalStore *wal_store_create(const WalStore *made_from);
 void wal_store_destroy(WalStore *store); /* NULL is allowed */
 
-/* Add a restore command that no option names, to a store without one. If the command fails, a
- * warning says so, the command counts as having no file, and neither it nor another such command is
- * run again in this run. The string must live as long as the store; NULL adds nothing. */
+/* Add a restore command that no option names, to a store without one. Such a command runs in the
+ * environment of the server's last start, where that is known: the server runs it so. If the
+ * command fails, a warning says so, the command counts as having no file, and neither it nor
+ * another such command is run again in this run. The string must live as long as the store; NULL
+ * adds nothing. */
 void wal_store_set_unasked_command(WalStore *store, const char *command);
 
 /* True if the target's pg_wal has this segment of common history whole, so that a rewind keeps the

@@ -171,7 +171,7 @@ static void test_surroundings_of_a_server(void **state)
     static const char *const environment[] = {"GIVEN=a b", "PGPORT=1", NULL};
     const ServerSurroundings bare = {0};
     struct rlimit limits[RLIM_NLIMITS], before, after;
-    const ServerSurroundings server = {.environment = environment, .limits = limits};
+    const ServerSurroundings server = {.limits = limits};
     int status;
 
     (void) state;
@@ -181,7 +181,7 @@ static void test_surroundings_of_a_server(void **state)
     limits[RLIMIT_NOFILE].rlim_cur = 57;
     setenv("OURS", "1", 1);
     setenv("PGPORT", "2", 1);
-    assert_true(process_shell(&(ShellCommand){.text = "test \"$GIVEN$PGPORT$OURS\" = 'a b1' && test $(ulimit -S -n) = 57", .server = &server}, &status, &error));
+    assert_true(process_shell(&(ShellCommand){.text = "test \"$GIVEN$PGPORT$OURS\" = 'a b1' && test $(ulimit -S -n) = 57", .environment = environment, .server = &server}, &status, &error));
     assert_int_equal(status, 0);
     getrlimit(RLIMIT_NOFILE, &after);
     assert_int_equal(after.rlim_cur, before.rlim_cur);
@@ -189,6 +189,8 @@ static void test_surroundings_of_a_server(void **state)
     assert_true(process_shell(&(ShellCommand){.text = "test \"$PGPORT$OURS\" = 1 && read -r line </proc/$$/stat && set -- $line && test $6 = $$", .server = &bare}, &status, &error));
     assert_int_equal(status, 0);
     assert_true(process_shell(&(ShellCommand){.text = "test \"$PGPORT$OURS\" = 21"}, &status, &error));
+    assert_int_equal(status, 0);
+    assert_true(process_shell(&(ShellCommand){.text = "test \"$GIVEN$PGPORT$OURS\" = 'a b1'", .environment = environment}, &status, &error));
     assert_int_equal(status, 0);
     unsetenv("PGPORT");
 }
