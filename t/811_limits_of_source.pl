@@ -6,7 +6,7 @@
 #
 #   source   1 ──┬── 2 ── restarted with higher limits ──▶
 #   target       └── 1 ──▶ keeps its configuration
-# (Rules S6, S10, S11, S36, S41.)
+# (Rules I57, S6, S10, S11, S36, S41.)
 
 use strict;
 use warnings;
@@ -309,6 +309,8 @@ sub in_a_container
         my %says = ('that runs' => qr/^pg_rewind: warning: $unknown\npg_rewind: detail: $needed/m,
             'that is stopped' => qr/^pg_rewind: hint: Before the server starts: $unknown\. $needed/m);
         ends(rejoin(@options, '-n'), 0, "$what, in a dry run", $says{$case});
+        # The rewind removes postmaster.opts, and the same command again must not take another file for certain.
+        ends(rejoin(@options, '--start-command=false'), 2, "$what, and does not start", $says{'that is stopped'});
         ends(rejoin(@options), 0, $what, $follows, $says{'that is stopped'});
         unlike(slurp($target->path('postgresql.auto.conf')), qr/max_connections/, "$what: nothing is lowered");
         is($target->query('SHOW max_connections'), 500, "$what: it has its own limit");
