@@ -6,7 +6,7 @@
 #
 #   source   1 ──┬── 2 ── restarted with higher limits ──▶
 #   target       └── 1 ──▶ keeps its configuration
-# (Rules S6, S10, S11, S36, S41.)
+# (Rules I57, S6, S10, S11, S36, S41.)
 
 use strict;
 use warnings;
@@ -228,10 +228,27 @@ sub elsewhere
     return;
 }
 
-# A server that was started with PGDATA in its environment, as in a container: its postmaster.opts names the main file
-# alone. That is the server's if it lies in the data directory or names that as its own; otherwise it may be the file
-# of another server, from which the directory was copied. A named file may also exist in the container only. The data
-# directory's own postgresql.conf, which initdb has made, then says nothing of the limits.
+# A server that was started with PGDATA in its environment, as in a container, and has stopped.
+sub start_and_stop
+{
+    my ($what, $file) = @_;
+    local $ENV{PGDATA} = $target->data;
+    my @pg_ctl = ("$target->{bindir}/pg_ctl", '-w', '-l', "$target->{dir}/log");
+    my $result = run([ @pg_ctl, '-o', "-c config_file=$file -k $target->{dir}", 'start' ]);
+    run([ @pg_ctl, 'stop' ]);
+    is($result->{status}, 0, "$what: the server ran") or diag($result->{stderr});
+    unlike(slurp($target->path('postmaster.opts')), qr/"-D"/, "$what: its options have no directory");
+    return;
+}
+
+# Where limits are not known, all that the source needs above their defaults is named.
+my $unknown = qr/limits in the configuration of the target's server are not known, since [\w ]+/;
+my $needed = qr/A standby does not start with lower ones than max_connections = 150, max_worker/;
+
+# A server whose postmaster.opts names the main file alone. That is the server's if it lies in the data directory or
+# names that as its own; otherwise it may be the file of another server, from which the directory was copied. A named
+# file may also exist in the container only. The data directory's own postgresql.conf, which initdb has made, then says
+# nothing of the limits.
 sub without_directory
 {
     my ($version) = @_;
@@ -244,15 +261,7 @@ sub without_directory
         my $file = $case eq 'inside' ? $target->path('own.conf') : $target->dir . '/outside.conf';
         spew($file, join '', slurp($target->path('postgresql.conf')), map { "$_ = $own{$_}\n" } sort keys %own);
         append($file, "data_directory = '@{[ $target->data ]}'\n") if $case eq 'named';
-        my $started = do
-        {
-            local $ENV{PGDATA} = $target->data;
-            my @pg_ctl = ("$target->{bindir}/pg_ctl", '-w', '-l', "$target->{dir}/log");
-            run([ @pg_ctl, '-o', "-c config_file=$file -k $target->{dir}", 'start' ]);
-            run([ @pg_ctl, 'stop' ]);
-        };
-        is($started->{status}, 0, "a main file $case: the server ran") or diag($started->{stderr});
-        unlike(slurp($target->path('postmaster.opts')), qr/"-D"/, 'its options have no directory');
+        start_and_stop("a main file $case", $file);
         rename $file, "$file.gone" or die if $case eq 'elsewhere';
         my @options = ('--keep-config', '-R');
         is(finding('standby_limits', @options)->{state}, $is_known{$case} ? 'ok' : 'unknown',
@@ -261,12 +270,50 @@ sub without_directory
         ends($result, 0, "a main file $case");
         unlike(slurp($target->path('postgresql.auto.conf')), qr/max_connections/,
             "a main file $case: nothing is lowered");
-        my $step = qr/^pg_rewind: hint: Before the server starts: limits in .* than max_connections = 150/m;
-        $is_known{$case} ? unlike($result->{stderr}, $step, 'all limits are known')
-            : like($result->{stderr}, $step, 'what is needed is named');
+        my %says = (
+            'the needed limits are named' => qr/^pg_rewind: hint: Before the server starts: $unknown\. $needed/m,
+            'a former primary_conninfo may be there' =>
+                qr/^pg_rewind: warning: the main configuration file that the target's last start named is not here/m,
+        );
+        for my $what (sort keys %says)
+        {
+            $is_known{$case} ? unlike($result->{stderr}, $says{$what}, "a main file $case: not that $what")
+                : like($result->{stderr}, $says{$what}, "a main file $case: $what");
+        }
+        unlike($result->{stderr}, qr/file of the target was not found/, "a main file $case: one was found");
         rename "$file.gone", $file or die if $case eq 'elsewhere';
         $target->start(settings => { config_file => $file });
         is($target->query('SHOW max_connections'), 500, "a main file $case: the server has its own limit");
+    }
+    return;
+}
+
+# A --start-command may start the server with the main file of its last start, which exists in the container only: the
+# data directory's own postgresql.conf says nothing of the limits.
+sub in_a_container
+{
+    my ($version) = @_;
+    return if $version < 12;
+    for my $case ('that is stopped', 'that runs')
+    {
+        my $what = "a server $case in a container";
+        fresh("container_$case" =~ s/ /_/gr);
+        my %own = (limits($version), max_connections => 500);
+        my $file = $target->dir . '/outside.conf';
+        spew($file, join '', slurp($target->path('postgresql.conf')), map { "$_ = $own{$_}\n" } sort keys %own);
+        $case eq 'that runs' ? $target->start(settings => { config_file => $file }) : start_and_stop($what, $file);
+        rename $file, "$file.gone" or die;
+        my $pg_ctl = "$target->{bindir}/pg_ctl -w -D @{[ $target->data ]} -l $target->{dir}/log";
+        my @options = ('--keep-config',
+            "--start-command=mv $file.gone $file; $pg_ctl -o '-c config_file=$file -k $target->{dir}' start");
+        my %says = ('that runs' => qr/^pg_rewind: warning: $unknown\npg_rewind: detail: $needed/m,
+            'that is stopped' => qr/^pg_rewind: hint: Before the server starts: $unknown\. $needed/m);
+        ends(rejoin(@options, '-n'), 0, "$what, in a dry run", $says{$case});
+        # The rewind removes postmaster.opts, and the same command again must not take another file for certain.
+        ends(rejoin(@options, '--start-command=false'), 2, "$what, and does not start", $says{'that is stopped'});
+        ends(rejoin(@options), 0, $what, $follows, $says{'that is stopped'});
+        unlike(slurp($target->path('postgresql.auto.conf')), qr/max_connections/, "$what: nothing is lowered");
+        is($target->query('SHOW max_connections'), 500, "$what: it has its own limit");
     }
     return;
 }
@@ -307,6 +354,7 @@ each_version(sub {
     commanded($version);
     elsewhere($version);
     without_directory($version);
+    in_a_container($version);
     without_divergence($version);
     undef $target;
 }, only => [ 10, 12, 15, 18, 19 ]);

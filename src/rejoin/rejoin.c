@@ -10,6 +10,7 @@
 #include "source/directory.h"
 #include "standby/next_start.h"
 #include "standby/standby_files.h"
+#include "standby/start_advice.h"
 #include "standby/streaming.h"
 
 #include <stdio.h>
@@ -103,7 +104,7 @@ static bool check_streaming(Rejoin *rejoin, Look *look, Error *error)
                                     .in_its_environment = rejoin->control.environment != NULL,
                                     .settings = &rejoin->settings,
                                     .slot_patience_seconds = STREAMING_RELEASE_SECONDS};
-    AdviceList advice = {.arena = rejoin->arena};
+    AdviceList advice = {.arena = rejoin->arena}, unknown = advice;
     Problems *problems = &look->session.problems;
     LowLimits low;
 
@@ -124,6 +125,8 @@ static bool check_streaming(Rejoin *rejoin, Look *look, Error *error)
         return false;
     if (!standby_uses_recovery_conf(clusters->shape.version))
         standby_limits_log(&low);
+    start_advise_on_unknown_limits(&low, &unknown);
+    advice_add_to_problems(&unknown, true, NULL);
     return true;
 }
 

@@ -370,7 +370,8 @@ bool session_identify_target(Session *session, Error *error)
         return false;
     /* The configuration is that of the server's last start, even if the data directory has a main
      * file as well, which may be the source's. But -c uses the main file of that start only with
-     * --rejoin, which starts the server so. (Rules D6, S6.) */
+     * --rejoin, which starts the server so. A --start-command may start it where another main file
+     * exists. (Rules D6, S6, S41.) */
     configuration.directory = target->directory;
     if (!pid_file_find_server(target->directory, NULL, &pid, NULL))
         pid = 0;
@@ -380,10 +381,10 @@ bool session_identify_target(Session *session, Error *error)
     target->options = options;
     target->port = last_start_port(&start);
     target->environment = start.environment;
-    if (named == NULL && session->options->rejoin)
-        configuration.config_file = last_start_config_file(&start, session->arena);
-    else if (named == NULL)
+    if (named == NULL && (!session->options->rejoin || session->options->start_command != NULL))
         find_last_config_file(&start, session->arena, target);
+    if (named == NULL && session->options->rejoin && !target->main_is_doubtful)
+        configuration.config_file = last_start_config_file(&start, session->arena);
     target->config_file = configuration_find_file(&configuration, target->control.version);
     if (target->config_file != named)
         log_debug("the target's configuration is in \"%s\"", target->config_file);

@@ -841,10 +841,7 @@ static void advise_on_recovery(RewoundTarget *rewound, const StartSettings *star
     start_advise_on_data_directory(start, list);
     if (!next->limits_written)
         start_advise_on_limits(start, &next->low_limits, list);
-    /* A --start-command may give the server limits; without one, --rejoin refuses a configuration
-     * of which not all is known. */
-    if (!options->rejoin)
-        start_advise_on_unknown_limits(&next->low_limits, list);
+    start_advise_on_unknown_limits(&next->low_limits, list);
     advise_on_level(rewound, start, rewound->input.plan != NULL,
                     options->dry_run && options->drop_slots, next->standby, list);
 }

@@ -402,9 +402,13 @@ static bool read_conninfos(const Options *options, const Clusters *clusters, Are
                    now.unread);
     else if (former == NULL && now.incomplete)
         advice_add(&settings->warnings, warning,
-                   "the main configuration file of the target was not found\nIf the target's "
-                   "former primary_conninfo is set there, nothing of it is kept, as "
-                   "application_name or sslmode. With --config-file pg_rewind finds that file.");
+                   "%s\nIf the target's former primary_conninfo is set there, nothing of it is "
+                   "kept, as application_name or sslmode. With --config-file pg_rewind finds that "
+                   "file.",
+                   configuration.main_is_doubtful
+                       ? "the main configuration file that the target's last start named is not "
+                         "here, or may be another server's"
+                       : "the main configuration file of the target was not found");
     if (former != NULL && !parse_former(former, &conninfos->former))
         advice_add(&settings->warnings, warning,
                    "the target's former primary_conninfo cannot be read: nothing of it is kept");

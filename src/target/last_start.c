@@ -326,7 +326,7 @@ static void use_opts(const char *directory, bool runs_here, Arena *arena, LastSt
     AUTO_BUFFER Buffer path = {0}, text = {0};
     LastStart read = {0};
     const char *named;
-    bool found;
+    bool found, is_own;
 
     if (file_read_all(path_in(&path, directory, "postmaster.opts"), OPTS_SIZE_MAX, &text, &found,
                       NULL) &&
@@ -335,10 +335,9 @@ static void use_opts(const char *directory, bool runs_here, Arena *arena, LastSt
     if (read.arguments == NULL)
         return;
     named = named_data_directory(&read, directory, arena);
-    if (runs_here || (named != NULL && place_is(named, directory)))
-        start->arguments = read.arguments;
-    else if (named == NULL)
-        start->others = read.arguments;
+    is_own = runs_here || (named != NULL && place_is(named, directory));
+    start->arguments = is_own ? read.arguments : NULL;
+    start->others = !is_own && named == NULL ? read.arguments : NULL;
 }
 
 /* ---- The file that is kept: fields that begin with a letter, each up to a NUL ---- */
@@ -386,7 +385,7 @@ static void use_kept(const Buffer *text, Arena *arena, LastStart *start)
 {
     struct rlimit *limits = arena_allocate(arena, RLIM_NLIMITS * sizeof(*limits));
     const char *const *fields = split_at_nul(arena, text);
-    Strings arguments = {0}, environment = {0};
+    Strings arguments = {0}, environment = {0}, others = {0};
 
     for (; fields != NULL && *fields != NULL; fields++)
     {
@@ -403,6 +402,8 @@ static void use_kept(const Buffer *text, Arena *arena, LastStart *start)
             start->log = field;
         else if ((*fields)[0] == 'O')
             start->oom_score_adj = field;
+        else if ((*fields)[0] == 'P')
+            ARRAY_ADD(others.items, others.count, field);
         else if ((*fields)[0] == 'R')
         {
             start->limits = limits;
@@ -413,6 +414,7 @@ static void use_kept(const Buffer *text, Arena *arena, LastStart *start)
     }
     start->arguments = take_strings(arena, &arguments);
     start->environment = take_strings(arena, &environment);
+    start->others = take_strings(arena, &others);
 }
 
 static void append_field(Buffer *text, char letter, const char *field)
@@ -428,7 +430,8 @@ bool last_start_save(const char *directory, const LastStart *start, const char *
     char limit[64];
     AUTO_FD int fd = -1;
 
-    append_field(&text, 'C', command);
+    if (command != NULL)
+        append_field(&text, 'C', command);
     append_field(&text, 'D', directory);
     if (start->log != NULL)
         append_field(&text, 'L', start->log);
@@ -438,6 +441,8 @@ bool last_start_save(const char *directory, const LastStart *start, const char *
         append_field(&text, 'A', start->arguments[i]);
     for (size_t i = 0; start->environment != NULL && start->environment[i] != NULL; i++)
         append_field(&text, 'E', start->environment[i]);
+    for (size_t i = 0; start->others != NULL && start->others[i] != NULL; i++)
+        append_field(&text, 'P', start->others[i]);
     for (int i = 0; start->limits != NULL && i < RLIM_NLIMITS; i++)
     {
         snprintf(limit, sizeof(limit), "%d %llu", i,

@@ -49,8 +49,8 @@ void last_start_find(const char *directory, const Version *version, long pid, Ar
  */
 void last_start_append_changes(long pid, const LastStart *start, Buffer *text);
 
-/* Keep *start and the start command in a file that only its owner can read: neither can be found
- * any more once the server is stopped. */
+/* Keep *start and the start command (NULL: none) in a file that only its owner can read: neither
+ * can be found any more once the server is stopped. */
 MUST_CHECK bool last_start_save(const char *directory, const LastStart *start, const char *command,
                                 Error *error);
 

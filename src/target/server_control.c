@@ -634,8 +634,8 @@ const char *server_control_failure(const ServerControl *control, Arena *arena)
 
 bool server_control_save(const ServerControl *control, Error *error)
 {
-    return control->start_is_given ||
-           last_start_save(control->directory, &control->last, control->start, error);
+    return last_start_save(control->directory, &control->last,
+                           control->start_is_given ? NULL : control->start, error);
 }
 
 bool server_control_find(const Target *target, const Options *options, Arena *arena,
@@ -778,8 +778,8 @@ bool server_control_start(ServerControl *control, Error *error)
     ran = run_command(control, control->start, what, &ended_well, error);
     /* Save the last start's options again: a server that fails to start has mostly written a new
      * postmaster.opts, which would then count as newer, and the next start would differ from this
-     * one. */
-    if (!server_control_save(control, &why))
+     * one. That of a command that an option gives counts: the command alone has its options. */
+    if (!control->start_is_given && !server_control_save(control, &why))
         log_debug("%s", why.message);
     if (!ran ||
         !pid_file_wait_for_server(control->directory, ended_well ? START_SECONDS : 0, &pid, error))

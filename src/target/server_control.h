@@ -28,7 +28,8 @@ typedef struct ServerControl
     const char *masked_start; /* `start` with values of settings hidden; NULL: it has none to hide.
                                  For printing: server_control_start_shown */
     LastStart last;
-    bool start_is_given; /* `start` is --start-command's: server_control_save does not keep it */
+    bool start_is_given; /* `start` is --start-command's: server_control_save does not keep this
+                            command */
     bool starts_as_last; /* `start` is run with the limits of the last start */
     const char *const *environment; /* environment of `start` and of the server that it starts, as
                                        in its last start; NULL: `start` has ours, and that of the
@@ -62,8 +63,9 @@ MUST_CHECK bool server_control_find(const Target *target, const Options *options
 /*
  * Keep the start command and the last start in a file beside PG_VERSION: the rewind removes
  * postmaster.opts, and once the server is stopped nothing shows how it ran. If this run is killed,
- * the same command, run again, then starts the server as it was. A start command that an option
- * gives is not kept.
+ * the same command, run again, then starts the server as it was. Of a start command that an
+ * option gives only the last start is kept, whose main configuration file the command may use.
+ * (Rules I57, S41.)
  */
 MUST_CHECK bool server_control_save(const ServerControl *control, Error *error);
 
