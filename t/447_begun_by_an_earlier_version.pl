@@ -2,7 +2,7 @@
 # standby. The cure that the warning names works before the server was started. (Invariant 1. The same on all versions.)
 #
 #   target   ── 1.0.0: committed ──✕── 1.1.0 finishes ── a wrong block ── --compare ──▶ as the source    ✕ killed
-# (Rule I78.)
+# (Rules I78, I79.)
 
 use strict;
 use warnings;
@@ -11,7 +11,11 @@ use RewindTest;
 use RewindTest::ControlFile;
 use RewindTest::Held;
 
-# The journal's format is that of 1.0.0, which differs by its number and the checksum at the end.
+# An entry of a journal: JOURNAL_INSTALL is 2, JOURNAL_WORK_DIRECTORY 7.
+sub entry { my ($kind, $path, $other) = @_; return pack('V/a*', pack('C x24 v/a* v/a*', $kind, $path, $other // '')) }
+
+# The journal's format is that of 1.0.0, which differs by its number and the checksum at the end. If the target's
+# pg_stat_tmp was a mount, 1.0.0 staged files of the source there; in memory they are gone after a restart.
 sub make_earlier
 {
     my ($target) = @_;
@@ -19,6 +23,9 @@ sub make_earlier
     my $journal = slurp($path);
     is(unpack('V', substr($journal, 8, 4)), 3, 'the format of 1.1.0');
     substr($journal, 8, 4) = pack('V', 2);
+    substr($journal, -20, 8) = pack('Q<', unpack('Q<', substr($journal, -20, 8)) + 2);
+    substr($journal, -20, 0) = entry(2, 'pg_stat_tmp/global.stat', 'pg_stat_tmp/pg_rewind.work/f1');
+    substr($journal, 16 + unpack('V', substr($journal, 12, 4)), 0) = entry(7, 'pg_stat_tmp/pg_rewind.work');
     substr($journal, -4) = pack('V', RewindTest::ControlFile::crc32c(substr($journal, 0, -4)));
     spew($path, $journal);
     return;

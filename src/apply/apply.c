@@ -724,6 +724,18 @@ static void clean_up_or_warn(Apply *apply)
                apply->target_directory, WORK_DIRECTORY);
 }
 
+/* Rule I79: true for a missing work directory in pg_stat_tmp, where 1.0.0 made one. A restart may
+ * have emptied the volume, and the server creates the files there again. */
+static bool is_gone_from_memory(const Apply *apply, const char *work)
+{
+    AUTO_BUFFER Buffer path = {0};
+    struct stat status;
+    bool found;
+
+    return path_is_within("pg_stat_tmp", work) &&
+           file_lstat(local_path(apply, &path, work), &status, &found, NULL) && !found;
+}
+
 static bool list_work_directories(Apply *apply, Error *error)
 {
     AUTO_BUFFER Buffer path = {0};
@@ -735,7 +747,8 @@ static bool list_work_directories(Apply *apply, Error *error)
     {
         if (!journal_next(apply->reader, &entry, &end, error))
             return false;
-        if (!end && entry.kind != JOURNAL_WORK_DIRECTORY)
+        if (!end &&
+            (entry.kind != JOURNAL_WORK_DIRECTORY || is_gone_from_memory(apply, entry.path)))
             continue;
         local_path(apply, &path, end ? WORK_DIRECTORY : entry.path);
         ARRAY_ADD(apply->work, apply->work_count, arena_strdup(apply->arena, buffer_string(&path)));

@@ -114,8 +114,10 @@ static bool is_excluded(const Version *version, const VersionDirectory *own, con
 {
     const char *slash = strchr(path, '/');
 
-    if (version->exclusion_lists && slash != NULL &&
-        in_list(path, (size_t) (slash - path), recreated_directories))
+    /* Rule I79: the content of pg_stat_tmp is left out in every version, as recovery removes it
+     * (pgstat_reset_all in StartupXLOG). */
+    if (slash != NULL && in_list(path, (size_t) (slash - path), recreated_directories) &&
+        (version->exclusion_lists || path_is_within("pg_stat_tmp", path)))
         return true;
     if (has_part(path, "pgsql_tmp", true) || relpath_is_temporary(own, path))
         return true;

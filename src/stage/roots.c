@@ -132,6 +132,23 @@ static bool add_location(Arena *arena, Roots *roots, const PlanEntry *entry, Err
            add_root(arena, roots, location.link, location.path, local, &place, error);
 }
 
+/*
+ * Rule I79: true for an entry without which the rewound target is right, too. Its volume may be
+ * empty after a restart, and the work directory would be gone. Such an entry is the removal of a
+ * file that the server creates again, removes when it starts, or never reads; or the directory of a
+ * database in a tablespace, which the server creates when a relation needs it
+ * (TablespaceCreateDbspace). No server removes replication slots.
+ */
+static bool needs_no_root(const PlanEntry *entry)
+{
+    const char *name = relpath_below(entry->path, "pg_tblspc");
+    const char *inside = name != NULL ? strchr(name, '/') : NULL;
+
+    if (entry->reason == REASON_EXCLUDED)
+        return !path_is_within("pg_replslot", entry->path);
+    return entry->type == FILE_DIRECTORY && inside != NULL && strchr(inside + 1, '/') != NULL;
+}
+
 /* Add the roots on the path to a directory of the target: one begins where the mount or the project
  * changes. */
 static bool find_on_the_way(Arena *arena, Roots *roots, const char *directory, size_t length,
@@ -188,7 +205,7 @@ bool roots_find(Arena *arena, const char *target_directory, const Plan *plan, Ro
     {
         const PlanEntry *entry = &plan->entries[index];
 
-        if (!entry_has_effect(entry))
+        if (!entry_has_effect(entry) || needs_no_root(entry))
             continue;
         if (!add_location(arena, roots, entry, error))
             return false;

@@ -2,7 +2,8 @@
  * Roots: the parts of the target within which rename(2) works. A root is a mount that holds a part
  * of the target, or a directory with another quota project (XFS, ext4) on such a mount. Each root
  * has one work directory, and the space that a plan needs there: for staged bytes, and for bytes
- * that the apply allocates later, which the ballast reserves until then.
+ * that the apply allocates later, which the ballast reserves until then. A mount on which nothing
+ * has to be done for the rewound target to be right is not a root (Rule I79).
  *
  * A staged file must be on the root of its destination. Paths are relative to PGDATA, except two
  * absolute ones: the location of a new tablespace, whose link does not exist before the apply, and

@@ -66,7 +66,7 @@ static const Row rows[] = {
     {"pg_replslot/slot", PATH_EXCLUDED, FROM(11)},
     {"pg_replslot/slot/state", PATH_EXCLUDED, FROM(11)},
     {"pg_replslot/slot/state", PATH_ORDINARY, ONLY_10},
-    {"pg_stat_tmp/global.stat", PATH_EXCLUDED, FROM(11)},
+    {"pg_stat_tmp/global.stat", PATH_EXCLUDED, ALL},
     {"pg_dynshmem/mmap.1", PATH_EXCLUDED, FROM(11)},
     {"pg_notify/0000", PATH_EXCLUDED, FROM(11)},
     {"pg_serial/0000", PATH_EXCLUDED, FROM(11)},

@@ -52,24 +52,32 @@ static void test_other_mounts(void **state)
 {
     static PlanEntry entries[] = {
         {FILE_ENTRY("base/5/1006", ACTION_COPY, 1, 0)},
+        /* Rule I79. */
+        {FILE_ENTRY("base/pgsql_tmp/1", ACTION_REMOVE, 0, 1), .reason = REASON_EXCLUDED},
+        {FILE_ENTRY("pg_replslot/a", ACTION_REMOVE, 0, 1), .reason = REASON_EXCLUDED},
+        {OTHER_ENTRY("pg_tblspc/16402/PG_15/6", ACTION_CREATE, FILE_DIRECTORY, false)},
+        {OTHER_ENTRY("pg_tblspc/16402/PG_15/7", ACTION_REMOVE, FILE_DIRECTORY, true)},
         {FILE_ENTRY("pg_tblspc/16400/PG_15/5/1", ACTION_REMOVE, 0, 1)},
         {FILE_ENTRY("pg_tblspc/16400/PG_15/5/2", ACTION_REMOVE, 0, 1)},
         {FILE_ENTRY("pg_tblspc/16402/PG_15/5/1", ACTION_NONE, 1, 1)} /* without effect */
     };
     const Plan plan = {.entries = entries,
-                       .count = 4,
+                       .count = 8,
                        .block_size = BLOCK,
                        .wal_directory = "pg_wal",
                        .version_directory = {"PG_15"}};
 
     (void) state;
     shell("rm -r target/pg_wal target/pg_tblspc/16400 && ln -s /proc target/pg_wal && "
-          "ln -s /proc target/pg_tblspc/16400 && ln -s /proc target/pg_tblspc/16402");
+          "ln -s /proc target/pg_tblspc/16400 && ln -s /proc target/pg_tblspc/16402 && "
+          "ln -s /proc target/base/pgsql_tmp && ln -s /proc target/pg_replslot");
     const Roots roots = find(&plan); /* pg_wal is one without being in the plan */
-    assert_int_equal(roots.count, 3);
+    assert_int_equal(roots.count, 4);
     assert_string_equal(root_of(&roots, "pg_wal/archive_status/x.done")->work,
                         "pg_wal/" WORK_DIRECTORY);
     assert_string_equal(root_of(&roots, "pg_tblspc/16400/PG_15/5/1")->prefix, "pg_tblspc/16400");
+    assert_string_equal(root_of(&roots, "pg_replslot/a")->work, "pg_replslot/" WORK_DIRECTORY);
+    assert_int_equal(roots_index(&roots, "base/pgsql_tmp/1"), 0);
     /* The link may go before the work directory is needed for the last time. */
     assert_string_equal(root_of(&roots, "pg_tblspc/16400/PG_15/5/1")->directory, "pg_tblspc/16400");
     assert_string_equal(root_of(&roots, "pg_tblspc/16400/PG_15/5/1")->work,
