@@ -166,6 +166,20 @@ each_version(sub {
         $second->end;
       SKIP: { skip('no namespace can be made here, so no name has two addresses', 1) if !$program }
     });
+    subtest('a further connection is given up', sub {
+        my $copy = $target->copy('further');
+        my $one = RewindTest::Proxy->new('one', $source,
+            filter => sub { my ($number, $end, $chunk) = @_; return $number == 1 ? $chunk : '' });
+        spew($source->path('large'), 'x' x 5e7);    # worth a second connection
+        my $result = end_of_rewind(start_rewind($copy, $one, conninfo => $one->conninfo . ' connect_timeout=20',
+            options => [ '--jobs=2', '--retry-timeout=4', '--debug' ]));
+        unlink $source->path('large');
+        is($result->{status}, 0, 'pg_rewind does without it') or diag($result->{stderr});
+        like($result->{stderr}, qr/continuing with fewer connections .*: no answer/, 'after some time');
+        is($one->status->{made}, 2, 'no other connection is made to learn why');
+        $one->end;
+        $copy->discard;
+    });
     subtest('a signal comes while it connects', sub {
         my $run = start_rewind($target, $proxy, conninfo => $nowhere, options => [ONCE]);
         wait_until('it connects', sub { grep { (readlink($_) // '') =~ /^socket:/ } glob("/proc/$run->{pid}/fd/*") });

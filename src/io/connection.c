@@ -592,7 +592,8 @@ static const ConnectionHint *find_connection_hint(const ConnectAttempt *attempt)
 /*
  * Find out why connecting failed: set the attempt's sqlstate, refusal and kind. libpq does not
  * offer the SQLSTATE of a failed attempt, so make another one, with messages that include it. An
- * attempt without an answer from a server may be retried.
+ * attempt without an answer from a server may be retried. If the attempt was given up, no caller
+ * asks for the reason.
  */
 static void find_reason(ConnectAttempt *attempt, double seconds)
 {
@@ -608,6 +609,8 @@ static void find_reason(ConnectAttempt *attempt, double seconds)
     for (size_t index = 0; index < attempt->count; index++)
         if (strcmp(attempt->keywords[index], "connect_timeout") == 0)
             timeout = atoi(attempt->values[index]);
+    if (is_given_up(attempt))
+        return;
     if (attempt->begun_again && timeout > 0 &&
         seconds >= timeout) /* perhaps no server answered: another try may not either */
         return;
