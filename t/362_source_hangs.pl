@@ -8,6 +8,7 @@
 
 use strict;
 use warnings;
+use Cwd qw(abs_path);
 use lib 't/lib';
 use IO::Socket::INET;
 use RewindTest;
@@ -46,6 +47,20 @@ sub deaf_port
         push @waiting, $client;
     }
     return ($listener, @waiting);
+}
+
+# A pg_rewind for which the name two-addresses.example has the addresses 127.0.0.1 and 127.0.0.2; undef where an
+# ordinary user can make no namespaces. The program runs under the user's own number again: it refuses to run as root.
+sub program_with_name
+{
+    my $work = work_dir();
+    my ($program, $hosts, $user, $group) = ("$work/pg_rewind_with_name", "$work/hosts", $<, $( + 0);
+    spew($hosts, join '', map { "$_ two-addresses.example\n" } '127.0.0.1', '127.0.0.2');
+    my $apart = "unshare --user --map-root-user --mount sh -c 'mount --bind $hosts /etc/hosts && exec "
+        . qq{unshare --user --map-user=$user --map-group=$group "\$@"' sh};
+    spew($program, "#!/bin/sh\nexec $apart " . abs_path($ENV{PG_REWIND} // 'build/pg_rewind') . qq{ "\$@"\n});
+    chmod 0755, $program;
+    return run([ 'sh', '-c', "$apart getent hosts two-addresses.example" ])->{status} == 0 ? $program : undef;
 }
 
 each_version(sub {
@@ -101,8 +116,9 @@ each_version(sub {
         my $since = Time::HiRes::time();
         is(end_of_rewind($run)->{status}, 1, 'a signal ends it meanwhile');
         cmp_ok(Time::HiRes::time() - $since, '<', 7, 'and at once');
-        my $result = end_of_rewind(start_rewind($copy, $source, options => \@options));
+        my $result = end_of_rewind(start_rewind($copy, $proxy, options => [ @options, '-R' ]));
         is($result->{status}, 0, 'pg_rewind waits for it') or diag($result->{stderr});
+        unlike($result->{stderr}, qr/replication connection/, 'also when it tries how the standby will connect');
         my ($first, $second) = map { { $_->conninfo =~ /\b(host|port)=(\S+)/g } } $standby, $source;
         my $both = join ' ', "host=$first->{host},$second->{host}", "port=$first->{port},$second->{port}",
             'user=postgres dbname=postgres';
@@ -113,6 +129,12 @@ each_version(sub {
         $result = end_of_rewind(start_rewind($copy, $source, conninfo => $source->conninfo . ' connect_timeout=4',
             options => ['-n']));
         is($result->{status}, 1, 'but no longer than a connect_timeout of the user') or diag($result->{stderr});
+        my $at_socket = RewindTest::Proxy->new('at_socket', $source)->after(int($bytes / 2), 'cut');
+        $result = end_of_rewind(start_rewind($copy, $at_socket, options => [ '--jobs=1', '--retry-timeout=14' ]));
+        is($result->{status}, 0, 'a login at a socket has all that is left of the retry timeout')
+            or diag($result->{stderr});
+        like($result->{stderr}, qr/connection to the source server was lost/, 'after a lost connection');
+        $at_socket->end;
         spew($source->path('postgresql.auto.conf'), '');
         kill 'HUP', (split /\n/, slurp($source->path('postmaster.pid')))[0];
         wait_until('logins are quick again', sub {
@@ -120,6 +142,42 @@ each_version(sub {
             $source->query('SELECT 1');
             Time::HiRes::time() - $began < 7;
         });
+        $copy->discard;
+    });
+    subtest('the first of two addresses hangs', sub {
+        my $second = RewindTest::Proxy->new('second', $source, tcp => "127.0.0.2:$proxy->{port}");
+        my $rest = "port=$proxy->{port} user=postgres dbname=postgres";
+        my $program = program_with_name();
+        my %ways = ('two hosts' => { conninfo => "host=127.0.0.1,127.0.0.2 $rest" });
+        $ways{'a name'} = { conninfo => "host=two-addresses.example $rest", program => $program } if $program;
+        my %copy = map { $_ => $target->copy(tr/ /_/r) } keys %ways;
+        $proxy->after(int($bytes / 2), 'hang');
+        my %run = map { $_ => start_rewind($copy{$_}, $proxy, %{ $ways{$_} }, options => ['--retry-timeout=28']) }
+            keys %ways;
+        for my $way (sort keys %run)
+        {
+            my $result = end_of_rewind($run{$way});
+            is($result->{status}, 0, "$way: the connection that is lost is made by the second one")
+                or diag($result->{stderr});
+            like($result->{stderr}, qr/no answer within 14 s/, "$way: the first one was asked");
+            $copy{$way}->discard;
+        }
+        $proxy->pass;
+        $second->end;
+      SKIP: { skip('no namespace can be made here, so no name has two addresses', 1) if !$program }
+    });
+    subtest('a further connection is given up', sub {
+        my $copy = $target->copy('further');
+        my $one = RewindTest::Proxy->new('one', $source,
+            filter => sub { my ($number, $end, $chunk) = @_; return $number == 1 ? $chunk : '' });
+        spew($source->path('large'), 'x' x 5e7);    # worth a second connection
+        my $result = end_of_rewind(start_rewind($copy, $one, conninfo => $one->conninfo . ' connect_timeout=20',
+            options => [ '--jobs=2', '--retry-timeout=4', '--debug' ]));
+        unlink $source->path('large');
+        is($result->{status}, 0, 'pg_rewind does without it') or diag($result->{stderr});
+        like($result->{stderr}, qr/continuing with fewer connections .*: no answer/, 'after some time');
+        is($one->status->{made}, 2, 'no other connection is made to learn why');
+        $one->end;
         $copy->discard;
     });
     subtest('a signal comes while it connects', sub {

@@ -8,7 +8,7 @@
 
 #include <string.h>
 
-#define CONNECT_SECONDS 10
+#define CONNECT_SECONDS 20 /* half of it for a login (Rule O17) */
 
 static void look_at_role(Node *node, const ServerRights *rights, const Version *version)
 {

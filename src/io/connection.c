@@ -51,7 +51,8 @@ typedef struct ConnectAttempt
     char sqlstate[6];     /* SQLSTATE of the server's refusal; "": no server has sent one */
     double login_seconds; /* time that a host has for TLS and authentication; 0: the connection's
                              connect_timeout */
-    bool is_limited;      /* the waiting thread gives the attempt up after some time */
+    double limit_seconds; /* time after which the waiting thread gives the attempt up; INFINITY:
+                             never */
     bool begun_again; /* PQreset was called: a host did not accept at once, or not answer in time */
     ErrorKind kind;
     ConnectionRefusal refusal;
@@ -326,6 +327,8 @@ static void add_timeouts(ConnectAttempt *attempt, int retry_timeout_seconds)
 {
     const PQconninfoOption *options = attempt->options;
     const int seconds = notice_seconds(retry_timeout_seconds);
+    const double quarter =
+        (attempt->limit_seconds < seconds ? attempt->limit_seconds : seconds) / 4;
 
     /* Our parameters would override those of a service file, which are not known here. */
     if (is_chosen(options, "service"))
@@ -343,8 +346,7 @@ static void add_timeouts(ConnectAttempt *attempt, int retry_timeout_seconds)
         return;
     attempt->login_seconds = seconds;
     add_number(attempt, "connect_timeout", CONNECT_TIMEOUT_SECONDS_MIN,
-               seconds / 4 < CONNECT_TIMEOUT_SECONDS_MAX ? seconds / 4
-                                                         : CONNECT_TIMEOUT_SECONDS_MAX);
+               quarter < CONNECT_TIMEOUT_SECONDS_MAX ? (int) quarter : CONNECT_TIMEOUT_SECONDS_MAX);
 }
 
 /* ---- Beginning to connect ---- */
@@ -423,17 +425,12 @@ bool conninfo_names_several_hosts(const char *host, const char *address)
            (address != NULL && strchr(address, ',') != NULL);
 }
 
-/* True if libpq has a next host to try. */
-static bool has_several_hosts(PGconn *pg, Arena *arena)
-{
-    return conninfo_names_several_hosts(take_option_value(PQconninfo(pg), "host", arena),
-                                        take_option_value(PQconninfo(pg), "hostaddr", arena));
-}
-
 /* True if the only host is a Unix socket, where no option for TLS is heeded. */
 static bool is_at_socket(PGconn *pg, Arena *arena)
 {
-    return PQhost(pg)[0] == '/' && !has_several_hosts(pg, arena);
+    return PQhost(pg)[0] == '/' &&
+           !conninfo_names_several_hosts(take_option_value(PQconninfo(pg), "host", arena),
+                                         take_option_value(PQconninfo(pg), "hostaddr", arena));
 }
 
 /*
@@ -464,7 +461,9 @@ static const NewerOption *find_misread(const ConnectAttempt *attempt)
  * Connect; the result may be a failed connection. PQconnectdbParams would print notices, and
  * PQconnectPoll has no connect_timeout after which it tries the next host. PQreset has it, and
  * keeps the receiver: it begins again with all hosts when one does not accept at once, or the login
- * takes too long. Rule O17: a connect_timeout that this program adds limits PQreset only.
+ * takes too long. Rule O17: a connect_timeout that this program adds limits PQreset only; a login
+ * over a network has at most half the time of the attempt, since a single host may have two
+ * addresses.
  */
 static void connect_now(ConnectAttempt *attempt)
 {
@@ -477,9 +476,10 @@ static void connect_now(ConnectAttempt *attempt)
     attempt->misread = find_misread(attempt);
     if (attempt->misread != NULL)
         return;
-    if (attempt->login_seconds > 0 &&
-        (!attempt->is_limited || !has_several_hosts(pg, attempt->arena)))
+    if (attempt->login_seconds > 0)
         seconds = attempt->login_seconds;
+    if (attempt->login_seconds > attempt->limit_seconds / 2 && !is_at_socket(pg, attempt->arena))
+        seconds = attempt->limit_seconds / 2;
     status = continue_connecting(attempt, pg, CONNECT_TIMEOUT_SECONDS_MIN,
                                  seconds > 0 ? seconds : INFINITY);
     if (status == PGRES_POLLING_OK || status == PGRES_POLLING_FAILED || is_given_up(attempt))
@@ -592,7 +592,8 @@ static const ConnectionHint *find_connection_hint(const ConnectAttempt *attempt)
 /*
  * Find out why connecting failed: set the attempt's sqlstate, refusal and kind. libpq does not
  * offer the SQLSTATE of a failed attempt, so make another one, with messages that include it. An
- * attempt without an answer from a server may be retried.
+ * attempt without an answer from a server may be retried. If the attempt was given up, no caller
+ * asks for the reason.
  */
 static void find_reason(ConnectAttempt *attempt, double seconds)
 {
@@ -608,6 +609,8 @@ static void find_reason(ConnectAttempt *attempt, double seconds)
     for (size_t index = 0; index < attempt->count; index++)
         if (strcmp(attempt->keywords[index], "connect_timeout") == 0)
             timeout = atoi(attempt->values[index]);
+    if (is_given_up(attempt))
+        return;
     if (attempt->begun_again && timeout > 0 &&
         seconds >= timeout) /* perhaps no server answered: another try may not either */
         return;
@@ -683,9 +686,9 @@ static bool start_thread(ConnectAttempt *attempt, pthread_t *thread)
 }
 
 /* Wait until the attempt's thread has finished. False, with error, after a stop or a timeout. */
-static bool wait_for_attempt(const ConnectAttempt *attempt, double seconds, Error *error)
+static bool wait_for_attempt(const ConnectAttempt *attempt, Error *error)
 {
-    Wait wait = wait_begin(seconds > 0 ? seconds : INFINITY);
+    Wait wait = wait_begin(attempt->limit_seconds);
     bool ended;
 
     do
@@ -774,12 +777,12 @@ PGconn *connect_to_server(const char *conninfo, int retry_timeout_seconds, doubl
         add_parameter(attempt, "dbname", arena_strdup(attempt->arena, conninfo));
     if (!is_chosen(attempt->options, "fallback_application_name"))
         add_parameter(attempt, "fallback_application_name", "pg_rewind");
-    attempt->is_limited = seconds > 0;
+    attempt->limit_seconds = seconds > 0 ? seconds : INFINITY;
     add_timeouts(attempt, retry_timeout_seconds);
     memcpy(keywords, attempt->keywords, sizeof(attempt->keywords));
     if (!start_thread(attempt, &thread))
         (void) run_attempt(attempt); /* no thread can be started: connect in this one */
-    else if (wait_for_attempt(attempt, seconds, error))
+    else if (wait_for_attempt(attempt, error))
         pthread_join(thread, NULL);
     else
     {

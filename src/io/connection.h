@@ -28,8 +28,9 @@ typedef enum ConnectionRefusal
 /*
  * Connect with a libpq connection string or URI. Adds fallback_application_name=pg_rewind and,
  * where the user set none, keepalives, tcp_user_timeout and connect_timeout that fit the retry
- * timeout; this connect_timeout does not limit the login (Rule O17). `seconds` limits the whole
- * attempt (0: as long as libpq tries). Never prompts.
+ * timeout; this connect_timeout does not limit the login. `seconds` limits the whole attempt (0: as
+ * long as libpq tries), of which a login over a network may take half: then all hosts and addresses
+ * are tried again (Rule O17). Never prompts.
  *
  * Returns NULL with error on failure (the message is libpq's, one trailing newline stripped). The
  * kind is ERROR_FAILED if a server refused for a reason that lasts (password, unknown database),
@@ -221,9 +222,10 @@ void connection_options(Connection *connection, ConnectionOption visit, void *co
 
 /*
  * Connect for replication, as a standby with this primary_conninfo would, ask which system answers,
- * and close the connection. PGPASSWORD and a service's password do not count: the standby's server
- * has another environment. *asks_password: the server asked for a password; may be NULL. Kinds of
- * errors are those of connection_open.
+ * and close the connection. The login may take `seconds`, and connecting twice as long. PGPASSWORD
+ * and a service's password do not count: the standby's server has another environment.
+ * *asks_password: the server asked for a password; may be NULL. Kinds of errors are those of
+ * connection_open.
  */
 MUST_CHECK bool connection_try_replication(const char *conninfo, double seconds,
                                            uint64_t *system_identifier, bool *asks_password,

@@ -977,7 +977,7 @@ bool connection_try_replication(const char *conninfo, double seconds, uint64_t *
 
     buffer_printf(&text, "password='' %s replication=true dbname=replication", conninfo);
     connection =
-        connection_open(buffer_string(&text), (int) (4 * seconds), seconds, &refusal, error);
+        connection_open(buffer_string(&text), (int) (4 * seconds), 2 * seconds, &refusal, error);
     if (connection == NULL)
         return false;
     if (asks_password != NULL)

@@ -11,7 +11,7 @@
 #include "options.h"
 #include "standby/standby_limits.h"
 
-#define TRIAL_SECONDS 10 /* for a replication connection that is tried */
+#define TRIAL_SECONDS 10 /* for the login of a replication connection that is tried */
 
 typedef struct StreamingTrial StreamingTrial;
 

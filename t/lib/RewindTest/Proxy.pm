@@ -16,10 +16,10 @@
 #
 # $proxy->pass_for($bytes, 'hang') forwards that many bytes more, then hangs again.
 # $proxy->switch_to($cluster) sends later connections to another server.
-# Options of new: tcp => 1 listens on 127.0.0.1 instead of a Unix-domain socket; socket => path of the server's, where
-# there is no cluster; filter => sub changes what passes: given the number of the connection (from 1), 'server' or
-# 'client' (who speaks), the bytes that came, and the state that act() takes, it returns the bytes to forward, and may
-# keep some back for the next call. It runs in the process of the proxy.
+# Options of new: tcp => 1 listens on 127.0.0.1 instead of a Unix-domain socket, tcp => 'ADDRESS:PORT' there; socket =>
+# path of the server's, where there is no cluster; filter => sub changes what passes: given the number of the connection
+# (from 1), 'server' or 'client' (who speaks), the bytes that came, and the state that act() takes, it returns the bytes
+# to forward, and may keep some back for the next call. It runs in the process of the proxy.
 
 package RewindTest::Proxy;
 
@@ -44,11 +44,12 @@ sub new
     my ($class, $name, $cluster, %option) = @_;
     my $dir = work_dir() . "/$name";
     mkdir $dir or die "could not create $dir: $!";
-    my $listener = $option{tcp}
-        ? IO::Socket::INET->new(LocalAddr => '127.0.0.1', Listen => 64, ReuseAddr => 1)
+    my $place = ($option{tcp} // '') eq '1' ? '127.0.0.1' : $option{tcp};
+    my $listener = $place
+        ? IO::Socket::INET->new(LocalAddr => $place, Listen => 64, ReuseAddr => 1)
         : IO::Socket::UNIX->new(Local => "$dir/.s.PGSQL.5432", Listen => 64);
     die "could not listen: $!" if !$listener;
-    my ($host, $port) = $option{tcp} ? ('127.0.0.1', $listener->sockport) : ($dir, 5432);
+    my ($host, $port) = $place ? ($listener->sockhost, $listener->sockport) : ($dir, 5432);
 
     socketpair(my $ours, my $its, AF_UNIX, SOCK_STREAM, PF_UNSPEC) or die "socketpair: $!";
     $ours->autoflush(1);
