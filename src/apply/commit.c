@@ -90,15 +90,38 @@ static bool may_be_committed(const char *target_directory)
     return found && looks_like_blocker(&label);
 }
 
-/* True if pg_control is the journal's poison after a change by a tool: pg_checksums --enable
- * accepts the poison as the pg_control of a stopped server. Its checkpoint location identifies the
- * poison. */
-static bool holds_changed_poison(const char *target_directory, const JournalHead *head)
+/* Fail because pg_control is missing, damaged or cannot be read. */
+static bool error_no_control(const char *target_directory, Error *error)
 {
+    error_detail(error,
+                 "The directory \"%s/" WORK_DIRECTORY "\" holds a rewind, and only this file tells "
+                 "how far it has come. Nothing is removed.",
+                 target_directory);
+    error_hint(error, "If a volume is not mounted there, mount it; then run pg_rewind again.");
+    return error_hint(error, "If the file is lost, take a new base backup of the source. A "
+                             "pg_control from before the rewind would hide that the target may be "
+                             "half rewound.");
+}
+
+/*
+ * Rule I2: a poison that a tool has changed (pg_checksums --enable accepts it as the pg_control of
+ * a stopped server) is still the poison, by its checkpoint location. Rule I80: any other pg_control
+ * makes the plan obsolete, but only one that is whole: with a server's, the server got past the pid
+ * file at the moment of the commit, and the run was killed before its second check could remove the
+ * blocker.
+ */
+static bool state_by_changed_control(const char *target_directory, const JournalHead *head,
+                                     PendingState *state, Error *error)
+{
+    AUTO_BUFFER Buffer path = {0}, bytes = {0};
     Control control;
 
-    return directory_control_read(target_directory, &control, NULL) &&
-           control_is_this_poison(&control, head->poison);
+    if (!file_read_all(target_path(&path, target_directory, CONTROL_PATH), CONTROL_SIZE_MAX, &bytes,
+                       NULL, error) ||
+        !directory_control_read(target_directory, &control, error))
+        return error_no_control(target_directory, error);
+    *state = control_is_this_poison(&control, head->poison) ? PENDING_APPLY : PENDING_STALE;
+    return true;
 }
 
 bool commit_state(const char *target_directory, const JournalHead *head, PendingState *state,
@@ -107,22 +130,18 @@ bool commit_state(const char *target_directory, const JournalHead *head, Pending
     AUTO_BUFFER Buffer control = {0};
     bool blocked;
 
-    if (!blocker_is(target_directory, head->run_id, &blocked, error) ||
-        !read_control(target_directory, &control, error))
+    if (!blocker_is(target_directory, head->run_id, &blocked, error))
         return false;
-    /*
-     * A blocker beside a pg_control that is neither old, poison nor new makes the plan obsolete: a
-     * server got past the pid file at the moment of the commit, and the run was killed before its
-     * second check could remove the blocker.
-     */
+    if (!read_control(target_directory, &control, error))
+        return error_no_control(target_directory, error);
     if (is_control(&control, head->poison) || (blocked && is_control(&control, head->old_control)))
         *state = PENDING_APPLY;
     else if (is_control(&control, head->new_control))
         *state = PENDING_CLEANUP;
-    else if (holds_changed_poison(target_directory, head))
-        *state = PENDING_APPLY;
-    else
+    else if (is_control(&control, head->old_control))
         *state = PENDING_STALE;
+    else
+        return state_by_changed_control(target_directory, head, state, error);
     return true;
 }
 
@@ -182,6 +201,7 @@ bool apply_pending(const char *target_directory, Arena *arena, PendingRewind *pe
         return !may_be_committed(target_directory);
     if (!found)
         return true;
+    pending->has_journal = true;
     pending->divergence = head->divergence;
     pending->options = head->options;
     pending->is_of_earlier = head->is_of_earlier;
@@ -209,7 +229,8 @@ PendingSight apply_look_for_pending(const char *target_directory, bool suspected
     Error failure;
 
     if (!apply_pending(target_directory, arena, &pending, &failure))
-        return suspected || !may_not_be_entered(target_directory, failure.error_number)
+        return suspected || pending.has_journal ||
+                       !may_not_be_entered(target_directory, failure.error_number)
                    ? PENDING_UNCERTAIN
                    : PENDING_NOT_THERE;
     if (pending.state == PENDING_APPLY || pending.state == PENDING_CLEANUP)

@@ -21,6 +21,7 @@ typedef enum PendingState
 typedef struct PendingRewind
 {
     PendingState state;
+    bool has_journal;       /* a whole one; set even if the state cannot be found */
     const char *divergence; /* "LSN on timeline N", for messages; "" if not known */
     const char *options; /* Options.decided of the run that began the rewind; NULL if not known */
     bool is_of_earlier;  /* JournalHead.is_of_earlier */
@@ -28,7 +29,8 @@ typedef struct PendingRewind
 
 /*
  * Find the state of an earlier rewind in this target. Reads only; texts are in arena. An unreadable
- * journal is an error only if it may have been committed, otherwise the state is PENDING_NONE.
+ * journal is an error only if it may have been committed, otherwise the state is PENDING_NONE. A
+ * whole journal is one if pg_control is missing or damaged. (Rule I80.)
  */
 MUST_CHECK bool apply_pending(const char *target_directory, Arena *arena, PendingRewind *pending,
                               Error *error);
@@ -70,7 +72,7 @@ MUST_CHECK bool commit_check_control(const char *target_directory,
                                      const uint8_t old_control[CONTROL_FILE_SIZE], Error *error);
 
 /* Set *state to the state of a target that has this journal: blocker, poison and new pg_control
- * show it. */
+ * show it. Fails if pg_control is missing or damaged. (Rule I80.) */
 MUST_CHECK bool commit_state(const char *target_directory, const JournalHead *head,
                              PendingState *state, Error *error);
 

@@ -22,9 +22,11 @@
  * PENDING_STALE journal is not live: its run goes on to the commit, or stage_remove_stale removes
  * its files.
  *
- * PENDING_STALE has one more row: the blocker is in place, but pg_control is neither old, poison
- * nor new. A server got past the pid file at the moment of the commit. commit_take_back then
- * removes the blocker.
+ * PENDING_STALE has one more row: the blocker is in place, but pg_control is a whole one that is
+ * neither old, poison nor new. A server got past the pid file at the moment of the commit.
+ * commit_take_back then removes the blocker.
+ *
+ * A pg_control that is missing or damaged is in no row: all stays as it is. (Rule I80.)
  */
 #ifndef APPLY_JOURNAL_H
 #define APPLY_JOURNAL_H

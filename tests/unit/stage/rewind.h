@@ -88,6 +88,20 @@ static void put_control(char letter)
     fclose(file);
 }
 
+/* A pg_control that a server has written. The first 512 bytes of the data file are one, without the
+ * zeros after them. */
+static inline void put_server_control(void)
+{
+    shell("head -c 512 '%s/15.control' >target/global/pg_control && "
+          "truncate -s %d target/global/pg_control",
+          getenv("TEST_DATA"), CONTROL_FILE_SIZE);
+}
+
+static inline void check_server_control(void)
+{
+    shell("cmp -n 512 '%s/15.control' target/global/pg_control", getenv("TEST_DATA"));
+}
+
 static inline void put_text(const char *path, const char *text)
 {
     FILE *file = fopen(path, "w");

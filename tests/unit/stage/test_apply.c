@@ -104,11 +104,6 @@ static void lose_pid_file(void)
     unlink("target/postmaster.pid");
 }
 
-static void change_control(void)
-{
-    put_control('x');
-}
-
 /*
  * `happens` after the last check before the commit, and the next sees it. The target is as it was,
  * but for that; with its own backup_label, or without.
@@ -143,7 +138,7 @@ static void test_commit_taken_back(void **state)
     (void) state;
     check_taken_back(lose_pid_file, true);
     check_taken_back(lose_pid_file, false);
-    check_taken_back(change_control, true);
+    check_taken_back(put_server_control, true);
 }
 
 /* No commit is made if pg_control has changed since the plan. */
@@ -151,11 +146,11 @@ static void test_control_changed(void **state)
 {
     (void) state;
     reset_target();
-    put_control('x');
+    put_server_control();
     assert_int_equal(run_in_child(NULL), 1);
     assert_int_equal(size_of("target/backup_label"), -1);
     assert_int_equal(size_of("target/" WORK_DIRECTORY), -1);
-    assert_int_equal(block_letter("target/global/pg_control", 0), 'x');
+    check_server_control();
 }
 
 /* The new tablespace's directory is another cluster's: refused, and not touched. */

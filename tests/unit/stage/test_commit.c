@@ -83,7 +83,7 @@ static void test_states(void **state)
         {'o', {PENDING_STALE, PENDING_APPLY, PENDING_STALE, PENDING_STALE}},
         {'p', {PENDING_APPLY, PENDING_APPLY, PENDING_APPLY, PENDING_APPLY}},
         {'n', {PENDING_CLEANUP, PENDING_CLEANUP, PENDING_CLEANUP, PENDING_CLEANUP}},
-        {'x', {PENDING_STALE, PENDING_STALE, PENDING_STALE, PENDING_STALE}},
+        {'s', {PENDING_STALE, PENDING_STALE, PENDING_STALE, PENDING_STALE}},
     };
 
     (void) state;
@@ -91,10 +91,39 @@ static void test_states(void **state)
     for (size_t row = 0; row < sizeof(rows) / sizeof(rows[0]); row++)
     {
         put_control(rows[row].control);
+        if (rows[row].control == 's')
+            put_server_control();
         for (int label = 0; label < LABEL_COUNT; label++)
         {
             put_label((Label) label);
             assert_int_equal(state_now(), rows[row].states[label]);
+        }
+    }
+}
+
+/* Without a whole pg_control there is no state, whatever backup_label is, and nothing is removed.
+ * (Rule I80.) */
+static void test_no_control(void **state)
+{
+    static const char *const losses[] = {"rm target/global/pg_control",
+                                         "truncate -s 0 target/global/pg_control",
+                                         "printf x >>target/global/pg_control"};
+    const JournalHead head = make_head();
+    PendingState found;
+
+    (void) state;
+    put_journal();
+    for (size_t i = 0; i < sizeof(losses) / sizeof(*losses); i++)
+    {
+        put_server_control();
+        shell("%s", losses[i]);
+        for (int label = 0; label < LABEL_COUNT; label++)
+        {
+            put_label((Label) label);
+            assert_false(commit_state("target", &head, &found, &error));
+            assert_false(stage_remove_stale("target", &error));
+            assert_true(size_of("target/" JOURNAL_PATH) > 0);
+            assert_int_equal(apply_look_for_pending("target", false), PENDING_UNCERTAIN);
         }
     }
 }
@@ -198,14 +227,14 @@ static void test_the_next_run_takes_back(void **state)
 {
     (void) state;
     put_journal();
-    put_control('x');
+    put_server_control();
     put_text("target/" WORK_DIRECTORY "/old_backup_label", OWN_LABEL);
     put_label(LABEL_BLOCKER);
     assert_int_equal(state_now(), PENDING_STALE);
     assert_true(stage_remove_stale("target", &error));
     check_label(OWN_LABEL);
     assert_int_equal(size_of("target/" WORK_DIRECTORY), -1);
-    assert_int_equal(block_letter("target/global/pg_control", 0), 'x');
+    check_server_control();
 }
 
 /* A committed target is not taken for a stale one. */
@@ -247,6 +276,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         FRESH(test_states),
+        FRESH(test_no_control),
         FRESH(test_control_is),
         FRESH(test_label_of_another_type),
         FRESH(test_no_journal),

@@ -71,8 +71,8 @@ static void test_space(void **state)
     (void) state;
     reset_target();
     assert_true(stage_check("target", &plan, &(WalSpace){0}, &error));
-    assert_false(stage_check("target", &plan, &(WalSpace){.written_bytes = UINT64_C(1) << 60},
-                             &error));
+    assert_false(
+        stage_check("target", &plan, &(WalSpace){.written_bytes = UINT64_C(1) << 60}, &error));
     assert_int_equal(error.kind, ERROR_REPORTED);
     assert_int_equal(size_of("target/" WORK_DIRECTORY), -1);
     blockmap_destroy(map);
@@ -153,10 +153,7 @@ static void test_damaged_journal(void **state)
     assert_false(apply_pending("target", arena, &pending, &error));
     assert_false(stage_remove_stale("target", &error));
 
-    /* The first 512 bytes are one pg_control, without the zeros behind. */
-    shell("head -c 512 '%s/15.control' >target/global/pg_control && "
-          "truncate -s %d target/global/pg_control",
-          getenv("TEST_DATA"), CONTROL_FILE_SIZE);
+    put_server_control();
     assert_true(apply_pending("target", arena, &pending, &error));
     assert_int_equal(pending.state, PENDING_NONE);
 
