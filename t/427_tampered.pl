@@ -7,7 +7,7 @@
 #   target   ── rewind: committed ──✕── pg_checksums ──── rewind ──▶            ✕ killed
 #                                   ──── rm -r ────────── rewind --compare ──▶
 #                                   ──── no pg_control ── rewind: status 2 ──── pg_control ── rewind ──▶
-# (Rules I2, I3, I4, I80.)
+# (Rules I2, I3, I4, I81.)
 
 use strict;
 use warnings;

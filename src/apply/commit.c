@@ -105,7 +105,7 @@ static bool error_no_control(const char *target_directory, Error *error)
 
 /*
  * Rule I2: a poison that a tool has changed (pg_checksums --enable accepts it as the pg_control of
- * a stopped server) is still the poison, by its checkpoint location. Rule I80: any other pg_control
+ * a stopped server) is still the poison, by its checkpoint location. Rule I81: any other pg_control
  * makes the plan obsolete, but only one that is whole: with a server's, the server got past the pid
  * file at the moment of the commit, and the run was killed before its second check could remove the
  * blocker.

@@ -30,7 +30,7 @@ typedef struct PendingRewind
 /*
  * Find the state of an earlier rewind in this target. Reads only; texts are in arena. An unreadable
  * journal is an error only if it may have been committed, otherwise the state is PENDING_NONE. A
- * whole journal is one if pg_control is missing or damaged. (Rule I80.)
+ * whole journal is one if pg_control is missing or damaged. (Rule I81.)
  */
 MUST_CHECK bool apply_pending(const char *target_directory, Arena *arena, PendingRewind *pending,
                               Error *error);
@@ -72,7 +72,7 @@ MUST_CHECK bool commit_check_control(const char *target_directory,
                                      const uint8_t old_control[CONTROL_FILE_SIZE], Error *error);
 
 /* Set *state to the state of a target that has this journal: blocker, poison and new pg_control
- * show it. Fails if pg_control is missing or damaged. (Rule I80.) */
+ * show it. Fails if pg_control is missing or damaged. (Rule I81.) */
 MUST_CHECK bool commit_state(const char *target_directory, const JournalHead *head,
                              PendingState *state, Error *error);
 

@@ -26,7 +26,7 @@
  * neither old, poison nor new. A server got past the pid file at the moment of the commit.
  * commit_take_back then removes the blocker.
  *
- * A pg_control that is missing or damaged is in no row: all stays as it is. (Rule I80.)
+ * A pg_control that is missing or damaged is in no row: all stays as it is. (Rule I81.)
  */
 #ifndef APPLY_JOURNAL_H
 #define APPLY_JOURNAL_H

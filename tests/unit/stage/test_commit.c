@@ -102,7 +102,7 @@ static void test_states(void **state)
 }
 
 /* Without a whole pg_control there is no state, whatever backup_label is, and nothing is removed.
- * (Rule I80.) */
+ * (Rule I81.) */
 static void test_no_control(void **state)
 {
     static const char *const losses[] = {"rm target/global/pg_control",
