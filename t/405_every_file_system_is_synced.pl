@@ -6,7 +6,7 @@
 #   pg_wal          a link
 #   base/N          a mount; no table of that database has changed
 #   pg_tblspc/N     a tablespace that no entry of the plan is in
-# (Rules I25, I26, I27.)
+# (Rules I25, I26, I27, I80.)
 
 use strict;
 use warnings;
@@ -48,6 +48,27 @@ sub synced_before_journal
     }
     unlink $record, "$record.data";
     return %synced;
+}
+
+# The work directories on other file systems that a recorded run has removed: PATH => how often the directory that held
+# it was synced after that, and before the data directory's own work directory went, which names it.
+sub synced_before_own_work
+{
+    my ($record, $data) = @_;
+    my (%path, %removed, %synced);
+    for (map { [ split /\t/ ] } split /\n/, slurp($record))
+    {
+        my ($kind, $name, $path) = @$_;
+        $path{$name} = $path if $kind eq 'open';
+        %removed = () if $kind eq 'rmdir' && $name eq "$data/pg_rewind.work";
+        $removed{ $name =~ s{/[^/]*$}{}r } = $name
+            if $kind eq 'rmdir' && $name =~ m{/pg_rewind\.work(?:\.PG_\w+)?$};
+        next if $kind ne 'sync' || !defined $path{$name};
+        my $work = delete $removed{ $path{$name} };
+        $synced{$work}++ if defined $work;
+    }
+    delete $synced{"$data/pg_rewind.work"};
+    return \%synced;
 }
 
 # Programs that this runs are told by uname that the kernel is one of before 5.8, whose syncfs tells no error.
@@ -186,6 +207,9 @@ each_version(sub {
     is($synced{syncfs}, undef, 'and no file system as a whole');
 
     rewinds($target, $source, fault => '', env => { PG_REWIND_FAULT_RECORD => $record });
+    is_deeply(synced_before_own_work($record, $target->data),
+        { map { ("$part{$_}/pg_rewind.work" => 2) } 'a link of pg_wal', 'a mount' },
+        'what a killed run and this one have staged elsewhere is gone for good before the file that names it');
     %synced = synced_before_journal($record);
     my %times;
     $times{ device(s{/pg_rewind\.work$}{}r) }++ for @{ $synced{syncfs} };

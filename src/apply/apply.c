@@ -586,10 +586,11 @@ static bool remove_work_directories(Apply *apply, Error *error)
 {
     if (!remove_staged(apply, error))
         return false;
+    /* Rule I80: the one in PGDATA goes last, since only its journal names the others. */
     for (size_t i = 0; i < apply->work_count; i++)
-        if (!dir_remove_tree(apply->work[i], error))
+        if (!dir_remove_tree_durably(apply->work[i], error))
             return false;
-    return file_sync_path(apply->target_directory, error);
+    return true;
 }
 
 /* ---- Patience ---- */

@@ -225,3 +225,12 @@ bool dir_remove_tree(const char *path, Error *error)
 {
     return dir_remove_tree_at(AT_FDCWD, "", path, error);
 }
+
+bool dir_remove_tree_durably(const char *path, Error *error)
+{
+    Error failure;
+
+    return dir_remove_tree(path, error) &&
+           (durable_sync_parent(path, &failure) || failure.error_number == EACCES ||
+            error_copy(error, &failure));
+}

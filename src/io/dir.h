@@ -53,4 +53,8 @@ MUST_CHECK bool dir_remove_tree(const char *path, Error *error);
 MUST_CHECK bool dir_remove_tree_at(int parent_fd, const char *parent, const char *name,
                                    Error *error);
 
+/* Like dir_remove_tree, and sync the directory that held it: otherwise what was removed could come
+ * back after a power cut. A directory that this user may not read is not synced. */
+MUST_CHECK bool dir_remove_tree_durably(const char *path, Error *error);
+
 #endif

@@ -231,8 +231,8 @@ static bool remove_place(const char *target_directory, char kind, const char *pa
                     path, target_directory, WORK_DIRECTORY);
         return true;
     }
-    if (kind == 'W')
-        return dir_remove_tree(local, error);
+    if (kind == 'W') /* Rule I80: gone for good before `places`, which alone names it */
+        return dir_remove_tree_durably(local, error);
     /* Rule I76: the location stays if it is in use, after a finished rewind or as a mount point, if
      * another account made it, or if its file system refuses. An empty directory does no harm. */
     if (!file_remove_directory(local, &why))
@@ -290,8 +290,7 @@ bool stage_remove_stale(const char *target_directory, Error *error)
     /* Remove the journal first: the following removals may be interrupted, and a journal must not
      * name missing files. */
     return durable_remove(target_path(&journal, target_directory, JOURNAL_PATH), error) &&
-           remove_places(target_directory, error) && dir_remove_tree(work, error) &&
-           file_sync_path(target_directory, error);
+           remove_places(target_directory, error) && dir_remove_tree_durably(work, error);
 }
 
 /* ---- Making them ---- */
