@@ -213,7 +213,7 @@ each_version(sub {
     %synced = synced_before_journal($record);
     my %times;
     $times{ device(s{/pg_rewind\.work$}{}r) }++ for @{ $synced{syncfs} };
-    is($times{ device($part{$_}) }, 1, "$_: synced once") for sort keys %part;
+    is($times{ device($part{$_}) }, 2, "$_: synced before the staging, and before the journal") for sort keys %part;
     rejoins($target, $source, quick => 1);
     is_synced_by_finisher($target, $source);
     $target->stop;

@@ -183,7 +183,7 @@ bool stage_sync_target(Stage *stage, SyncMethod method, Error *error)
  * used. (Rule I28.) */
 static bool sync_staged(Stage *stage, SyncMethod method, Error *error)
 {
-    const bool whole = method == SYNC_FILE_SYSTEMS && written_syncs_whole(stage->written);
+    const bool whole = method != SYNC_EACH_FILE && written_syncs_whole(stage->written);
 
     if (!file_sync_enabled())
         return true;
