@@ -254,11 +254,9 @@ static bool sync_left_file(void *context, size_t item, Error *error)
     const LeftFiles *left = context;
     const size_t listed = left->listing.count;
 
-    /* Another program may have removed the file. */
-    return (item < listed ? listing_sync_file(left->apply->target_directory,
-                                              &left->listing.files[item], error)
-                          : file_sync_path(left->staged.paths[item - listed], error)) ||
-           error->error_number == ENOENT;
+    return item < listed
+               ? listing_sync_file(left->apply->target_directory, &left->listing.files[item], error)
+               : file_sync_path(left->staged.paths[item - listed], error);
 }
 
 /* Also let `written` watch the file systems of what is listed. */
@@ -314,9 +312,10 @@ static bool sync_left(Apply *apply, Error *error)
 
     if (!apply->is_resumed || !file_sync_enabled())
         return true;
+    unsynced_begin();
     written = written_create();
-    ok = list_left_files(&left, written, error) &&
-         (sync_left_files(&left, written, error) || unsynced_note(apply->target_directory, error));
+    ok = list_left_files(&left, written, error) && sync_left_files(&left, written, error);
+    ok = unsynced_end(apply->target_directory, ok, error);
     written_free(written);
     listing_free(&left.listing);
     free(left.staged.paths);

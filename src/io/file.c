@@ -9,6 +9,7 @@
 #include <linux/fs.h>
 #include <linux/magic.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -31,6 +32,7 @@
 
 static bool group_access_on;
 static bool sync_on = true;
+static atomic_bool sync_failed; /* until file_take_sync_failure */
 
 void file_set_modes(bool group_access)
 {
@@ -538,9 +540,17 @@ bool file_sync(int fd, const char *path, Error *error)
         return true;
     /* Do not retry after a failure: the kernel may have dropped the pages that it could not write,
      * and a second fsync would then succeed. */
-    if (fsync(fd) != 0)
-        return error_set_errno(error, "could not fsync file \"%s\"", path);
-    return true;
+    if (fsync(fd) == 0)
+        return true;
+    /* With these numbers nothing was synced: see file_sync_path. */
+    if (errno != EBADF && errno != EINVAL)
+        sync_failed = true;
+    return error_set_errno(error, "could not fsync file \"%s\"", path);
+}
+
+bool file_take_sync_failure(void)
+{
+    return atomic_exchange(&sync_failed, false);
 }
 
 void file_begin_writeback(int fd, uint64_t offset, uint64_t size)
@@ -551,7 +561,7 @@ void file_begin_writeback(int fd, uint64_t offset, uint64_t size)
         (void) !sync_file_range(fd, (off64_t) offset, (off64_t) size, SYNC_FILE_RANGE_WRITE);
 }
 
-bool file_sync_path(const char *path, Error *error)
+static bool sync_path(const char *path, int passed_over, Error *error)
 {
     AUTO_FD int fd = -1;
     struct stat status;
@@ -559,7 +569,7 @@ bool file_sync_path(const char *path, Error *error)
     if (!sync_on)
         return true;
     fd = open_retrying(path, O_RDONLY | O_NONBLOCK, 0);
-    if (fd < 0 && errno == ENOENT)
+    if (fd < 0 && (errno == ENOENT || errno == passed_over))
         return true;
     if (fd < 0)
         return error_set_errno(error, "could not open file \"%s\"", path);
@@ -570,10 +580,21 @@ bool file_sync_path(const char *path, Error *error)
            fstat(fd, &status) == 0 && S_ISDIR(status.st_mode);
 }
 
+bool file_sync_path(const char *path, Error *error)
+{
+    return sync_path(path, ENOENT, error);
+}
+
+bool file_sync_readable(const char *path, Error *error)
+{
+    return sync_path(path, EACCES, error);
+}
+
 bool file_sync_file_system(int fd, const char *path, Error *error)
 {
     if (!sync_on || syncfs(fd) == 0)
         return true;
+    sync_failed = true;
     return error_set_errno(error, "could not synchronize file system for file \"%s\"", path);
 }
 

@@ -166,11 +166,17 @@ MUST_CHECK bool file_read_link(const char *path, Buffer *buffer, Error *error);
 void file_set_sync(bool on);
 bool file_sync_enabled(void);
 MUST_CHECK bool file_sync(int fd, const char *path, Error *error);
-MUST_CHECK bool file_sync_path(const char *path,
-                               Error *error); /* a file or a directory; a missing one is no error */
+/* Sync a file or a directory by its path; a missing one is no error. file_sync_readable also passes
+ * over what this user may not open. */
+MUST_CHECK bool file_sync_path(const char *path, Error *error);
+MUST_CHECK bool file_sync_readable(const char *path, Error *error);
 /* Call syncfs for the file system that fd is on. An error if anything on it could not be written
  * since fd was opened (before Linux 5.8: only if that happens now). */
 MUST_CHECK bool file_sync_file_system(int fd, const char *path, Error *error);
+
+/* True if a sync by any thread has failed since the last call: of several errors a caller gets one,
+ * which may be that a file could not be opened. */
+bool file_take_sync_failure(void);
 
 /*
  * Let the kernel begin to write [offset, + size) to the disk, without waiting, so that a later sync

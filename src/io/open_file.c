@@ -116,16 +116,10 @@ static void close_files(KeptFile *files, size_t *count)
 
 bool written_sync_file_systems(Written *written, Error *error)
 {
-    bool ok = true;
-    Error other;
-
-    /* After a failure the others are synced as well: the kernel tells an error once, so the next
-     * run will not fail for it. */
     for (size_t i = 0; i < written->watched_count; i++)
-        ok = file_sync_file_system(written->watched[i].fd, written->watched[i].path,
-                                   ok ? error : &other) &&
-             ok;
-    return ok;
+        if (!file_sync_file_system(written->watched[i].fd, written->watched[i].path, error))
+            return false;
+    return true;
 }
 
 bool written_sync(Written *written, bool file_systems, int jobs, Error *error)

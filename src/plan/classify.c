@@ -93,7 +93,8 @@ static bool is_left(const Version *version, const char *path, const char *base)
     if (strcmp(path, CONTROL_PATH) == 0 || strcmp(path, "backup_label") == 0 ||
         strcmp(path, "postmaster.pid") == 0 || has_prefix(path, "postmaster.pid.pg_rewind"))
         return true; /* files that commit and apply write, in their own order */
-    if (has_part(path, "pg_rewind.work", true) || has_part(path, "lost+found", false))
+    if (has_part(path, "pg_rewind.work", true) || strcmp(path, UNSYNCED_PATH) == 0 ||
+        has_part(path, "lost+found", false))
         return true;
     if (has_prefix(path, "log/") || has_prefix(path, "pg_log/") ||
         strcmp(path, "current_logfiles") == 0)
@@ -121,10 +122,10 @@ static bool is_excluded(const Version *version, const VersionDirectory *own, con
         return true;
     if (has_part(path, "pgsql_tmp", true) || relpath_is_temporary(own, path))
         return true;
-    if (strcmp(path, UNSYNCED_PATH) == 0 || has_prefix(base, "pg_internal.init") ||
-        strcmp(base, "tablespace_map") == 0 || strcmp(base, "backup_label") == 0 ||
-        strcmp(base, "postmaster.pid") == 0 || strcmp(base, "postmaster.opts") == 0 ||
-        strcmp(base, "postgresql.auto.conf.tmp") == 0 || strcmp(base, "current_logfiles.tmp") == 0)
+    if (has_prefix(base, "pg_internal.init") || strcmp(base, "tablespace_map") == 0 ||
+        strcmp(base, "backup_label") == 0 || strcmp(base, "postmaster.pid") == 0 ||
+        strcmp(base, "postmaster.opts") == 0 || strcmp(base, "postgresql.auto.conf.tmp") == 0 ||
+        strcmp(base, "current_logfiles.tmp") == 0)
         return true;
     return version->excludes_backup_manifest && strcmp(base, "backup_manifest") == 0;
 }

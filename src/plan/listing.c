@@ -445,8 +445,7 @@ bool listing_sync_file(const char *directory, const ListedFile *file, Error *err
 
     return file->type == FILE_OTHER ||
            (file->type == FILE_LINK && !relpath_is_tablespace(file->path)) ||
-           file_sync_path(path_in(&path, directory, file->path), error) ||
-           error->error_number == EACCES;
+           file_sync_readable(path_in(&path, directory, file->path), error);
 }
 
 bool listing_drop_cached(const Target *target, Error *error)

@@ -12,6 +12,7 @@
 #include "standby/streaming.h"
 #include "target/last_start.h"
 #include "target/pid_file.h"
+#include "target/unsynced.h"
 #include "wal_store/held_wal.h"
 
 #include <stdlib.h>
@@ -588,6 +589,20 @@ static bool prepare_rewind(Run *run, bool *done, Error *error)
     return plan_and_stage(run, error);
 }
 
+/* All blocks were compared, and are on the disk: remove the note that a file may be lost. (Rule
+ * I27.) */
+static void forget_failed_sync(const Run *run)
+{
+    const Target *target = &run->session.clusters.target;
+    Error why;
+
+    if (!target->is_unsynced || !file_sync_enabled() ||
+        unsynced_remove_note(target->directory, &why))
+        return;
+    log_warning("%s", why.message);
+    log_detail("The next run will compare all blocks again.");
+}
+
 /* Commit and apply. After the commit the target is a mixture of both clusters until the apply has
  * finished; if this run does not finish it, the same command does. */
 static bool commit_and_apply(Run *run, Error *error)
@@ -612,6 +627,7 @@ static bool commit_and_apply(Run *run, Error *error)
     if (!apply_finish(target, interlock, run->session.options, APPLY_PATIENCE_SECONDS, error))
         return false;
     session_set_outcome(&run->session, REWIND_DONE);
+    forget_failed_sync(run);
     return true;
 }
 

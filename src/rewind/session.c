@@ -338,16 +338,16 @@ static bool doubt_target(Session *session, Error *error)
         return true;
     if (session->locks && (!listing_drop_cached(target, error) || !target_read(target, error)))
         return false;
-    if (session->locks && !session->options->compare)
+    *options = *session->options;
+    if (session->locks && !options->compare)
     {
         log_warning("a file of the target may be lost: an earlier run could not write it to the "
                     "disk");
-        log_detail(
-            "So all blocks are compared with those of the source, as with --compare, because "
-            "of the file \"%s/" UNSYNCED_PATH "\".",
-            target->directory);
+        log_detail("So all blocks are compared with those of the source, as with --compare, "
+                   "because of the file \"%s/" UNSYNCED_PATH "\".%s",
+                   target->directory,
+                   options->save_lost_rows != NULL ? " No rows can be saved." : "");
     }
-    *options = *session->options;
     options->compare = true;
     session->options = options;
     return true;

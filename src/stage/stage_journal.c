@@ -172,11 +172,12 @@ bool stage_sync_target(Stage *stage, SyncMethod method, Error *error)
     if (!file_sync_enabled())
         return true;
     log_progress_message("syncing the target's own files");
+    unsynced_begin();
     if (method != SYNC_EACH_FILE && written_syncs_whole(stage->written))
         ok = written_sync_file_systems(stage->written, error);
     else if (target != NULL)
         ok = workers_run(stage->jobs, target->count, sync_own_file, stage, error);
-    return ok || unsynced_note(stage->target_directory, error);
+    return unsynced_end(stage->target_directory, ok, error);
 }
 
 /* Sync the staged files. Those whose descriptors were not kept are synced by path even if syncfs is

@@ -634,8 +634,11 @@ const char *server_control_failure(const ServerControl *control, Arena *arena)
 
 bool server_control_save(const ServerControl *control, Error *error)
 {
-    return last_start_save(control->directory, &control->last,
-                           control->start_is_given ? NULL : control->start, error);
+    const char *start = control->start_is_given
+                            ? last_start_kept_command(control->directory, control->arena)
+                            : control->start;
+
+    return last_start_save(control->directory, &control->last, start, error);
 }
 
 bool server_control_find(const Target *target, const Options *options, Arena *arena,

@@ -3,30 +3,38 @@
 #include "base/buffer.h"
 #include "io/file.h"
 
-#include <errno.h>
-
-/* True for an error of opening a file, of which nothing was synced then. */
-static bool is_of_open(int number)
+void unsynced_begin(void)
 {
-    return number == ENOENT || number == ENOTDIR || number == ELOOP || number == EACCES ||
-           number == EPERM || number == EMFILE || number == ENFILE;
+    (void) file_take_sync_failure();
 }
 
-bool unsynced_note(const char *target_directory, Error *error)
+/* Write the note, or keep the one that is there: an error is less certain to be noted twice. */
+static bool write_note(const char *path, const char *message, Error *error)
 {
-    AUTO_BUFFER Buffer path = {0}, text = {0};
-    Error failure;
+    AUTO_BUFFER Buffer text = {0};
+    struct stat status;
+    bool found;
 
-    if (is_of_open(error->error_number))
+    if (!file_lstat(path, &status, &found, error))
         return false;
     buffer_printf(
         &text,
         "%s\nA file of this directory may be lost. The next pg_rewind compares all blocks "
         "with those of the source, and then removes this file.\n",
-        error->message);
+        message);
+    return (found || durable_write(path, text.bytes, text.size, file_mode(), error)) &&
+           durable_sync_parent(path, error);
+}
+
+bool unsynced_end(const char *target_directory, bool synced, Error *error)
+{
+    AUTO_BUFFER Buffer path = {0};
+    Error failure;
+
+    if (!file_take_sync_failure())
+        return synced;
     path_in(&path, target_directory, UNSYNCED_PATH);
-    if (durable_write(buffer_string(&path), text.bytes, text.size, file_mode(), &failure) &&
-        durable_sync_parent(buffer_string(&path), &failure))
+    if (write_note(buffer_string(&path), error->message, &failure))
         return error_hint(error,
                           "A file that could not be written to the disk may be lost, which no "
                           "later sync would tell. So the next run compares all blocks with those "
@@ -43,4 +51,11 @@ bool unsynced_note(const char *target_directory, Error *error)
 bool unsynced_is_noted(const char *target_directory)
 {
     return file_exists(target_directory, UNSYNCED_PATH);
+}
+
+bool unsynced_remove_note(const char *target_directory, Error *error)
+{
+    AUTO_BUFFER Buffer path = {0};
+
+    return durable_remove(path_in(&path, target_directory, UNSYNCED_PATH), error);
 }

@@ -3,8 +3,8 @@
  *
  * The kernel tells once that it could not write a page to the disk, and drops the page or takes it
  * for written: every later sync succeeds. So that a file may be lost is written down in the target,
- * and each run compares all blocks until a rewind has done so to its end, which removes the note
- * like any other file that the server makes again.
+ * and each run compares all blocks until a rewind has done so to its end, which removes the note.
+ * No journal and no copy of another directory has it, so only that removes it.
  */
 #ifndef TARGET_UNSYNCED_H
 #define TARGET_UNSYNCED_H
@@ -13,14 +13,19 @@
 
 #define UNSYNCED_PATH "pg_rewind.unsynced" /* path of the note in the target */
 
+/* To be called before a sync of files that no run writes again. */
+void unsynced_begin(void);
+
 /*
- * Note the error of a sync that has failed, for files that no run writes again, and add to it what
- * the next run will do. If it cannot be noted, add what to do instead, and set the errno of the
- * error to 0: no step is to be repeated after that. An error of opening a file is left as it is.
- * Always returns false: `return unsynced_note(...)`.
+ * To be called after such a sync. synced: it has succeeded; otherwise the error is set. Returns
+ * synced, unless a call of the kernel that syncs has failed: then false, the failure is noted, and
+ * the error says in addition what the next run will do. If it cannot be noted, the error says what
+ * to do instead, and has no errno: no step is to be repeated after that.
  */
-bool unsynced_note(const char *target_directory, Error *error);
+MUST_CHECK bool unsynced_end(const char *target_directory, bool synced, Error *error);
 
 bool unsynced_is_noted(const char *target_directory);
+
+MUST_CHECK bool unsynced_remove_note(const char *target_directory, Error *error);
 
 #endif
