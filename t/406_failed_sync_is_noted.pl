@@ -97,6 +97,23 @@ each_version(sub {
     is_cured('finishing', $target, $source, rewind($target, $source, fault => $fault[1],
         options => [ '--sync-method=fsync', '-R' ]));
 
+    # The note of a run that finishes a rewind stays, though that rewind was begun when there was one.
+    diverge($target, $source);
+    spew($target->path($note), "An error of the disk.\n");
+    end_by_kill(hold($target, $source, 'patch'));
+    rewind($target, $source, @fault, until => qr/pg_rewind retries this/);
+    lose_page($target);
+    is_cured('finishing one with a note', $target, $source, rewind($target, $source, options => ['-R']));
+
+    # A stop is no failed sync.
+    diverge($target, $source);
+    my $held = hold($target, $source, "sync\@*/$still", '--sync-method=fsync');
+    kill 'TERM', $held->{pid};
+    my $stopped = go_on($held);
+    ok($stopped->{status} || $stopped->{signal}, 'a stop amid the sync ends the run');
+    ok(!-e $target->path($note), 'leaves no note');
+    is(rewind($target, $source, options => ['-R'])->{status}, 0, 'and the next run succeeds');
+
     # A server that follows is not stopped for it.
     $target->start;
     spew($target->path($note), "An error of the disk.\n");
