@@ -8,7 +8,7 @@ void unsynced_begin(void)
     (void) file_take_sync_failure();
 }
 
-/* Write the note, or keep the one that is there: an error is less certain to be noted twice. */
+/* Write the note unless there is one: if the new one could not be written, both would be gone. */
 static bool write_note(const char *path, const char *message, Error *error)
 {
     AUTO_BUFFER Buffer text = {0};
