@@ -240,8 +240,10 @@ static int run(const Work *work, ReportFile *report_file, SupervisedTurn turn)
         if (!said || status == STATUS_IMPOSSIBLE)
             say_what_next(status, outcome, &error, run.session.resumed || run.session.pending);
     }
+    /* Rule I82: another turn would not know what this one has set up, and call the target unchanged
+     * if it failed. */
     if (status == STATUS_UNFINISHED && outcome != REWIND_BUSY && outcome != REWIND_NOT_JOINED &&
-        !turn.last && !stop_signalled())
+        outcome != REWIND_SET_UP_IN_PART && !turn.last && !stop_signalled())
         status = SUPERVISE_AGAIN;
     else
         write_report(command, &run, options->rejoin ? &rejoin : NULL, status, report_file);

@@ -441,6 +441,21 @@ static bool claim_target(Session *session, Error *error)
            pid_file_find_server(target->directory, NULL, &pid, NULL) && pid == 0;
 }
 
+/* Rule I82: pg_control is looked at before the claim as well. The pid of a server in another
+ * container may seem to be that of no process, and the claim would take away that server's
+ * postmaster.pid. */
+bool session_keep_servers_out(Session *session, Error *error)
+{
+    const Target *target = &session->clusters.target;
+    long pid;
+
+    return check_not_started(session, error) &&
+           pid_file_find_server(target->directory, NULL, &pid, error) &&
+           (pid != 0 || commit_check_control(target->directory, target->control.bytes, error)) &&
+           interlock_claim_pid_file(session->interlock, error) &&
+           commit_check_control(target->directory, target->control.bytes, error);
+}
+
 /* The order of the original: callers match the first message. */
 bool session_identify_pair(Session *session, SourceState *state, bool *done, Error *error)
 {

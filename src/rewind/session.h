@@ -102,6 +102,11 @@ MUST_CHECK bool session_identify_target(Session *session, Error *error);
 MUST_CHECK bool session_identify_pair(Session *session, SourceState *state, bool *done,
                                       Error *error);
 
+/* Keep servers out of a target that is changed without a commit: claim its pid file, or find that
+ * it is still ours. Fails if a server runs there, or has run since pg_control was read; with
+ * --rejoin server_started is set for a server that runs. */
+MUST_CHECK bool session_keep_servers_out(Session *session, Error *error);
+
 /* Input of the searches for the divergence and for the target's changes. */
 DivergenceInput session_divergence_input(const Session *session, const SourceState *source);
 
