@@ -146,6 +146,11 @@ static void say_what_next(int status, RewindOutcome outcome, const Error *error,
                  "there, do not remove anything, wait until it ends and run the same %s command "
                  "again.",
                  log_program_name());
+    else if (outcome == REWIND_SET_UP_IN_PART && resumed)
+        log_hint("The interrupted rewind is finished, but the target could not be set up as a "
+                 "standby of the source: do not start its server. Remove the cause and run the "
+                 "same %s command again.",
+                 log_program_name());
     else if (outcome == REWIND_SET_UP_IN_PART)
         log_hint("The target needed no rewind, but it is set up only in part: run the same %s "
                  "command again before its server starts.",

@@ -13,6 +13,7 @@
 #include "plan/listing.h"
 #include "recovery_start/recovery_start.h"
 #include "stage/stage.h"
+#include "standby/standby_files.h"
 #include "target/configuration.h"
 #include "target/last_start.h"
 #include "target/pid_file.h"
@@ -394,24 +395,39 @@ bool session_identify_target(Session *session, Error *error)
     return true;
 }
 
+bool session_lacks_standby(const Session *session)
+{
+    return session->resumed && session->options->write_recovery_conf &&
+           !standby_files_exist(&session->clusters.target, session->arena);
+}
+
+bool error_no_standby(Error *error)
+{
+    error_set(error, ERROR_RETRY, "the target is not a standby of the source yet");
+    return error_detail(error, "The interrupted rewind was started without --write-recovery-conf, "
+                               "and without the source the target cannot be set up as a standby.");
+}
+
 /*
  * Report that the source cannot be asked, as an error, and the target's problems too. If an
  * interrupted rewind was finished, which needed nothing more from the source, this is only a
- * warning.
+ * warning, unless -R still has to set up the target; --rejoin refuses such a target itself.
  */
 static bool do_without_source(Session *session, bool *done, Error *error)
 {
     if (session->resumed && !session->clusters.target.is_unsynced)
     {
+        const bool lacks_standby = session_lacks_standby(session);
+
         log_warning("%s", error->message);
         log_detail("The interrupted rewind is finished. It could not be checked whether the source "
                    "has diverged since then.%s",
-                   session->options->write_recovery_conf
+                   session->options->write_recovery_conf && !lacks_standby
                        ? " It is set up as a standby by the options of the interrupted run, not by "
                          "those of this command."
                        : "");
         *done = true;
-        return true;
+        return !lacks_standby || session->options->rejoin || error_no_standby(error);
     }
     problems_add_finding(&session->problems, "source", error);
     if (stop_check(NULL))
