@@ -146,6 +146,11 @@ static void say_what_next(int status, RewindOutcome outcome, const Error *error,
                  "there, do not remove anything, wait until it ends and run the same %s command "
                  "again.",
                  log_program_name());
+    else if (outcome == REWIND_SET_UP_IN_PART && resumed)
+        log_hint("The interrupted rewind is finished, but the target could not be set up as a "
+                 "standby of the source: do not start its server. Remove the cause and run the "
+                 "same %s command again.",
+                 log_program_name());
     else if (outcome == REWIND_SET_UP_IN_PART)
         log_hint("The target needed no rewind, but it is set up only in part: run the same %s "
                  "command again before its server starts.",
@@ -240,8 +245,10 @@ static int run(const Work *work, ReportFile *report_file, SupervisedTurn turn)
         if (!said || status == STATUS_IMPOSSIBLE)
             say_what_next(status, outcome, &error, run.session.resumed || run.session.pending);
     }
+    /* Rule I82: another turn would not know what this one has set up, and call the target unchanged
+     * if it failed. */
     if (status == STATUS_UNFINISHED && outcome != REWIND_BUSY && outcome != REWIND_NOT_JOINED &&
-        !turn.last && !stop_signalled())
+        outcome != REWIND_SET_UP_IN_PART && !turn.last && !stop_signalled())
         status = SUPERVISE_AGAIN;
     else
         write_report(command, &run, options->rejoin ? &rejoin : NULL, status, report_file);

@@ -1,6 +1,6 @@
 # A second call of pg_rewind waits while the first one works, and then goes on as the same command does once more:
 # nothing is left to be done, or what the first one left is finished. (Servers have no part in it.)
-# (Rules I8, I21.)
+# (Rules I8, I21, I82.)
 
 use strict;
 use warnings;
@@ -22,8 +22,8 @@ sub begin_second
     return $second;
 }
 
-# The second one makes a standby of what the first has rewound. Its lock file does not keep the directory's last change
-# from a power cut: it has none, since the first one's caller may be starting the server.
+# The second one makes a standby of what the first has rewound. It has a lock file only while it writes, since the first
+# one's caller may be starting the server. Its last change is on the disk before that file is removed.
 sub removal_is_synced
 {
     my ($copy, $source) = @_;
@@ -47,8 +47,10 @@ sub removal_is_synced
     my $result = end_of_rewind($second);
     is($result->{status}, 0, 'the second one succeeds') or diag($result->{stderr});
     my $data = quotemeta($copy->data);
-    unlike(slurp($log), qr{ link .*/postmaster\.pid$}m, 'without a lock file');
-    like(slurp($log), qr{ unlink $data/recovery\.signal\n(?:.*\n)*\d+ sync $data$}m,
+    my $locked = qr{(?:(?!\d+ unlink $data/postmaster\.pid$).*\n)*}m;
+    like(slurp($log), qr{ link $data/postmaster\.pid\n$locked\d+ rename $data/postgresql\.auto\.conf\n}m,
+        'its lock file is there before it writes');
+    like(slurp($log), qr{ unlink $data/recovery\.signal\n$locked\d+ sync $data$}m,
         'the directory is synced after recovery.signal was removed');
     return;
 }

@@ -9,7 +9,7 @@
 #   rewound, never started              rewound again
 #   killed before the commit            rewound
 #   killed after the commit             the first is finished, without the first source; then rewound again
-# (Rules C38, I7.)
+# (Rules C38, I7, I40.)
 
 use strict;
 use warnings;
@@ -113,6 +113,32 @@ each_version(sub {
         rejoins($copy, $first, recovery_written => 1, no_promotion => 1);
         $copy->discard;
     });
+
+    # The rewound target is no standby of any source, and its server would open for writing on the source's timeline.
+    my %fails = (
+        'without the source' => ['--source-server=host=/nonexistent'],
+        'without an archive' => [ '--source-server', $first->conninfo, '--wal-archive=/nonexistent' ],
+    );
+    for my $how (sort keys %fails)
+    {
+        subtest("killed after the commit, without -R; then -R $how", sub {
+            my $copy = $target->copy('copy');
+            end_by_kill(hold($copy, $first, 'apply'));
+            my $result = run([ rewind_argv($copy->data, '-R', '--retry-timeout=1', @{ $fails{$how} }) ]);
+            is($result->{signal} || $result->{status}, 2, 'exit status 2') or diag($result->{stderr});
+            like($result->{stderr}, qr/^pg_rewind: the interrupted rewind is finished$/m, 'the rewind is finished');
+            like($result->{stderr}, qr/^pg_rewind: error: the target is not a standby of the source yet$/m,
+                'the error is that the target is no standby') if $how eq 'without the source';
+            like($result->{stderr},
+                qr/^pg_rewind: hint: .* could not be set up as a standby .*: do not start its server\. /m,
+                'the server is not to be started');
+            unlike($result->{stderr}, qr/unchanged|set up as a standby by/, 'nothing says otherwise');
+            rewinds($copy, $first, options => ['-R']);
+            nothing_is_left($copy);
+            rejoins($copy, $first, recovery_written => 1, no_promotion => 1) if $how eq 'without the source';
+            $copy->discard;
+        });
+    }
 
     subtest('the first source as a directory moves on', sub {
         my $copy = $target->copy('copy');

@@ -645,10 +645,7 @@ static bool take_step(Rejoin *rejoin, Run *run, RejoinStep step, Error *error)
     case REJOIN_REFUSE_CONTAINER:
         return error_container(rejoin, error);
     case REJOIN_REFUSE_NO_STANDBY:
-        error_set(error, ERROR_RETRY, "the target is not a standby of the source yet");
-        return error_detail(error, "The interrupted rewind was started without "
-                                   "--write-recovery-conf, and without the source the target "
-                                   "cannot be set up as a standby.");
+        return error_no_standby(error);
     }
     return true;
 }

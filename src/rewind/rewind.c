@@ -1,6 +1,7 @@
 #include "rewind/run.h"
 
 #include "apply/apply.h"
+#include "apply/commit.h"
 #include "base/clock.h"
 #include "base/text_lines.h"
 #include "base/workers.h"
@@ -387,6 +388,22 @@ static bool set_up_standby(Run *run, Error *error)
                                 error));
 }
 
+/* Look once more after a change without a commit: a server that has got past the pid file may have
+ * read its files before they were written. (Rule I82.) */
+static bool check_undisturbed(const Session *session, Error *error)
+{
+    const Target *target = &session->clusters.target;
+    bool ours, same;
+
+    if (!interlock_still_ours(session->interlock, &ours, error) ||
+        !commit_control_is(target->directory, target->control.bytes, &same, error))
+        return false;
+    if (ours && same)
+        return true;
+    error_set(error, ERROR_FAILED, "another program has used the target while it was set up");
+    return error_hint(error, "If a server was started there, it may be a second primary: stop it.");
+}
+
 /* Finish a run without a rewind: the target has not diverged from the source's history. Only -R,
  * --create-slot and --drop-slots have something to do. */
 static bool finish_unneeded(Run *run, Error *error)
@@ -399,7 +416,7 @@ static bool finish_unneeded(Run *run, Error *error)
     const ExpectedStart expected = {.source = &run->source_state};
     StandbySettings *settings = run->standby_settings;
     uint64_t before;
-    bool found, result;
+    bool drops, found, result;
     long pid;
 
     log_info("no rewind required"); /* contract */
@@ -408,6 +425,7 @@ static bool finish_unneeded(Run *run, Error *error)
     if (!target_slots_read(target, session->arena, &run->slots, error) ||
         !find_given_up_histories(run, error))
         return false;
+    drops = options->drop_slots && run->slots.count > 0;
     if (options->drop_slots)
         tell_of_slots_left(&run->slots);
     /* -R raises limits that are too low for replay of the source's WAL. */
@@ -424,18 +442,20 @@ static bool finish_unneeded(Run *run, Error *error)
         return true;
     /* A run that was killed while it cleaned up has left its postmaster.pid. Claim the file, so
      * that it is removed at the end of this run. */
-    if (!pid_file_find_server(target->directory, &found, &pid, error) ||
-        (found && pid == 0 && !interlock_claim_pid_file(session->interlock, error)))
+    if (!pid_file_find_server(target->directory, &found, &pid, error))
+        return false;
+    if (!found && settings == NULL && !drops)
+        return true;
+    if (!session_keep_servers_out(session, error))
         return false;
     /* Drop the slots last: if that fails, the same command drops the rest, as long as no server was
      * started. After a failure the fingerprint shows whether -R or --drop-slots changed anything.
      */
     before = fingerprint_of_set_up(run);
     session_set_outcome(session, REWIND_SET_UP_IN_PART);
-    result = set_up_standby(run, error);
-    if (result && options->drop_slots && run->slots.count > 0)
-        result = interlock_claim_pid_file(session->interlock, error) &&
-                 target_slots_drop(target, &run->slots, error);
+    result = set_up_standby(run, error) && check_undisturbed(session, error) &&
+             (!drops ||
+              (target_slots_drop(target, &run->slots, error) && check_undisturbed(session, error)));
     if (result || fingerprint_of_set_up(run) == before)
         session_set_outcome(session, REWIND_UNTOUCHED);
     return result;
@@ -770,6 +790,10 @@ bool rewind_run(const Options *options, Run *run, Error *error)
     if (run->staged.stage != NULL && session->outcome == REWIND_UNTOUCHED)
         stage_abandon(run->staged.stage);
     stage_free(run->staged.stage);
+    /* Rule I40. --rejoin sets its own outcome. */
+    if (!result && session->outcome == REWIND_UNTOUCHED && !options->rejoin &&
+        error_worst_kind(error) != ERROR_IMPOSSIBLE && session_lacks_standby(session))
+        session_set_outcome(session, REWIND_SET_UP_IN_PART);
     session_close(session);
     return result;
 }

@@ -13,6 +13,7 @@
 #include "plan/listing.h"
 #include "recovery_start/recovery_start.h"
 #include "stage/stage.h"
+#include "standby/standby_files.h"
 #include "target/configuration.h"
 #include "target/last_start.h"
 #include "target/pid_file.h"
@@ -394,24 +395,39 @@ bool session_identify_target(Session *session, Error *error)
     return true;
 }
 
+bool session_lacks_standby(const Session *session)
+{
+    return session->resumed && session->options->write_recovery_conf &&
+           !standby_files_exist(&session->clusters.target, session->arena);
+}
+
+bool error_no_standby(Error *error)
+{
+    error_set(error, ERROR_RETRY, "the target is not a standby of the source yet");
+    return error_detail(error, "The interrupted rewind was started without --write-recovery-conf, "
+                               "and without the source the target cannot be set up as a standby.");
+}
+
 /*
  * Report that the source cannot be asked, as an error, and the target's problems too. If an
  * interrupted rewind was finished, which needed nothing more from the source, this is only a
- * warning.
+ * warning, unless -R still has to set up the target; --rejoin refuses such a target itself.
  */
 static bool do_without_source(Session *session, bool *done, Error *error)
 {
     if (session->resumed && !session->clusters.target.is_unsynced)
     {
+        const bool lacks_standby = session_lacks_standby(session);
+
         log_warning("%s", error->message);
         log_detail("The interrupted rewind is finished. It could not be checked whether the source "
                    "has diverged since then.%s",
-                   session->options->write_recovery_conf
+                   session->options->write_recovery_conf && !lacks_standby
                        ? " It is set up as a standby by the options of the interrupted run, not by "
                          "those of this command."
                        : "");
         *done = true;
-        return true;
+        return !lacks_standby || session->options->rejoin || error_no_standby(error);
     }
     problems_add_finding(&session->problems, "source", error);
     if (stop_check(NULL))
@@ -439,6 +455,21 @@ static bool claim_target(Session *session, Error *error)
         return commit_check_control(target->directory, target->control.bytes, error);
     return check_not_started(session, error) &&
            pid_file_find_server(target->directory, NULL, &pid, NULL) && pid == 0;
+}
+
+/* Rule I82: pg_control is looked at before the claim as well. The pid of a server in another
+ * container may seem to be that of no process, and the claim would take away that server's
+ * postmaster.pid. */
+bool session_keep_servers_out(Session *session, Error *error)
+{
+    const Target *target = &session->clusters.target;
+    long pid;
+
+    return check_not_started(session, error) &&
+           pid_file_find_server(target->directory, NULL, &pid, error) &&
+           (pid != 0 || commit_check_control(target->directory, target->control.bytes, error)) &&
+           interlock_claim_pid_file(session->interlock, error) &&
+           commit_check_control(target->directory, target->control.bytes, error);
 }
 
 /* The order of the original: callers match the first message. */

@@ -20,8 +20,9 @@ typedef enum RewindOutcome
                          target */
     REWIND_UNCERTAIN, /* failed: an earlier run may have left the target half rewound */
     REWIND_COMMITTED, /* failed after the commit: running the same command again finishes it */
-    REWIND_SET_UP_IN_PART, /* no rewind was needed; failed halfway through what -R or --drop-slots
-                              asks for */
+    REWIND_SET_UP_IN_PART, /* failed where a server may start on the target: no rewind was needed,
+                              or an interrupted one was finished, and what -R or --drop-slots asks
+                              for is not complete */
     REWIND_NOT_JOINED, /* --rejoin: the rewind is done, but the server does not follow the source */
     REWIND_DONE        /* the rewind is complete, and with --rejoin the server follows the source */
 } RewindOutcome;
@@ -101,6 +102,18 @@ MUST_CHECK bool session_identify_target(Session *session, Error *error);
  */
 MUST_CHECK bool session_identify_pair(Session *session, SourceState *state, bool *done,
                                       Error *error);
+
+/* True if this run has finished an interrupted rewind, is to make a standby of the target, and has
+ * not: the target's server would open for writing on the source's timeline. (Rule I40.) */
+bool session_lacks_standby(const Session *session);
+
+/* Make the error of such a target, if the source is lost. Returns false. */
+bool error_no_standby(Error *error);
+
+/* Keep servers out of a target that is changed without a commit: claim its pid file, or find that
+ * it is still ours. Fails if a server runs there, or has run since pg_control was read; with
+ * --rejoin server_started is set for a server that runs. */
+MUST_CHECK bool session_keep_servers_out(Session *session, Error *error);
 
 /* Input of the searches for the divergence and for the target's changes. */
 DivergenceInput session_divergence_input(const Session *session, const SourceState *source);

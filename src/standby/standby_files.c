@@ -25,6 +25,17 @@ const char *const *standby_written_files(const Version *version)
     return standby_uses_recovery_conf(version) ? one : two;
 }
 
+bool standby_files_exist(const Target *target, Arena *arena)
+{
+    const Version *version = target->control.version;
+
+    if (version == NULL)
+        return false;
+    return standby_uses_recovery_conf(version)
+               ? setting_is_on(configuration_recovery_setting(target, arena, false, "standby_mode"))
+               : file_exists(target->directory, SIGNAL_PATH);
+}
+
 const char *standby_unwanted_file(const Version *version)
 {
     return standby_uses_recovery_conf(version) ? NULL : RECOVERY_SIGNAL_PATH;

@@ -16,6 +16,10 @@ bool standby_uses_recovery_conf(const Version *version);
  * settings. */
 const char *const *standby_written_files(const Version *version);
 
+/* True if the target has the files that make its server start as a standby: standby.signal, or a
+ * recovery.conf with standby_mode (up to 11). False if its version is not known. */
+bool standby_files_exist(const Target *target, Arena *arena);
+
 /* Name of the file that must not exist beside standby.signal: recovery.signal. standby.signal
  * overrides it, but after a promotion recovery.signal would take effect at the next start. NULL:
  * the version has no recovery.signal. */
