@@ -65,6 +65,7 @@ sub pair
     $target->sql("CREATE TABLE t AS SELECT 'common' AS a");
     $source = $target->standby('source');
     own_standby() if $version == 15;
+    own_standby_of_one_in_recovery();
     $source->promote;
     $source->sql("INSERT INTO t VALUES ('source')");
     $target->sql("INSERT INTO t VALUES ('target')");
@@ -86,6 +87,32 @@ sub own_standby
     ends(rejoin($stopped), 0, 'a source that is not promoted, of a server that is stopped',
         qr/^pg_rewind: warning: the source server is a standby$/m);
     $stopped->discard;
+    return;
+}
+
+# The same while the primary recovers from a crash, and has no clients for that reason.
+sub own_standby_of_one_in_recovery
+{
+    my $crash_recovery = 4;
+    my $state = sub { unpack('x16 V', slurp($target->path('global/pg_control'))) };
+    $target->sql("CREATE TABLE w AS SELECT g AS a, repeat('x', 200) AS b FROM generate_series(1, 200000) g");
+    $source->wait_for_replay_of($target);
+    $target->stop('kill');
+    must_run([ "$target->{bindir}/pg_ctl", '-D', $target->data, '-l', "$target->{dir}/log.crash_recovery",
+        '-o', "-c unix_socket_directories=$target->{dir}", '-W', 'start' ]);
+    my $startup = $target->process_pid('startup');
+    wait_until('its recovery has begun', sub { $state->() == $crash_recovery });
+    kill 'STOP', $startup;
+    is($state->(), $crash_recovery, 'the primary is held in its recovery');
+    my $pid = $target->postmaster_pid;
+    ends(rejoin($target, '--wait-timeout=5', @$_), 1, "a primary in crash recovery @$_",
+        qr/^pg_rewind: error: the source server is a standby on the target's own timeline$/m,
+        qr/^pg_rewind: hint: The target is unchanged, and its server is running\.$/m)
+        for [], ['--dry-run'];
+    is($target->postmaster_pid, $pid, 'it is not stopped');
+    kill 'CONT', $startup;
+    $target->restart;
+    $target->sql('DROP TABLE w; CHECKPOINT');
     return;
 }
 

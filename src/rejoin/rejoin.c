@@ -284,8 +284,9 @@ static bool examine(Rejoin *rejoin, Error *error)
     rejoin->state = look.source;
     result =
         result &&
-        (!rejoin_leaves_no_primary(&rejoin->target.control, &clusters->target_history,
-                                   &rejoin->state.position) ||
+        (!rejoin_leaves_no_primary(&rejoin->target,
+                                   standby_files_exist(&rejoin->target, rejoin->arena),
+                                   &clusters->target_history, &rejoin->state.position) ||
          error_no_primary_left(rejoin, error)) &&
         (!look.divergence.needed || check_saved_directories(rejoin->options, clusters, error)) &&
         check_streaming(rejoin, &look, error);

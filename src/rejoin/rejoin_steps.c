@@ -52,13 +52,16 @@ RejoinDemotion rejoin_decide_demotion(bool was_primary, Timeline timeline, Timel
     return target_is_used(use) ? REJOIN_IN_USE : REJOIN_DEMOTE;
 }
 
-bool rejoin_leaves_no_primary(const Control *target, const History *history,
+bool rejoin_leaves_no_primary(const Target *target, bool starts_as_standby, const History *history,
                               const SourcePosition *source)
 {
-    if (target->state != STATE_IN_PRODUCTION || !source->in_recovery)
+    const bool is_primary = target->control.state == STATE_IN_PRODUCTION ||
+                            (target_was_primary(target) && !starts_as_standby);
+
+    if (!is_primary || !source->in_recovery)
         return false;
     for (size_t i = 0; i + 1 < history->count; i++)
         if (history->entries[i].timeline == source->timeline)
             return source->end <= history->entries[i].end;
-    return source->timeline == control_timeline(target);
+    return source->timeline == control_timeline(&target->control);
 }

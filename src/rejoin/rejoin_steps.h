@@ -96,10 +96,11 @@ RejoinDemotion rejoin_decide_demotion(bool was_primary, Timeline timeline, Timel
  * True if the rewind could leave no server that takes writes, because the target would become a
  * standby of its own standby: the target is a primary, the source is a standby on the target's
  * timeline or on one that the target has left, and the source has no WAL of that timeline past the
- * point where the target left it. The source may then be about to follow the target. history: the
- * target's.
+ * point where the target left it. The source may then be about to follow the target. A primary that
+ * is starting counts, too. starts_as_standby: standby_files_exist, which tells it from a standby
+ * that is starting; history: the target's.
  */
-bool rejoin_leaves_no_primary(const Control *target, const History *history,
+bool rejoin_leaves_no_primary(const Target *target, bool starts_as_standby, const History *history,
                               const SourcePosition *source);
 
 #endif

@@ -65,6 +65,13 @@ bool standby_takes_newest_timeline(const Version *version, const char *value)
     return value != NULL && strtoul(value, NULL, 0) == 0;
 }
 
+bool standby_files_exist(const Target *target, Arena *arena)
+{
+    if (!standby_uses_recovery_conf(target->control.version))
+        return file_exists(target->directory, SIGNAL_PATH);
+    return setting_is_on(configuration_recovery_setting(target, arena, false, "standby_mode"));
+}
+
 /* A command of the source must not get into the target's file: each rewind copies the source's
  * recovery.done, and after an interrupted one recovery.conf may be the source's, too. (Rules S13,
  * S39.) */
@@ -72,9 +79,8 @@ Settings standby_former_settings(const Target *target, Arena *arena)
 {
     static const char *const names[] = {"archive_cleanup_command", "recovery_end_command",
                                         "recovery_min_apply_delay", "restore_command"};
-    const bool known =
-        standby_uses_recovery_conf(target->control.version) && !target->configuration_is_new &&
-        setting_is_on(configuration_recovery_setting(target, arena, false, "standby_mode"));
+    const bool known = standby_uses_recovery_conf(target->control.version) &&
+                       !target->configuration_is_new && standby_files_exist(target, arena);
     Settings former = {.arena = arena};
 
     for (size_t i = 0; known && i < sizeof(names) / sizeof(names[0]); i++)

@@ -12,6 +12,11 @@
  * server a standby. */
 bool standby_uses_recovery_conf(const Version *version);
 
+/* True if a server that starts with the target's present files starts as a standby: standby.signal
+ * exists, or (up to 11) a recovery.conf with standby_mode = on. A promotion removes or renames the
+ * file. */
+bool standby_files_exist(const Target *target, Arena *arena);
+
 /* Names of the files that -R writes, for a plan; NULL after the last. The first is the one with the
  * settings. */
 const char *const *standby_written_files(const Version *version);

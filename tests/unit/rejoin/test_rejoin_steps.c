@@ -220,11 +220,41 @@ static void a_primary_is_not_the_standby_of_its_standby(void **state)
     (void) state;
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
     {
-        const Control target = {.state = rows[i].target, .checkpoint.timeline = 3};
+        const Target target = {.control = {.state = rows[i].target, .checkpoint.timeline = 3}};
 
         print_message("%s\n", rows[i].when);
-        assert_int_equal(rejoin_leaves_no_primary(&target, &history, &rows[i].source),
+        assert_int_equal(rejoin_leaves_no_primary(&target, false, &history, &rows[i].source),
                          rows[i].answer);
+    }
+}
+
+static void a_primary_that_starts_is_one(void **state)
+{
+    static const History history = {0};
+    static const SourcePosition source = {.in_recovery = true, .timeline = 1};
+    static const struct
+    {
+        const char *when;
+        ControlState target;
+        bool starts_as_standby, answer;
+    } rows[] = {
+        {"a crash recovery", STATE_IN_CRASH_RECOVERY, false, true},
+        {"a start after a clean stop", STATE_SHUTDOWNED, false, true},
+        {"a start after a stop in crash recovery", STATE_SHUTDOWNED_IN_CRASH_RECOVERY, false, true},
+        {"a standby's first start", STATE_SHUTDOWNED, true, false},
+        {"a standby that starts again", STATE_SHUTDOWNED_IN_RECOVERY, true, false},
+        {"a primary whose next start makes it a standby", STATE_IN_PRODUCTION, true, true},
+    };
+
+    (void) state;
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+    {
+        const Target target = {.control = {.state = rows[i].target, .checkpoint.timeline = 1}};
+
+        print_message("%s\n", rows[i].when);
+        assert_int_equal(
+            rejoin_leaves_no_primary(&target, rows[i].starts_as_standby, &history, &source),
+            rows[i].answer);
     }
 }
 
@@ -235,6 +265,7 @@ int main(void)
         cmocka_unit_test(no_combination_breaks_the_order),
         cmocka_unit_test(demotion_follows_from_use_and_direction),
         cmocka_unit_test(a_primary_is_not_the_standby_of_its_standby),
+        cmocka_unit_test(a_primary_that_starts_is_one),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
