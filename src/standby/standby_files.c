@@ -65,13 +65,6 @@ bool standby_takes_newest_timeline(const Version *version, const char *value)
     return value != NULL && strtoul(value, NULL, 0) == 0;
 }
 
-bool standby_files_exist(const Target *target, Arena *arena)
-{
-    if (!standby_uses_recovery_conf(target->control.version))
-        return file_exists(target->directory, SIGNAL_PATH);
-    return setting_is_on(configuration_recovery_setting(target, arena, false, "standby_mode"));
-}
-
 /* A command of the source must not get into the target's file: each rewind copies the source's
  * recovery.done, and after an interrupted one recovery.conf may be the source's, too. (Rules S13,
  * S39.) */

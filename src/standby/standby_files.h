@@ -14,16 +14,12 @@ bool standby_uses_recovery_conf(const Version *version);
 
 /* True if a server that starts with the target's present files starts as a standby: standby.signal
  * exists, or (up to 11) a recovery.conf with standby_mode = on. A promotion removes or renames the
- * file. */
+ * file. False if the version is not known. */
 bool standby_files_exist(const Target *target, Arena *arena);
 
 /* Names of the files that -R writes, for a plan; NULL after the last. The first is the one with the
  * settings. */
 const char *const *standby_written_files(const Version *version);
-
-/* True if the target has the files that make its server start as a standby: standby.signal, or a
- * recovery.conf with standby_mode (up to 11). False if its version is not known. */
-bool standby_files_exist(const Target *target, Arena *arena);
 
 /* Name of the file that must not exist beside standby.signal: recovery.signal. standby.signal
  * overrides it, but after a promotion recovery.signal would take effect at the next start. NULL:
