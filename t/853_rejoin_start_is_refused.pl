@@ -4,11 +4,12 @@
 #
 #   source   1 ──┬── 2 ──▶
 #   target       └── 1 ──▶       or a standby that needs no rewind, and follows another server
-# (Rules S11, S40, S43.)
+# (Rules S7, S11, S40, S43.)
 
 use strict;
 use warnings;
 use lib 't/lib';
+use IO::Socket::INET ();
 use JSON::PP ();
 use RewindTest;
 use RewindTest::Outcome;
@@ -77,6 +78,37 @@ sub without_a_rewind
     ends(rejoin(), 1, 'nor is it started', qr/^pg_rewind: error: \Q$error\E$/m);
     unlink $target->path('recovery.conf') or die;
     follows('without the file');
+    $target->discard;
+    return;
+}
+
+# Files and a port that the server has had since its start, and would not have at the next one.
+sub gone_since_its_start
+{
+    my $outside = work_dir() . '/gone.conf';
+    standby_of($source->standby('former_of_gone'), 'gone');
+    $target->stop;
+    spew($outside, "work_mem = '5MB'\n");
+    $target->configure("include '$outside'");
+    $target->start;
+    unlink $outside or die;
+    my $unread = qq{could not read "$outside", which the configuration of the target's server names};
+    my $unknown = 'It is not known what it sets. With a recovery target the server would not follow the source, and '
+        . 'may open for writing; without the file it may not start.';
+    is_refused("an included file @$_", $unread, $unknown, @$_) for [], ['-n'], ['--keep-config'];
+    like(finds(), qr/^"\Q$outside\E", which the configuration names, cannot be read/m, '--check -R finds the file');
+    spew($outside, '');
+
+    my $other = IO::Socket::INET->new(LocalAddr => '127.0.0.1', LocalPort => 0, Listen => 1)
+        or die "could not listen: $!";
+    my $port = $other->sockport;
+    my $pid = $target->postmaster_pid;
+    spew($outside, "listen_addresses = '127.0.0.1'\nport = $port\n");
+    ends(rejoin(), 1, 'a port that another server has',
+        qr/^pg_rewind: error: the target's server could not listen on port $port: another server on this host does$/m);
+    is($target->postmaster_pid, $pid, 'the server goes on');
+    spew($outside, '');
+    follows('with the file, and its former port');
     $target->discard;
     return;
 }
@@ -211,6 +243,7 @@ each_version(sub {
     failing_command($diverged, $version);
     command_of_another_path($diverged, $version);
     archive_away_after_the_stop($diverged, $version);
+    gone_since_its_start();
     lowered_limit($version);
     undef $target;
 }, only => [ 10, 12, 15, 18 ]);

@@ -825,6 +825,7 @@ static void advise_on_recovery(RewoundTarget *rewound, const StartSettings *star
     const Options *options = rewound->input.options;
     const bool written = next->standby_settings != NULL || options->write_recovery_conf;
 
+    start_advise_on_unread(start, list);
     start_advise_on_recovery_conf(start, list);
     /* A server that finds standby.signal does not look for it (xlogrecovery.c). */
     if (!next->recovery_conf && will_exist(rewound, "recovery.signal"))
@@ -1086,6 +1087,11 @@ void next_start_judge(const Options *options, const Clusters *clusters, const So
                                  .timeline = source->position.timeline,
                                  .own_timeline = is_kept ? own_timeline : 0};
 
+    if (is_kept || options->keep->configuration)
+        start_advise_on_unread(&start, list);
+    /* Once -R has written, the start itself tells whether the port is free. */
+    if (is_kept && !written && options->start_command == NULL)
+        start_advise_on_listening(start.now, false, clusters, list);
     start_advise_on_stop_setting(&start, list);
     start_advise_on_data_directory(&start, list);
     if (is_kept)
