@@ -2,7 +2,7 @@
 # since pg_control was read: otherwise that server is a second primary, and status 0 would call it a standby.
 # (Invariant 1. Up to 11 -R writes recovery.conf. 15 and 18 stand for the others.)
 #
-#   pg_rewind -R is held    while WAL is read                      while it writes its files
+#   pg_rewind -R is held    when no rewind is found to be needed   while it writes its files
 #   a server starts         status 1, nothing is written           status 2
 #   it came and went        status 1, nothing is written
 # (Rule I82.)
@@ -16,7 +16,7 @@ use RewindTest::Tree;
 
 my ($source, $target);
 
-my $reads_wal = 'link@*/postmaster.pid;open@*/data/pg_[wx]*/00000001*';
+my $decided = 'link@*/postmaster.pid;open@*/pg_replslot';    # the first call after both sides' WAL was compared
 
 # Start the server as a manager does that takes the pid file of pg_rewind for a stale one.
 sub start_past_pid_file
@@ -37,11 +37,12 @@ sub writes_nothing
     subtest($what, sub {
         my $copy = $target->copy('copy');
         my $before = settings_of($copy);
-        my $held = hold($copy, $source, $reads_wal, '-R', @options);
+        my $held = hold($copy, $source, $decided, '-R', @options);
         start_past_pid_file($copy);
         $copy->stop if $goes;
         my $result = go_on($held);
         is($result->{status}, 1, 'exit status 1') or diag($result->{stderr});
+        like($result->{stderr}, qr/^pg_rewind: no rewind required$/m, 'no rewind is needed');
         like($result->{stderr}, $error, 'it says why');
         like($result->{stderr}, qr/^pg_rewind: hint: The target is unchanged\.$/m, 'the target is unchanged');
         is(settings_of($copy), $before, 'so it is');
