@@ -444,8 +444,8 @@ static bool finish_unneeded(Run *run, Error *error)
      * that it is removed at the end of this run. */
     if (!pid_file_find_server(target->directory, &found, &pid, error))
         return false;
-    if (!found && settings == NULL && !drops)
-        return true;
+    if (settings == NULL && !drops)
+        return !found || pid != 0 || interlock_claim_pid_file(session->interlock, error);
     if (!session_keep_servers_out(session, error))
         return false;
     /* Drop the slots last: if that fails, the same command drops the rest, as long as no server was
