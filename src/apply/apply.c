@@ -27,7 +27,6 @@
 #include "io/file.h"
 #include "plan/listing.h"
 #include "source/directory.h"
-#include "target/unsynced.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -242,30 +241,17 @@ static bool sync_entries(const Apply *apply, Error *error)
 
 typedef struct LeftFiles
 {
-    const Apply *apply;
     Listing listing;
-    SyncList staged; /* the content of the work directories */
+    SyncList staged; /* the content of the work directories, and the data directory */
 } LeftFiles;
 
-/* A WorkerFunction. One item is one file of the target, or, after those, one of the work
- * directories. */
-static bool sync_left_file(void *context, size_t item, Error *error)
+/* List the files, and let `written` watch their file systems. */
+static bool list_left_files(const Apply *apply, LeftFiles *left, Written *written, Error *error)
 {
-    const LeftFiles *left = context;
-    const size_t listed = left->listing.count;
-
-    return item < listed
-               ? listing_sync_file(left->apply->target_directory, &left->listing.files[item], error)
-               : file_sync_path(left->staged.paths[item - listed], error);
-}
-
-/* Also let `written` watch the file systems of what is listed. */
-static bool list_left_files(LeftFiles *left, Written *written, Error *error)
-{
-    const Apply *apply = left->apply;
     Arena *arena = left->staged.arena;
     Control control;
 
+    ARRAY_ADD(left->staged.paths, left->staged.count, apply->target_directory);
     for (size_t i = 0; i < apply->work_count; i++)
     {
         const char **names;
@@ -287,17 +273,6 @@ static bool list_left_files(LeftFiles *left, Written *written, Error *error)
            listing_watch(&left->listing, apply->target_directory, written, error);
 }
 
-static bool sync_left_files(LeftFiles *left, Written *written, Error *error)
-{
-    const Options *options = left->apply->options;
-
-    if (options->sync_method != SYNC_EACH_FILE && written_syncs_whole(written))
-        return written_sync_file_systems(written, error);
-    return workers_run(options->jobs, left->listing.count + left->staged.count, sync_left_file,
-                       left, error) &&
-           file_sync_path(left->apply->target_directory, error);
-}
-
 /*
  * Sync everything that an earlier run has left, not only what this one writes: the directory may
  * have been copied to another disk since that run has synced it, or that run had --no-sync. A
@@ -306,16 +281,17 @@ static bool sync_left_files(LeftFiles *left, Written *written, Error *error)
 static bool sync_left(Apply *apply, Error *error)
 {
     AUTO_ARENA Arena *arena = arena_create();
-    LeftFiles left = {.apply = apply, .staged.arena = arena};
+    LeftFiles left = {.staged.arena = arena};
     Written *written;
     bool ok;
 
     if (!apply->is_resumed || !file_sync_enabled())
         return true;
-    unsynced_begin();
     written = written_create();
-    ok = list_left_files(&left, written, error) && sync_left_files(&left, written, error);
-    ok = unsynced_end(apply->target_directory, ok, error);
+    ok = list_left_files(apply, &left, written, error) &&
+         listing_sync(&(FoundFiles){apply->target_directory, &left.listing, left.staged.paths,
+                                    left.staged.count},
+                      written, apply->options->sync_method, apply->options->jobs, error);
     written_free(written);
     listing_free(&left.listing);
     free(left.staged.paths);

@@ -606,11 +606,11 @@ static void find_reason(ConnectAttempt *attempt, double seconds)
     PGconn *pg;
 
     attempt->kind = ERROR_RETRY;
+    if (is_given_up(attempt))
+        return;
     for (size_t index = 0; index < attempt->count; index++)
         if (strcmp(attempt->keywords[index], "connect_timeout") == 0)
             timeout = atoi(attempt->values[index]);
-    if (is_given_up(attempt))
-        return;
     if (attempt->begun_again && timeout > 0 &&
         seconds >= timeout) /* perhaps no server answered: another try may not either */
         return;

@@ -228,9 +228,7 @@ bool dir_remove_tree(const char *path, Error *error)
 
 bool dir_remove_tree_durably(const char *path, Error *error)
 {
-    Error failure;
+    AUTO_BUFFER Buffer parent = {0};
 
-    return dir_remove_tree(path, error) &&
-           (durable_sync_parent(path, &failure) || failure.error_number == EACCES ||
-            error_copy(error, &failure));
+    return dir_remove_tree(path, error) && file_sync_readable(path_parent(&parent, path), error);
 }

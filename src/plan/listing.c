@@ -1,11 +1,13 @@
 #include "plan/listing.h"
 
 #include "base/array.h"
+#include "base/workers.h"
 #include "format/page.h"
 #include "io/dir.h"
 #include "io/file.h"
 #include "io/place.h"
 #include "source/directory.h"
+#include "target/unsynced.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -439,13 +441,34 @@ bool listing_watch(const Listing *listing, const char *directory, Written *writt
     return true;
 }
 
-bool listing_sync_file(const char *directory, const ListedFile *file, Error *error)
+/* A WorkerFunction. One item is one listed file, or, after those, one of the others. */
+static bool sync_found_file(void *context, size_t item, Error *error)
 {
+    const FoundFiles *found = context;
+    const ListedFile *file;
     AUTO_BUFFER Buffer path = {0};
 
+    if (item >= found->listing->count)
+        return file_sync_path(found->others[item - found->listing->count], error);
+    file = &found->listing->files[item];
     return file->type == FILE_OTHER ||
            (file->type == FILE_LINK && !relpath_is_tablespace(file->path)) ||
-           file_sync_readable(path_in(&path, directory, file->path), error);
+           file_sync_readable(path_in(&path, found->directory, file->path), error);
+}
+
+bool listing_sync(const FoundFiles *found, Written *written, SyncMethod method, int jobs,
+                  Error *error)
+{
+    FoundFiles files = *found;
+    bool ok;
+
+    unsynced_begin();
+    if (method != SYNC_EACH_FILE && written_syncs_whole(written))
+        ok = written_sync_file_systems(written, error);
+    else
+        ok = workers_run(jobs, files.listing->count + files.other_count, sync_found_file, &files,
+                         error);
+    return unsynced_end(found->directory, ok, error);
 }
 
 bool listing_drop_cached(const Target *target, Error *error)

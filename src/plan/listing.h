@@ -96,15 +96,28 @@ MUST_CHECK bool listing_check_complete(const Listing *listing, const Version *ve
 /*
  * Syncing. listing_to_sync lists only what the two functions after it need, the files and file
  * systems of a data directory on this machine, in no order; the caller frees it as above.
- * listing_watch lets `written` watch each file system; listing_sync_file syncs one file or
- * directory by its path. Of what this user cannot read nothing is the server's, and it is skipped.
- * (Rules I25, I26.)
+ * listing_watch lets `written` watch each file system. (Rules I25, I26.)
  */
 MUST_CHECK bool listing_to_sync(const char *directory, const Version *version, Listing *listing,
                                 Error *error);
 MUST_CHECK bool listing_watch(const Listing *listing, const char *directory, Written *written,
                               Error *error);
-MUST_CHECK bool listing_sync_file(const char *directory, const ListedFile *file, Error *error);
+
+/* Files of the target that are on the disk or in the kernel's cache, and that no run writes again.
+ */
+typedef struct FoundFiles
+{
+    const char *directory;
+    const Listing *listing;    /* files and directories below `directory` */
+    const char *const *others; /* paths of more of them, as they are opened */
+    size_t other_count;
+} FoundFiles;
+
+/* Sync them: the file systems that `written` watches, or each of them by its path where the method
+ * or a file system asks for it. Of what this user cannot open nothing is the server's, and it is
+ * passed over. A failure is noted in the target (unsynced.h). */
+MUST_CHECK bool listing_sync(const FoundFiles *found, Written *written, SyncMethod method, int jobs,
+                             Error *error);
 
 /* Drop what the kernel holds of the target's files in memory: then they are read from the disk.
  * (Rule I27.) */

@@ -328,29 +328,38 @@ static void find_last_config_file(const LastStart *start, Arena *arena, Target *
                                last_start_config_file(&others, arena) != NULL;
 }
 
+/* Go on as with --compare; returns the session's own copy of the options. */
+static Options *go_on_comparing(Session *session)
+{
+    Options *options = arena_allocate(session->arena, sizeof(*options));
+
+    *options = *session->options;
+    options->compare = true;
+    session->options = options;
+    return options;
+}
+
 /* Rule I27: a target of which a file may be lost is read from the disk, and compared. */
 static bool doubt_target(Session *session, Error *error)
 {
     Target *target = &session->clusters.target;
-    Options *options = arena_allocate(session->arena, sizeof(*options));
+    const Options *asked = session->options;
 
     target->is_unsynced = unsynced_is_noted(target->directory);
     if (!target->is_unsynced)
         return true;
     if (session->locks && (!listing_drop_cached(target, error) || !target_read(target, error)))
         return false;
-    *options = *session->options;
-    if (session->locks && !options->compare)
+    if (session->locks && !asked->compare)
     {
         log_warning("a file of the target may be lost: an earlier run could not write it to the "
                     "disk");
         log_detail("So all blocks are compared with those of the source, as with --compare, "
                    "because of the file \"%s/" UNSYNCED_PATH "\".%s",
                    target->directory,
-                   options->save_lost_rows != NULL ? " No rows can be saved." : "");
+                   asked->save_lost_rows != NULL ? " No rows can be saved." : "");
     }
-    options->compare = true;
-    session->options = options;
+    go_on_comparing(session);
     return true;
 }
 
@@ -528,7 +537,6 @@ bool session_compare_instead(Session *session, Divergence *divergence, const Err
     const bool needs_target_wal = asked->early_start || asked->save_diverged_wal != NULL ||
                                   asked->max_lost_transactions >= 0 ||
                                   (asked->save_lost_rows != NULL && asked->require_lost_rows);
-    Options *options;
 
     if (!asked->rejoin || error->remedy != REMEDY_WAL || session->problems.count > 0 ||
         needs_target_wal || !divergence_is_certain(&session->clusters) || session->scratch->failed)
@@ -539,11 +547,7 @@ bool session_compare_instead(Session *session, Divergence *divergence, const Err
         log_detail("No WAL tells what the target has changed, or which transactions are lost.%s",
                    asked->save_lost_rows != NULL ? " No rows can be saved." : "");
     }
-    options = arena_allocate(session->arena, sizeof(*options));
-    *options = *asked;
-    options->compare = true;
-    options->save_lost_rows = NULL;
-    session->options = options;
+    go_on_comparing(session)->save_lost_rows = NULL;
     /* No WAL of the target is proved to be common history, so none counts as that any more. */
     session->target_wal->limits.divergence = LSN_INVALID;
     session->source_wal->store->limits.divergence = LSN_INVALID;

@@ -1,7 +1,6 @@
 #include "stage/stage.h"
 
 #include "base/workers.h"
-#include "target/unsynced.h"
 
 static bool add_path(const Stage *stage, JournalKind kind, const char *path, Error *error)
 {
@@ -156,28 +155,14 @@ static bool sync_staged_file(void *context, size_t item, Error *error)
            file_sync_path(stage_entry_local(stage, &plan->entries[item], &local), error);
 }
 
-/* A WorkerFunction. One item is one file of the target. */
-static bool sync_own_file(void *context, size_t item, Error *error)
-{
-    const Stage *stage = context;
-
-    return listing_sync_file(stage->target_directory, &stage->plan->target->files[item], error);
-}
-
 bool stage_sync_target(Stage *stage, SyncMethod method, Error *error)
 {
-    const Listing *target = stage->plan->target;
-    bool ok = true;
+    const FoundFiles found = {.directory = stage->target_directory, .listing = stage->plan->target};
 
     if (!file_sync_enabled())
         return true;
     log_progress_message("syncing the target's own files");
-    unsynced_begin();
-    if (method != SYNC_EACH_FILE && written_syncs_whole(stage->written))
-        ok = written_sync_file_systems(stage->written, error);
-    else if (target != NULL)
-        ok = workers_run(stage->jobs, target->count, sync_own_file, stage, error);
-    return unsynced_end(stage->target_directory, ok, error);
+    return listing_sync(&found, stage->written, method, stage->jobs, error);
 }
 
 /* Sync the staged files. Those whose descriptors were not kept are synced by path even if syncfs is

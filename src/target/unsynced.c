@@ -8,22 +8,16 @@ void unsynced_begin(void)
     (void) file_take_sync_failure();
 }
 
-/* Write the note unless there is one: if the new one could not be written, both would be gone. */
 static bool write_note(const char *path, const char *message, Error *error)
 {
     AUTO_BUFFER Buffer text = {0};
-    struct stat status;
-    bool found;
 
-    if (!file_lstat(path, &status, &found, error))
-        return false;
     buffer_printf(
         &text,
         "%s\nA file of this directory may be lost. The next pg_rewind compares all blocks "
         "with those of the source, and then removes this file.\n",
         message);
-    return (found || durable_write(path, text.bytes, text.size, file_mode(), error)) &&
-           durable_sync_parent(path, error);
+    return durable_write(path, text.bytes, text.size, file_mode(), error);
 }
 
 bool unsynced_end(const char *target_directory, bool synced, Error *error)
@@ -34,7 +28,10 @@ bool unsynced_end(const char *target_directory, bool synced, Error *error)
     if (!file_take_sync_failure())
         return synced;
     path_in(&path, target_directory, UNSYNCED_PATH);
-    if (write_note(buffer_string(&path), error->message, &failure))
+    /* A note that is there stays: if another one could not be written, both would be gone. */
+    if ((unsynced_is_noted(target_directory) ||
+         write_note(buffer_string(&path), error->message, &failure)) &&
+        durable_sync_parent(buffer_string(&path), &failure))
         return error_hint(error,
                           "A file that could not be written to the disk may be lost, which no "
                           "later sync would tell. So the next run compares all blocks with those "
