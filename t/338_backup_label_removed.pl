@@ -10,6 +10,38 @@ use strict;
 use warnings;
 use lib 't/lib';
 use RewindTest;
+use RewindTest::Held;
+
+# Recovery is to begin at the checkpoint of a base backup of the source. The record that ends this backup comes later,
+# and names that checkpoint; pg_control names the one after it.
+#
+#   source   1 ──D── 2 ── rows changed ──c────k──■──▶      ■   end of the backup that began with c
+sub the_backup_of_another_ends
+{
+    my ($version) = @_;
+    my ($source, $target) = split_brain($version,
+        before => sub { $_[0]->sql('CREATE TABLE t AS SELECT 1 AS a') },
+        source => sub { $_[0]->sql("UPDATE t SET a = 2") },
+        target => sub { $_[0]->sql("UPDATE t SET a = 3") });
+    my $session = $source->session;
+    $session->sql($version >= 15 ? "SELECT pg_backup_start('b', true)" : "SELECT pg_start_backup('b', true, false)");
+    my $held = hold($target, $source, 'rename@*/pg_rewind.work/README', '--late-start', '-R');
+    $source->sql('CHECKPOINT');
+    $session->sql($version >= 15 ? 'SELECT pg_backup_stop(false)' : 'SELECT pg_stop_backup(false, false)');
+    $session->end;
+    is(go_on($held)->{status}, 0, 'the rewind succeeds');
+    my ($redo) = slurp($target->path('backup_label')) =~ /^START WAL LOCATION: (\S+)/m;
+    isnt($source->query('SELECT redo_lsn FROM pg_control_checkpoint()'), $redo, 'pg_control has a later checkpoint');
+    unlink $target->path('backup_label') or die;
+    $target->start(settings => { hot_standby => 'off' });
+    $source->sql('CREATE TABLE later AS SELECT 1 AS a');
+    my $end = $source->lsn;
+    wait_until('it has all WAL',
+        sub { $source->query("SELECT count(*) FROM pg_stat_replication WHERE replay_lsn >= '$end'") > 0 });
+    unlike($target->log, qr/consistent recovery state reached/, 'it has replayed all WAL');
+    $_->discard for $source, $target;
+    return;
+}
 
 each_version(sub {
     my ($version) = @_;
@@ -52,4 +84,6 @@ each_version(sub {
         rewinds($removed, $source, options => ['--compare']);
         rejoins($removed, $source);
     });
+    RewindTest::Cluster::discard_all();
+    subtest('the end of a backup on the source is not taken for its', sub { the_backup_of_another_ends($version) });
 }, only => [ 10, 18 ]);

@@ -55,7 +55,8 @@ my @allowed = (
         . '_init' && same($ours, content($pair, 'target', $path)) } ],
     [ 'control', qr{^global/pg_control$},
         'minimum recovery point: the end of the source\'s last record, where the original has its beginning; '
-            . 'a server that finds no backup_label waits for the end of a backup that began where recovery is to begin',
+            . 'a server that finds no backup_label waits for the end of a backup that began one byte after the start '
+            . 'of recovery, as none does',
         sub { my ($path, undef, $ours, $pair) = @_; return $ours
             eq control_as_rewound($pair, $pair->{end}, start_of_label($pair)) } ],
     [ 'label', qr{^backup_label$},
@@ -399,7 +400,7 @@ sub control_as_rewound
     my $bytes = content($pair, 'source', 'global/pg_control');
     substr($bytes, 16, 4) = pack('L<', IN_ARCHIVE_RECOVERY);
     substr($bytes, $end_offset, 12) = pack('Q< L<', $end, 2);
-    substr($bytes, $end_offset + 16, 17) = pack('Q< Q< C', $backup_start, 0, 1) if defined $backup_start;
+    substr($bytes, $end_offset + 16, 17) = pack('Q< Q< C', $backup_start + 1, 0, 1) if defined $backup_start;
     substr($bytes, $crc_offset, 4) = pack('L<', $crc->(substr($bytes, 0, $crc_offset)));
     return $bytes;
 }

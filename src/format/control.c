@@ -255,7 +255,9 @@ void control_make_rewound(const Control *source, Lsn redo, bool commit_timestamp
     store_u32(bytes + AT_STATE, STATE_IN_ARCHIVE_RECOVERY);
     store_u64(bytes + offsets->min_recovery_point, min_recovery_point);
     store_u32(bytes + offsets->min_recovery_timeline, timeline);
-    store_u64(bytes + offsets->backup_start_point, redo);
+    /* The record that ends a backup names where it began. Redo positions are multiples of 8, so no
+     * record names this one. */
+    store_u64(bytes + offsets->backup_start_point, redo + 1);
     store_u64(bytes + offsets->backup_end_point, LSN_INVALID);
     bytes[offsets->backup_end_required] = 1;
     if (!commit_timestamps && offsets->commit_timestamps != OFFSET_NONE)

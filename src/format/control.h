@@ -137,10 +137,10 @@ const char *control_state_name(ControlState state);
  * recovery", min_recovery_point and its timeline, a new CRC, then zeros. `now`, in seconds since
  * 1970, becomes its time if control_time_is_set.
  *
- * The result also says that a backup which began at `redo` has not ended: a server that reads
- * backup_label overwrites this, and a server without backup_label never considers the target
- * consistent. commit_timestamps is that of the checkpoint where recovery starts; false switches
- * track_commit_timestamp off. (Rule C48.)
+ * The result also says that a backup has not ended, which began where none can, one byte after
+ * `redo`: a server that reads backup_label overwrites this, and a server without backup_label never
+ * considers the target consistent. commit_timestamps is that of the checkpoint where recovery
+ * starts; false switches track_commit_timestamp off. (Rule C48.)
  */
 void control_make_rewound(const Control *source, Lsn redo, bool commit_timestamps,
                           Lsn min_recovery_point, Timeline timeline, int64_t now,

@@ -227,7 +227,7 @@ static void the_rewound_file_differs_in_the_named_fields_only(void **state)
         assert_int_equal(made.state, STATE_IN_ARCHIVE_RECOVERY);
         assert_true(made.min_recovery_point == 0x1234567890u);
         assert_int_equal(made.min_recovery_timeline, 7);
-        assert_true(made.backup_start_point == 0x1200000028u);
+        assert_true(made.backup_start_point == 0x1200000029u);
         assert_true(made.backup_end_point == LSN_INVALID);
         assert_true(made.backup_end_required);
         assert_int_equal(load_u64(bytes + 24) == 1800000000, version->number >= 1500);
