@@ -113,6 +113,24 @@ sub gone_since_its_start
     return;
 }
 
+# In a container a server may have an included file that does not exist here, and its --start-command starts it there.
+sub not_here
+{
+    my $inside = work_dir() . '/inside.conf';
+    standby_of($source->standby('former_of_contained'), 'contained');
+    $target->stop;
+    spew($inside, '');
+    $target->configure("include '$inside'");
+    $target->start;
+    unlink $inside or die;
+    my $pg_ctl = "$target->{bindir}/pg_ctl -D @{[ $target->data ]} -l $target->{dir}/log.1 -w"
+        . " -o '-k $target->{dir}' start";
+    follows('an included file that the server has where it is started', "--start-command=touch $inside && $pg_ctl");
+    unlink $inside or die;
+    $target->discard;
+    return;
+}
+
 # The server has the former limit until it is started again.
 sub lowered_limit
 {
@@ -244,6 +262,7 @@ each_version(sub {
     command_of_another_path($diverged, $version);
     archive_away_after_the_stop($diverged, $version);
     gone_since_its_start();
+    not_here();
     lowered_limit($version);
     undef $target;
 }, only => [ 10, 12, 15, 18 ]);
