@@ -134,8 +134,10 @@ static int refuse(const Command *command, const Error *error)
 }
 
 /* The last line of a failed run: the state of the target, and what to do next. */
-static void say_what_next(int status, RewindOutcome outcome, const Error *error, bool resumed)
+static void say_what_next(int status, RewindOutcome outcome, const Error *error,
+                          const Session *session)
 {
+    const bool resumed = session->resumed || session->pending;
     size_t errors;
 
     log_errors(&errors);
@@ -146,6 +148,11 @@ static void say_what_next(int status, RewindOutcome outcome, const Error *error,
                  "there, do not remove anything, wait until it ends and run the same %s command "
                  "again.",
                  log_program_name());
+    else if (outcome == REWIND_SET_UP_IN_PART && session_left_doubt(session))
+        log_hint("The interrupted rewind is finished, but a file of the target may be lost: do not "
+                 "start its server. Run the same %s command again when the source can be reached: "
+                 "it compares all blocks.",
+                 log_program_name());
     else if (outcome == REWIND_SET_UP_IN_PART && resumed)
         log_hint("The interrupted rewind is finished, but the target could not be set up as a "
                  "standby of the source: do not start its server. Remove the cause and run the "
@@ -154,6 +161,10 @@ static void say_what_next(int status, RewindOutcome outcome, const Error *error,
     else if (outcome == REWIND_SET_UP_IN_PART)
         log_hint("The target needed no rewind, but it is set up only in part: run the same %s "
                  "command again before its server starts.",
+                 log_program_name());
+    else if (status == STATUS_UNFINISHED && error->remedy == REMEDY_RESTART)
+        log_hint("The rewind has begun and must be finished before a server can start: restart "
+                 "this host, and then run the same %s command again with --compare.",
                  log_program_name());
     else if (status == STATUS_UNFINISHED)
         log_hint(
@@ -243,12 +254,13 @@ static int run(const Work *work, ReportFile *report_file, SupervisedTurn turn)
             log_error(&error);
         said = replaced || (options->rejoin && rejoin_say_what_next(options, &rejoin, outcome));
         if (!said || status == STATUS_IMPOSSIBLE)
-            say_what_next(status, outcome, &error, run.session.resumed || run.session.pending);
+            say_what_next(status, outcome, &error, &run.session);
     }
     /* Rule I82: another turn would not know what this one has set up, and call the target unchanged
-     * if it failed. */
+     * if it failed. Rule I27: it would not see the failed sync that could not be noted. */
     if (status == STATUS_UNFINISHED && outcome != REWIND_BUSY && outcome != REWIND_NOT_JOINED &&
-        outcome != REWIND_SET_UP_IN_PART && !turn.last && !stop_signalled())
+        outcome != REWIND_SET_UP_IN_PART && error.remedy != REMEDY_RESTART && !turn.last &&
+        !stop_signalled())
         status = SUPERVISE_AGAIN;
     else
         write_report(command, &run, options->rejoin ? &rejoin : NULL, status, report_file);
@@ -268,7 +280,7 @@ static int fail_early(const Command *command, SupervisedTurn turn, bool replaced
         return not_run_status(&command->options);
     outcome = session_failed_outcome(&nothing, command->options.target, turn.again && !replaced);
     if (outcome == REWIND_BUSY)
-        say_what_next(STATUS_UNFINISHED, outcome, error, false);
+        say_what_next(STATUS_UNFINISHED, outcome, error, &nothing);
     else if (outcome != REWIND_UNTOUCHED)
         log_hint(SUPERVISE_HINT);
     return outcome == REWIND_COMMITTED || outcome == REWIND_UNCERTAIN

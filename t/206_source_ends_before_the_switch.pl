@@ -6,7 +6,7 @@
 #
 #   source   1 ──┬─ 1 ─▶
 #   target       └─ 1 ───●──┬── 2 ──▶
-# (Rules C16, C24.)
+# (Rules C16, C24, I27.)
 
 use strict;
 use warnings;
@@ -54,10 +54,21 @@ sub source_may_still_receive
     $target->sql('UPDATE t SET v = 1; CHECKPOINT');
     $target->stop;
     $source->wait_for_replay_of($primary);
+    my $refused = qr/^pg_rewind: error: source has not received all WAL that the target has$/m;
     my $result = rewind($target, $source);
     is($result->{status}, 1, 'it is refused');
-    like($result->{stderr}, qr/^pg_rewind: error: source has not received all WAL that the target has$/m,
-        'with the reason');
+    like($result->{stderr}, $refused, 'with the reason');
+    # A note that a sync has failed, which makes each run compare, does not change that. (Rule I27.)
+    my $note = $target->path('pg_rewind.unsynced');
+    spew($note, "An error of the disk.\n");
+    $result = rewind($target, $source);
+    is($result->{status}, 1, 'also where all blocks are compared because of a note');
+    like($result->{stderr}, $refused, 'with the same reason');
+    ok(-e $note, 'and the note stays');
+    my $asked = $target->copy('asked');
+    is(rewind($asked, $source, options => ['--compare'])->{status}, 0, 'who asks for --compare gets it');
+    $asked->discard;
+    unlink $note or die;
 
     $primary->sql('UPDATE t SET v = 2 WHERE g < 10; CHECKPOINT');
     $source->wait_for_replay_of($primary);

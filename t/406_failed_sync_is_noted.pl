@@ -90,7 +90,9 @@ each_version(sub {
     is_noted($target);
     my $nowhere = $source->conninfo . ' port=1';
     my $alone = run([ rewind_argv($target->data, '--source-server', $nowhere, '--retry-timeout=0') ]);
-    is($alone->{status}, 1, 'without the source it is finished, but not right');
+    is($alone->{status}, 2, 'without the source it is finished, but not right');
+    like($alone->{stderr}, qr/^pg_rewind: hint: .* is finished, but a file .* may be lost: do not start its server/m,
+        'and its server is not to be started');
     is_cured('finishing', $target, $source, rewind($target, $source, options => ['-R']));
     diverge($target, $source);
     end_by_kill(hold($target, $source, 'patch'));
@@ -104,6 +106,31 @@ each_version(sub {
     rewind($target, $source, @fault, until => qr/pg_rewind retries this/);
     lose_page($target);
     is_cured('finishing one with a note', $target, $source, rewind($target, $source, options => ['-R']));
+
+    # On such a disk a sync of another file can take long, and the run is killed meanwhile.
+    diverge($target, $source);
+    my $hung = rewind($target, $source, fault => "hang:sync\@*/base/*,$fault[1]",
+        options => [ '--sync-method=fsync', '--jobs=2' ], until => sub { -s $target->path($note) });
+    ok($hung->{signal}, 'a run is killed while another file is synced');
+    is_noted($target);
+    is_cured('killed amid the syncs', $target, $source, rewind($target, $source, options => ['-R']));
+
+    # Where it cannot be noted, another turn of the same command would find nothing and end with status 0.
+    diverge($target, $source);
+    end_by_kill(hold($target, $source, 'patch'));
+    my $unnoted = run([ rewind_argv($target->data, '--source-server', $source->conninfo, '--sync-method=fsync', '-R') ],
+        env => { LD_PRELOAD => $ENV{PG_REWIND_FAULTS},
+            PG_REWIND_FAULT => $fault[1] . ",fail:create\@*/$note:ENOSPC" x 2 });
+    is($unnoted->{status}, 2, 'a failure that cannot be noted ends the run');
+    is(scalar(() = $unnoted->{stderr} =~ /^pg_rewind: error: /mg), 1, 'which is not repeated');
+    like($unnoted->{stderr}, qr/^pg_rewind: hint: .* restart this host, and then run .* again with --compare\.$/m,
+        'it says what to do');
+    lose_page($target);
+    my $compared = rewind($target, $source, options => [ '-R', '--compare' ]);
+    is($compared->{status}, 0, 'comparing succeeds') or diag($compared->{stderr});
+    rejoins($target, $source, quick => 1, no_promotion => 1);
+    is($target->query('SELECT count(*) FROM still'), 100, 'and the page is there');
+    $target->stop;
 
     # A stop is no failed sync.
     diverge($target, $source);

@@ -32,7 +32,9 @@ typedef enum Remedy
 {
     REMEDY_NONE,
     REMEDY_COMPARE, /* run the same command with --compare */
-    REMEDY_WAL      /* give pg_rewind the missing WAL, by an archive or a restore command */
+    REMEDY_WAL,     /* give pg_rewind the missing WAL, by an archive or a restore command */
+    REMEDY_RESTART  /* restart the host, then run the same command with --compare: a run before that
+                       would succeed with a file that is lost. Has no name for programs */
 } Remedy;
 
 /*

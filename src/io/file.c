@@ -553,6 +553,11 @@ bool file_take_sync_failure(void)
     return atomic_exchange(&sync_failed, false);
 }
 
+bool file_sync_has_failed(void)
+{
+    return sync_failed;
+}
+
 void file_begin_writeback(int fd, uint64_t offset, uint64_t size)
 {
     /* Without the flags that wait: they would take a write error from the kernel, and the later

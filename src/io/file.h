@@ -177,6 +177,8 @@ MUST_CHECK bool file_sync_file_system(int fd, const char *path, Error *error);
 /* True if a sync by any thread has failed since the last call: of several errors a caller gets one,
  * which may be that a file could not be opened. */
 bool file_take_sync_failure(void);
+/* The same, without an effect on the next call. */
+bool file_sync_has_failed(void);
 
 /*
  * Let the kernel begin to write [offset, + size) to the disk, without waiting, so that a later sync

@@ -441,10 +441,9 @@ bool listing_watch(const Listing *listing, const char *directory, Written *writt
     return true;
 }
 
-/* A WorkerFunction. One item is one listed file, or, after those, one of the others. */
-static bool sync_found_file(void *context, size_t item, Error *error)
+/* One item is one listed file, or, after those, one of the others. */
+static bool sync_item(const FoundFiles *found, size_t item, Error *error)
 {
-    const FoundFiles *found = context;
     const ListedFile *file;
     AUTO_BUFFER Buffer path = {0};
 
@@ -454,6 +453,17 @@ static bool sync_found_file(void *context, size_t item, Error *error)
     return file->type == FILE_OTHER ||
            (file->type == FILE_LINK && !relpath_is_tablespace(file->path)) ||
            file_sync_readable(path_in(&path, found->directory, file->path), error);
+}
+
+/* A WorkerFunction. */
+static bool sync_found_file(void *context, size_t item, Error *error)
+{
+    const FoundFiles *found = context;
+
+    if (sync_item(found, item, error))
+        return true;
+    unsynced_note_at_once(found->directory, error);
+    return false;
 }
 
 bool listing_sync(const FoundFiles *found, Written *written, SyncMethod method, int jobs,

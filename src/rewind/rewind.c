@@ -790,9 +790,9 @@ bool rewind_run(const Options *options, Run *run, Error *error)
     if (run->staged.stage != NULL && session->outcome == REWIND_UNTOUCHED)
         stage_abandon(run->staged.stage);
     stage_free(run->staged.stage);
-    /* Rule I40. --rejoin sets its own outcome. */
+    /* Rules I27, I40. --rejoin sets its own outcome. */
     if (!result && session->outcome == REWIND_UNTOUCHED && !options->rejoin &&
-        error_worst_kind(error) != ERROR_IMPOSSIBLE && session_lacks_standby(session))
+        error_worst_kind(error) != ERROR_IMPOSSIBLE && session_is_set_up_in_part(session))
         session_set_outcome(session, REWIND_SET_UP_IN_PART);
     session_close(session);
     return result;

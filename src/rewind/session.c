@@ -350,6 +350,7 @@ static bool doubt_target(Session *session, Error *error)
         return true;
     if (session->locks && (!listing_drop_cached(target, error) || !target_read(target, error)))
         return false;
+    session->compares_unasked = !asked->compare;
     if (session->locks && !asked->compare)
     {
         log_warning("a file of the target may be lost: an earlier run could not write it to the "
@@ -404,10 +405,20 @@ bool session_identify_target(Session *session, Error *error)
     return true;
 }
 
-bool session_lacks_standby(const Session *session)
+static bool lacks_standby(const Session *session)
 {
     return session->resumed && session->options->write_recovery_conf &&
            !standby_files_exist(&session->clusters.target, session->arena);
+}
+
+bool session_is_set_up_in_part(const Session *session)
+{
+    return lacks_standby(session) || session_left_doubt(session);
+}
+
+bool session_left_doubt(const Session *session)
+{
+    return session->resumed && unsynced_is_noted(target_directory(session));
 }
 
 bool error_no_standby(Error *error)
@@ -426,17 +437,17 @@ static bool do_without_source(Session *session, bool *done, Error *error)
 {
     if (session->resumed && !session->clusters.target.is_unsynced)
     {
-        const bool lacks_standby = session_lacks_standby(session);
+        const bool is_no_standby = lacks_standby(session);
 
         log_warning("%s", error->message);
         log_detail("The interrupted rewind is finished. It could not be checked whether the source "
                    "has diverged since then.%s",
-                   session->options->write_recovery_conf && !lacks_standby
+                   session->options->write_recovery_conf && !is_no_standby
                        ? " It is set up as a standby by the options of the interrupted run, not by "
                          "those of this command."
                        : "");
         *done = true;
-        return !lacks_standby || session->options->rejoin || error_no_standby(error);
+        return !is_no_standby || session->options->rejoin || error_no_standby(error);
     }
     problems_add_finding(&session->problems, "source", error);
     if (stop_check(NULL))
@@ -531,6 +542,29 @@ DivergenceInput session_divergence_input(const Session *session, const SourceSta
                              .is_preview = !session->locks};
 }
 
+/* Go on without the divergence, and forget what a search for it has found: no WAL of the target is
+ * proved to be common history, so none counts as that. */
+static void leave_divergence_unknown(Session *session, Divergence *divergence)
+{
+    session->target_wal->limits.divergence = LSN_INVALID;
+    session->source_wal->store->limits.divergence = LSN_INVALID;
+    scan_destroy(divergence->scan);
+    divergence->scan = NULL;
+    divergence_leave_unknown(&session->clusters, divergence);
+}
+
+/* True if the source is a standby on the target's timeline, which may still receive what the target
+ * has. Then WAL decides before the target is compared, unless somebody has asked for that. (Rule
+ * K6.) */
+static bool source_may_receive_more(const Session *session, const SourceState *source)
+{
+    const Clusters *clusters = &session->clusters;
+
+    return source->position.in_recovery && !session->running &&
+           source->position.timeline == clusters->target.timeline &&
+           !divergence_is_certain(clusters);
+}
+
 bool session_compare_instead(Session *session, Divergence *divergence, const Error *error)
 {
     const Options *asked = session->options;
@@ -548,12 +582,7 @@ bool session_compare_instead(Session *session, Divergence *divergence, const Err
                    asked->save_lost_rows != NULL ? " No rows can be saved." : "");
     }
     go_on_comparing(session)->save_lost_rows = NULL;
-    /* No WAL of the target is proved to be common history, so none counts as that any more. */
-    session->target_wal->limits.divergence = LSN_INVALID;
-    session->source_wal->store->limits.divergence = LSN_INVALID;
-    scan_destroy(divergence->scan);
-    divergence->scan = NULL;
-    divergence_leave_unknown(&session->clusters, divergence);
+    leave_divergence_unknown(session, divergence);
     return true;
 }
 
@@ -570,7 +599,10 @@ bool session_find_divergence(Session *session, const SourceState *source, Diverg
 
     if (session->options->compare)
     {
-        divergence_leave_unknown(clusters, divergence);
+        if (session->compares_unasked && source_may_receive_more(session, source) &&
+            !divergence_find(&input, session->arena, divergence, error))
+            return false;
+        leave_divergence_unknown(session, divergence);
         return true;
     }
     if (hints_matter)

@@ -22,7 +22,7 @@ typedef enum RewindOutcome
     REWIND_COMMITTED, /* failed after the commit: running the same command again finishes it */
     REWIND_SET_UP_IN_PART, /* failed where a server may start on the target: no rewind was needed,
                               or an interrupted one was finished, and what -R or --drop-slots asks
-                              for is not complete */
+                              for is not complete, or a file may be lost */
     REWIND_NOT_JOINED, /* --rejoin: the rewind is done, but the server does not follow the source */
     REWIND_DONE        /* the rewind is complete, and with --rejoin the server follows the source */
 } RewindOutcome;
@@ -55,7 +55,9 @@ typedef struct Session
                      more can be looked at */
 
     /* Set by session_identify_target and session_identify_pair. */
-    Clusters clusters; /* both clusters, with the connection to the source */
+    bool compares_unasked; /* blocks are compared because of the note in the target that a sync has
+                              failed, and not by an option */
+    Clusters clusters;     /* both clusters, with the connection to the source */
     WalStore *target_wal;
     SourceWal *source_wal;       /* source's WAL; NULL until the source is identified */
     const char *restore_command; /* command that fetches missing WAL of the target; NULL: none */
@@ -103,12 +105,17 @@ MUST_CHECK bool session_identify_target(Session *session, Error *error);
 MUST_CHECK bool session_identify_pair(Session *session, SourceState *state, bool *done,
                                       Error *error);
 
-/* True if this run has finished an interrupted rewind, is to make a standby of the target, and has
- * not: the target's server would open for writing on the source's timeline. (Rule I40.) */
-bool session_lacks_standby(const Session *session);
-
-/* Make the error of such a target, if the source is lost. Returns false. */
+/* Make the error of a target that is to be made a standby, if the source is lost. Returns false. */
 bool error_no_standby(Error *error);
+
+/* True if this run has finished an interrupted rewind, and a file of the target may be lost, since a
+ * sync has failed and the blocks were not compared after that. (Rule I27.) */
+bool session_left_doubt(const Session *session);
+
+/* True if a server may start on the target, and must not, after this run has finished an
+ * interrupted rewind: session_left_doubt, or the target is to be a standby and is not one yet, so
+ * that its server would open for writing on the source's timeline. (Rules I27, I40.) */
+bool session_is_set_up_in_part(const Session *session);
 
 /* Keep servers out of a target that is changed without a commit: claim its pid file, or find that
  * it is still ours. Fails if a server runs there, or has run since pg_control was read; with

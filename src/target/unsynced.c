@@ -3,6 +3,10 @@
 #include "base/buffer.h"
 #include "io/file.h"
 
+#include <pthread.h>
+
+static pthread_mutex_t noting = PTHREAD_MUTEX_INITIALIZER;
+
 void unsynced_begin(void)
 {
     (void) file_take_sync_failure();
@@ -20,25 +24,40 @@ static bool write_note(const char *path, const char *message, Error *error)
     return durable_write(path, text.bytes, text.size, file_mode(), error);
 }
 
-bool unsynced_end(const char *target_directory, bool synced, Error *error)
+/* A note that is there stays: if another one could not be written, both would be gone. */
+static bool note(const char *target_directory, const char *message, Error *error)
 {
     AUTO_BUFFER Buffer path = {0};
+
+    path_in(&path, target_directory, UNSYNCED_PATH);
+    return (unsynced_is_noted(target_directory) ||
+            write_note(buffer_string(&path), message, error)) &&
+           durable_sync_parent(buffer_string(&path), error);
+}
+
+void unsynced_note_at_once(const char *target_directory, const Error *error)
+{
+    pthread_mutex_lock(&noting);
+    if (file_sync_has_failed())
+        (void) !note(target_directory, error->message, NULL); /* unsynced_end tries again */
+    pthread_mutex_unlock(&noting);
+}
+
+bool unsynced_end(const char *target_directory, bool synced, Error *error)
+{
     Error failure;
 
     if (!file_take_sync_failure())
         return synced;
-    path_in(&path, target_directory, UNSYNCED_PATH);
-    /* A note that is there stays: if another one could not be written, both would be gone. */
-    if ((unsynced_is_noted(target_directory) ||
-         write_note(buffer_string(&path), error->message, &failure)) &&
-        durable_sync_parent(buffer_string(&path), &failure))
+    if (note(target_directory, error->message, &failure))
         return error_hint(error,
                           "A file that could not be written to the disk may be lost, which no "
                           "later sync would tell. So the next run compares all blocks with those "
-                          "of the source, because of the file \"%s\".",
-                          buffer_string(&path));
+                          "of the source, because of the file \"%s/" UNSYNCED_PATH "\".",
+                          target_directory);
     error->error_number = 0;
     error_detail(error, "%s", failure.message);
+    error_remedy(error, REMEDY_RESTART);
     return error_hint(error,
                       "A file that could not be written to the disk may be lost, and no later run "
                       "can see it: before the next run restart this host, and add --compare to "

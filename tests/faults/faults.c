@@ -16,6 +16,8 @@
  * that need space from the N-th on; or CALL@PATTERN, the first such call whose path matches
  * (rename: the new path), as in rename@*\/backup_label. ONE;OTHER is the first call that matches
  * OTHER after the first that matches ONE. But for N+ it happens once.
+ *     hang:WHERE           the call never returns; other threads go on
+ *     FAULT,FAULT          the second is set when the first has happened
  *
  * PG_REWIND_FAULT_APART=PATTERN: each rename from one directory into another fails with EXDEV where
  * the new path matches, and each link: as if the directory had a project of its own.
@@ -86,7 +88,8 @@ typedef enum Action
     ACTION_KILL,
     ACTION_STOP,
     ACTION_FAIL,
-    ACTION_LOSE
+    ACTION_LOSE,
+    ACTION_HANG
 } Action;
 
 typedef enum Class
@@ -103,6 +106,7 @@ static bool where_reads, where_onwards;
 static char where_call[32];
 static char where_pattern[PATH_MAX];
 static char where_then[PATH_MAX];
+static char next_faults[PATH_MAX];
 static int fail_errno;
 static bool short_on;
 static uint64_t short_state;
@@ -171,9 +175,13 @@ static void parse_where(char *where)
 static void parse_fault(const char *text)
 {
     char copy[PATH_MAX];
-    char *where, *number;
+    char *where, *number, *next;
 
     snprintf(copy, sizeof(copy), "%s", text);
+    next = strchr(copy, ',');
+    if (next != NULL)
+        *next++ = '\0';
+    snprintf(next_faults, sizeof(next_faults), "%s", next != NULL ? next : "");
     where = strchr(copy, ':');
     if (where == NULL)
         refuse("PG_REWIND_FAULT");
@@ -192,6 +200,8 @@ static void parse_fault(const char *text)
         action = ACTION_FAIL;
     else if (strcmp(copy, "lose") == 0)
         action = ACTION_LOSE;
+    else if (strcmp(copy, "hang") == 0)
+        action = ACTION_HANG;
     else
         refuse("action in PG_REWIND_FAULT");
     if (action == ACTION_FAIL)
@@ -319,7 +329,8 @@ static bool is_the_one(void)
 static bool strike(const char *call, const char *path, Class class)
 {
     const bool reads = class == READS;
-    bool fails = false;
+    bool fails = false, hangs = false;
+    char next[PATH_MAX];
     uint64_t number;
 
     if (!begun)
@@ -339,10 +350,15 @@ static bool strike(const char *call, const char *path, Class class)
             raise(SIGSTOP);
         fails = action == ACTION_FAIL;
         lose_this_write = action == ACTION_LOSE;
+        hangs = action == ACTION_HANG;
         if (!where_onwards)
             action = ACTION_NONE; /* once */
+        if (next_faults[0] != '\0')
+            parse_fault(strcpy(next, next_faults));
     }
     pthread_mutex_unlock(&lock);
+    while (hangs)
+        (void) pause();
     if (fails)
         errno = fail_errno;
     return fails;

@@ -68,8 +68,8 @@ sub without_search_for_leaks
 our $watch;
 
 # Run a program without a shell.  Returns { status, signal, stdout, stderr }.
-# Options: stdin => text; env => { NAME => value }; until => qr/what it says/ on stderr, at which it and its children
-# are killed, as they are when it takes too long.
+# Options: stdin => text; env => { NAME => value }; until => qr/what it says/ on stderr, or a function, at which it and
+# its children are killed, as they are when it takes too long.
 sub run
 {
     my ($argv, %option) = @_;
@@ -92,8 +92,9 @@ sub run
         POSIX::_exit(127);
     }
 
-    my $wait_status = wait_for_exit($pid, "@$argv", defined $option{until}
-        ? sub { slurp($file{stderr}->filename) =~ $option{until} } : undef);
+    my $until = $option{until};
+    my $wait_status = wait_for_exit($pid, "@$argv", ref $until ne 'Regexp' ? $until
+        : sub { slurp($file{stderr}->filename) =~ $until });
     trace($began, "@$argv" . (defined $option{stdin} ? ' <<< ' . substr($option{stdin} =~ s/\s+/ /gr, 0, 60) : ''));
     my $result = {
         status => $wait_status >> 8,
