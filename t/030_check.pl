@@ -1,6 +1,6 @@
 # --check tells whether a node could be rewound, of a running primary or standby, or a stopped directory, with and
 # without a source. It writes nothing and takes no lock. docs/check.md shows what comes. (Invariants 1, 6, 10.)
-# (Rules C61, O1.)
+# (Rules C61, O1, O18.)
 
 use strict;
 use warnings;
@@ -216,6 +216,44 @@ sub checks_stopped
     return;
 }
 
+# What the plan leaves alone or keeps is no fault, whatever its mode. It is one where a rewind fails nevertheless.
+sub checks_what_stays
+{
+    my ($source, $target) = @_;
+    my @from = source_of($source, 'postgres');
+    my %former = map { -e $target->path($_) ? ($_ => (stat _)[2] & 07777) : () } qw(log pg_hba.conf
+        postgresql.auto.conf);
+    mkdir $target->path($_) for qw(own log);
+    append($target->path($_), '') for qw(own/a server.log);
+    my $with = sub {
+        my ($name, $mode, $status, $named, @options) = @_;
+        chmod $mode->{$_}, $target->path($_) or die "$_: $!" for keys %$mode;
+        my $said = checks($name, $target, $status, @from, @options);
+        is(in_state($said, 'problem'), $status ? 'files' : '', "$name: the problem is in the files, if there is one");
+        my @told = $said->{finding}{files}{state} eq 'problem' ? $said->{finding}{files}{text} =~ /"([^"]+)"/g : ();
+        is("@told", $named, "$name: what is named");
+        my $alone = checks("$name, without a source", $target, $status, @options);
+        is($alone->{finding}{files}{text}, $said->{finding}{files}{text}, "$name: a source makes no difference")
+            if !grep { $_ eq '-R' } @options;
+        is(run([ rewind_argv($target->data, '--dry-run', @from, @options) ])->{status}, $status,
+            "$name: a dry run agrees");
+        chmod 0700, $target->path($_) or die "$_: $!" for keys %$mode;
+    };
+    $with->('files that a rewind leaves alone', { log => 0000, 'server.log' => 0000 }, 0, '');
+    $with->('a directory of others', { own => 0500 }, 1, 'own');
+    $with->('a directory that is kept', { own => $_ }, 0, '', '--keep=own') for 0500, 0000;
+    $with->('a directory whose files are kept', { own => 0000 }, 1, 'own', '--keep=own/*');
+    $with->("a file that $_ keeps", { 'pg_hba.conf' => 0000 }, 0, '', $_) for '--keep=pg_hba.conf', '--keep-config';
+    # -R writes into the file that is kept.
+    chmod 0000, $target->path('postgresql.auto.conf') or die;
+    my @options = ('--keep=postgresql.auto.conf', '-R');
+    like(checks('a file that -R reads', $target, 1, @from, @options)->{finding}{files}{text},
+        qr/"postgresql\.auto\.conf": Permission denied/, 'it is named') if $target->version >= 12;
+    must_run([ 'rm', '-r', map { $target->path($_) } qw(own server.log), $former{log} ? () : 'log' ]);
+    chmod $former{$_}, $target->path($_) for keys %former;
+    return;
+}
+
 # The server was started with a configuration that a rewind does not know of: what -c would find there a rewind has not.
 sub checks_configuration_elsewhere
 {
@@ -369,6 +407,8 @@ each_version(sub {
     my $closed = checks('a directory that cannot be written to', $target, 1);
     like($closed->{finding}{files}{text}, qr/"base": Permission denied/, 'it is named');
     chmod 0700, $target->path('base');
+
+    checks_what_stays($source, $target);
 
     checks_equal_timelines($source) if $version == 18;
     if ($version > 10)

@@ -2,7 +2,7 @@
 # mount point. The target's files of this tablespace are not removed for that: the rewind is refused, and succeeds as
 # soon as the volume is there. One that the source drops while its files are listed is no obstacle. (Invariants 1 and 2.
 # Both sources.)
-# (Rules C82, O4, T1.)
+# (Rules C82, O4, O18, T1.)
 
 use strict;
 use warnings;
@@ -34,6 +34,17 @@ sub is_refused
         qr/^pg_rewind: hint: Mount its volume on the source's host, then run pg_rewind again\. If it is lost, drop the tablespace there; if pg_tablespace does not have it, remove the link\.$/m,
         'the hint says what to do');
     is_same_tree(tree($target), $before, 'the target is as it was');
+    return;
+}
+
+# What a rewind leaves out is no reason for --check to call the node not ready.
+sub is_no_fault
+{
+    my ($target, $source, $kind) = @_;
+    my $from = $kind eq 'server' ? '--source-server=' . $source->conninfo : '--source-pgdata=' . $source->data;
+    my $result = run([ rewind_argv($target->data, '--check', '--verbose', $from) ]);
+    is($result->{status}, 0, '--check says that the node is ready') or diag($result->{stdout});
+    unlike($result->{stdout}, qr/lost\+found/, 'and does not name lost+found');
     return;
 }
 
@@ -98,6 +109,7 @@ each_version(sub {
             # What only root may read is in the way of nobody: of the file system, or beside the server's directory.
             my @closed = map { "$_/lost+found" } $place, map { $_->path('.'), $_->path('base') } $source, $copy;
             for (@closed, "$place/closed") { mkdir $_ and chmod 0, $_ or die "$_: $!" }
+            is_no_fault($copy, $source, $kind);
             rewinds($copy, $source, kind => $kind);
             $source->start if $kind eq 'directory';
             rejoins($copy, $source, no_promotion => 1);

@@ -3,6 +3,7 @@
 #include "base/text_lines.h"
 #include "io/dir.h"
 #include "io/place.h"
+#include "plan/decide.h"
 #include "standby/target_slots.h"
 
 #include <errno.h>
@@ -43,7 +44,17 @@ typedef enum FileFault
     FAULT_COUNT
 } FileFault;
 
-static void look_at_file(const Node *node, const char *relative, TextList lists[FAULT_COUNT])
+static FileType type_of(mode_t mode)
+{
+    return S_ISDIR(mode)   ? FILE_DIRECTORY
+           : S_ISLNK(mode) ? FILE_LINK
+           : S_ISREG(mode) ? FILE_REGULAR
+                           : FILE_OTHER;
+}
+
+/* rules: how a plan would treat the file, which has no fault if no rewind changes it. */
+static void look_at_file(const Node *node, const PlanInput *rules, const char *relative,
+                         TextList lists[FAULT_COUNT])
 {
     const char *path = node_path(node, relative);
     struct stat status;
@@ -51,7 +62,8 @@ static void look_at_file(const Node *node, const char *relative, TextList lists[
     Place place;
     bool found;
 
-    if (!file_lstat(path, &status, &found, NULL) || !found)
+    if (!file_lstat(path, &status, &found, NULL) || !found ||
+        path_stays(rules, relative, type_of(status.st_mode)))
         return;
     obstacle = place_obstacle(path);
     if (obstacle == OBSTACLE_IMMUTABLE || obstacle == OBSTACLE_APPEND_ONLY)
@@ -80,11 +92,13 @@ static void look_at_replaceable(Node *node)
         const char *before, *after, *remedy;
     } rows[] = {
         [FAULT_OBSTACLE] = {ADVICE_PROBLEM, "Files that cannot be replaced: ", ".",
-                            "chattr -i -a on these files"},
+                            "chattr -i -a on these files. --keep=NAME leaves alone what the server "
+                            "does not write"},
         [FAULT_CLOSED] = {ADVICE_PROBLEM,
                           "Files that cannot be read, or directories that cannot be written to: ",
                           ".",
-                          "Make the user that runs the server and pg_rewind their owner: chown"},
+                          "Make the user that runs the server and pg_rewind their owner: chown. "
+                          "--keep=NAME leaves alone what the server does not write"},
         [FAULT_MOUNTED] = {ADVICE_WARNING, "Something is mounted on ",
                            ": it cannot be replaced, where the source has another content.",
                            "--keep=NAME for each, or unmount it before a rewind"},
@@ -100,14 +114,19 @@ static void look_at_replaceable(Node *node)
     const char *directory = node->clusters->target.directory;
     Buffer texts[FAULT_COUNT] = {{0}};
     TextList lists[FAULT_COUNT];
+    PlanInput rules = {0};
+    Keep keep;
     size_t faults = 0;
     const char **names;
 
+    prepare_input(&node->look.session, &node->standby_settings, &keep, &rules);
     for (int i = 0; i < FAULT_COUNT; i++)
         lists[i] = (TextList){&texts[i], ", ", NAMES_MAX, 0};
     for (size_t i = 0; i < sizeof(directories) / sizeof(directories[0]); i++)
         for (names = list_names(node, directories[i]); *names != NULL; names++)
-            look_at_file(node, arena_printf(node->arena, "%s%s", directories[i], *names), lists);
+            look_at_file(node, &rules, arena_printf(node->arena, "%s%s", directories[i], *names),
+                         lists);
+    keep_free(&keep);
     if (!place_can_change_names(directory))
         text_list_add(&lists[FAULT_CLOSED], "\"%s\"", directory);
     for (int i = 0; i < FAULT_COUNT; i++)
@@ -121,8 +140,8 @@ static void look_at_replaceable(Node *node)
     }
     if (faults == 0)
         node_ok(node, "files",
-                "All files at the top of the data directory, in global and base, and all places of "
-                "tablespaces can be replaced or written to.");
+                "All files that a rewind may change at the top of the data directory, in global "
+                "and base, and all places of tablespaces can be replaced or written to.");
 }
 
 /* ---- Tablespaces ---- */

@@ -40,16 +40,18 @@ typedef struct Node
     const Options *options; /* copy of the options, with limits on all waits and without those
                                that write */
     Look look;
-    const Clusters *clusters;    /* clusters of look.session */
-    const Version *version;      /* version of both clusters; NULL if not known */
-    Configuration configuration; /* files with which the server was last started */
-    SettingsReader reader;       /* reads these files */
-    Settings settings;           /* what these files set */
-    WalStore *archive;           /* archives and the restore command as a WAL store, without the
-                                    target's pg_wal: for questions about older WAL */
-    bool role_is_enough;         /* the role may read the source's files */
-    bool lacks_wal;              /* look_at_pair lacked a segment of the target's WAL */
-    Lsn needed_from;             /* start of the WAL that a rewind now would need */
+    const Clusters *clusters;         /* clusters of look.session */
+    const Version *version;           /* version of both clusters; NULL if not known */
+    Configuration configuration;      /* files with which the server was last started */
+    SettingsReader reader;            /* reads these files */
+    Settings settings;                /* what these files set */
+    StandbySettings standby_settings; /* with -R and a source that was asked: what the run would
+                                         write; otherwise empty */
+    WalStore *archive;   /* archives and the restore command as a WAL store, without the
+                            target's pg_wal: for questions about older WAL */
+    bool role_is_enough; /* the role may read the source's files */
+    bool lacks_wal;      /* look_at_pair lacked a segment of the target's WAL */
+    Lsn needed_from;     /* start of the WAL that a rewind now would need */
 
     /* The fields from here on are printed. */
     const char *target; /* target's directory; NULL: the command line names none */

@@ -436,7 +436,6 @@ static bool look_at_source_files(Node *node, const StandbySettings *settings, Er
 static void judge_with_source(Node *node)
 {
     Look *look = &node->look;
-    StandbySettings settings;
     Error error = {0};
     bool looked = look_at_pair(look, &error);
     const Source *source = node->clusters->source;
@@ -447,9 +446,9 @@ static void judge_with_source(Node *node)
                  "WAL that a rewind would fetch first was not examined, since no directory can "
                  "hold it: %s. A rewind fetches to the target's own disk.",
                  error.message);
-    look_at_settings_of_standby(node, &settings);
+    look_at_settings_of_standby(node, &node->standby_settings);
     looked = looked && problems_check(&look->session.problems, &error) &&
-             look_at_source_files(node, &settings, &error);
+             look_at_source_files(node, &node->standby_settings, &error);
     if (source != NULL)
         node->source = arena_strdup(node->arena, source->description);
     if (common != LSN_INVALID)

@@ -76,6 +76,12 @@ bool path_server_reads(const Version *version, const char *path)
            path_is_within(version->xact_directory, path) || strcmp(path, "PG_VERSION") == 0;
 }
 
+bool path_must_come_from_source(const Version *version, const char *path)
+{
+    return path_server_reads(version, path) || strcmp(path, "backup_label") == 0 ||
+           strcmp(path, "tablespace_map") == 0;
+}
+
 bool path_has_cluster_mode(const Version *version, const char *path)
 {
     static const char *const files[] = {"postgresql.conf", "postgresql.auto.conf", "pg_hba.conf",
@@ -85,16 +91,19 @@ bool path_has_cluster_mode(const Version *version, const char *path)
     return path_server_reads(version, path) || in_list(path, strlen(path), files);
 }
 
+bool path_is_own(const char *path)
+{
+    return strcmp(path, CONTROL_PATH) == 0 || strcmp(path, "backup_label") == 0 ||
+           strcmp(path, "postmaster.pid") == 0 || has_prefix(path, "postmaster.pid.pg_rewind") ||
+           has_part(path, "pg_rewind.work", true) || strcmp(path, UNSYNCED_PATH) == 0;
+}
+
 /* Files that are left alone on both sides: logs, sockets, files of the file system and our own. */
 static bool is_left(const Version *version, const char *path, const char *base)
 {
     const char *wal = relpath_below(path, version->wal_directory);
 
-    if (strcmp(path, CONTROL_PATH) == 0 || strcmp(path, "backup_label") == 0 ||
-        strcmp(path, "postmaster.pid") == 0 || has_prefix(path, "postmaster.pid.pg_rewind"))
-        return true; /* files that commit and apply write, in their own order */
-    if (has_part(path, "pg_rewind.work", true) || strcmp(path, UNSYNCED_PATH) == 0 ||
-        has_part(path, "lost+found", false))
+    if (path_is_own(path) || has_part(path, "lost+found", false))
         return true;
     if (has_prefix(path, "log/") || has_prefix(path, "pg_log/") ||
         strcmp(path, "current_logfiles") == 0)
@@ -214,6 +223,17 @@ bool path_is_within(const char *directory, const char *path)
     const size_t length = strlen(directory);
 
     return strncmp(path, directory, length) == 0 && (path[length] == '\0' || path[length] == '/');
+}
+
+bool path_take_part(const char *path, Buffer *part)
+{
+    const size_t length = part->size;
+
+    if (path[length] == '\0')
+        return false;
+    buffer_clear(part);
+    buffer_append(part, path, length + 1 + strcspn(path + length + 1, "/"));
+    return true;
 }
 
 size_t path_parent_length(const char *path)

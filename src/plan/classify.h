@@ -47,12 +47,20 @@ FileKind path_kind(const Version *version, const char *path, PathClass class);
  * checked. */
 uint64_t twophase_xid(const char *path);
 
+/* True for a file of PATH_LEFT that pg_rewind itself writes or removes, such as pg_control at the
+ * commit. No rewind changes other files of PATH_LEFT. */
+bool path_is_own(const char *path);
+
 /* A directory whose content the server creates again when it starts. */
 bool path_is_recreated(const char *path);
 
 /* The server reads this path, which is in a directory of the server (base, global, pg_wal, ...)
  * or is PG_VERSION. A file of another type there is an error. */
 bool path_server_reads(const Version *version, const char *path);
+
+/* True if the rewound target needs the source's file, which --keep must not prevent: replay of the
+ * source's WAL would not fit the target's own version of the file. */
+bool path_must_come_from_source(const Version *version, const char *path);
 
 /* The server, initdb or a tool of the server creates this file: path_server_reads, or a
  * configuration or signal file of theirs. Its mode is that of the cluster's files. Any other file
@@ -66,6 +74,10 @@ bool path_is_safe(const char *path);
 
 /* `path` is the same as `directory`, or below it. */
 bool path_is_within(const char *directory, const char *path);
+
+/* Make *part the next directory above the path, at last the path itself; *part is empty at first.
+ * False after the last. */
+bool path_take_part(const char *path, Buffer *part);
 
 /* The length of the directory part of a path; 0 without a slash. */
 size_t path_parent_length(const char *path);

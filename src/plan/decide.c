@@ -281,6 +281,27 @@ static bool is_own_file(const PlanInput *input, const FilePair *pair)
     return input->own_files != NULL && is_among(pair->path, input->own_files);
 }
 
+bool path_stays(const PlanInput *input, const char *path, FileType type)
+{
+    FilePair pair = {.path = path};
+
+    /* pg_rewind writes its own files at the commit or the end, even if --keep names them. */
+    if (path_is_own(path) || is_own_file(input, &pair))
+        return false;
+    /* A rewind is refused if --keep names a file that must come from the source. */
+    if (keep_covers(input->keep, path))
+        return !path_must_come_from_source(input->version, path);
+    pair_classify(input, &pair);
+    if (pair.class == PATH_LEFT && type != FILE_DIRECTORY)
+        return true;
+    /* An unreadable directory is a conflict unless everything in it is left alone, as in a
+     * directory of logs. The location of a tablespace is listed, although files in it that are not
+     * of this version are left alone. */
+    return (type == FILE_DIRECTORY || type == FILE_LINK) &&
+           (pair.class == PATH_LEFT || !path_server_reads(input->version, path)) &&
+           content_is_left(input, &pair);
+}
+
 /* Decide about a file that can be read and fetched, first by its class, then by the sides that have
  * the file. */
 static Decision decide_action(const PlanInput *input, const FilePair *pair)

@@ -45,4 +45,13 @@ void pair_classify(const PlanInput *input, FilePair *pair);
 
 Decision decide_file(const PlanInput *input, const FilePair *pair);
 
+/*
+ * True if, whatever the source has there, no rewind changes this path of the target or anything
+ * below it, and a rewind succeeds even if the user who runs it may neither read nor write the path:
+ * its name is left alone or kept. For a look at a target without a plan. False if in doubt: the
+ * source's files decide about most paths. input needs only what prepare_input sets. type: of the
+ * target's file.
+ */
+bool path_stays(const PlanInput *input, const char *path, FileType type);
+
 #endif

@@ -87,6 +87,17 @@ bool keep_matches(const Keep *keep, const char *path, const char **kept_by)
     return *kept_by != NULL;
 }
 
+bool keep_covers(const Keep *keep, const char *path)
+{
+    AUTO_BUFFER Buffer part = {0};
+    const char *kept_by;
+    bool kept = false;
+
+    while (!kept && path_take_part(path, &part))
+        kept = keep_matches(keep, buffer_string(&part), &kept_by);
+    return kept;
+}
+
 void keep_copy(const Keep *from, Keep *keep)
 {
     *keep = (Keep){.configuration = from->configuration};

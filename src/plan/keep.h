@@ -40,6 +40,9 @@ void keep_add_file(Keep *keep, const Version *version, const char *text);
  */
 bool keep_matches(const Keep *keep, const char *path, const char **kept_by);
 
+/* True if keep_matches the path, or a directory above it. */
+bool keep_covers(const Keep *keep, const char *path);
+
 /* True if this one pattern matches the path. */
 bool keep_pattern_matches(const KeepPattern *pattern, const char *path);
 

@@ -142,12 +142,6 @@ static bool is_remarkable(const PlanInput *input, const FilePair *pair, const De
            (reason == REASON_KEPT || warnings[reason] != NULL);
 }
 
-bool plan_must_come_from_source(const Version *version, const char *path)
-{
-    return path_server_reads(version, path) || strcmp(path, "backup_label") == 0 ||
-           strcmp(path, "tablespace_map") == 0;
-}
-
 /* Enter the decision, and what follows from it for the directories of the file and what is below
  * it.
  */
@@ -218,7 +212,7 @@ static bool decide_file_pair(PlanBuilder *builder, FilePair *pair, Error *error)
         return true;
     decision = decide_file(builder->input, pair);
     if (decision.outcome == OUTCOME_KEEP &&
-        plan_must_come_from_source(builder->input->version, pair->path))
+        path_must_come_from_source(builder->input->version, pair->path))
     {
         error_set(error, ERROR_FAILED, "\"%s\" cannot be kept: it must come from the source",
                   pair->path);

@@ -254,10 +254,6 @@ bool plan_stays_in_place(const PlanEntry *entry);
 /* The target keeps this file or directory, or one that it is in. */
 bool plan_keeps(const Plan *plan, const char *path);
 
-/* True if the rewound target needs the source's file, which --keep must not prevent: replay of the
- * source's WAL would not fit the target's own version of the file. */
-bool plan_must_come_from_source(const Version *version, const char *path);
-
 /* Append " --keep=" and the pattern that matches this path alone, quoted for a shell. */
 void plan_append_keep_option(Buffer *options, const char *path);
 

@@ -7,6 +7,7 @@
 #ifndef REWIND_LOOK_H
 #define REWIND_LOOK_H
 
+#include "plan/plan.h"
 #include "recovery_start/recovery_start.h"
 #include "rewind/session.h"
 #include "standby/standby_settings.h"
@@ -40,6 +41,12 @@ MUST_CHECK bool look_at_pair(Look *look, Error *error);
  * (prepare.c)
  */
 MUST_CHECK bool look_at_files(Look *look, const StandbySettings *settings, Error *error);
+
+/* Set the fields of a plan's input that depend on the target and the options alone, and *keep,
+ * which *input points to and which the caller frees with keep_free. The target must be identified.
+ * settings: what -R will write; NULL without it. (prepare.c) */
+void prepare_input(const Session *session, const StandbySettings *settings, Keep *keep,
+                   PlanInput *input);
 
 /* Close the session, and free what the look has read. */
 void look_close(Look *look);

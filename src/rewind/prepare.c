@@ -70,7 +70,7 @@ static bool try_source_files(Session *session, const Planned *planned, Error *er
 
         if (source->is_server)
             error_hint(problem, "The source's server must be able to read it.");
-        if (!plan_must_come_from_source(clusters->shape.version, refused->paths[i]))
+        if (!path_must_come_from_source(clusters->shape.version, refused->paths[i]))
         {
             plan_append_keep_option(&option, refused->paths[i]);
             error_hint(problem, "To leave the target without it, or with its own, use:%s",
@@ -83,6 +83,40 @@ static bool try_source_files(Session *session, const Planned *planned, Error *er
     return result;
 }
 
+void prepare_input(const Session *session, const StandbySettings *settings, Keep *keep,
+                   PlanInput *input)
+{
+    const Options *options = session->options;
+    const Clusters *clusters = &session->clusters;
+    const Control *control = &clusters->target.control;
+    const Version *version = control->version;
+    const bool standby = options->write_recovery_conf;
+    const Configuration configuration = target_configuration(&clusters->target, session->arena);
+    const char *logs = configuration_log_directory(&configuration);
+    const char **names = NULL;
+    size_t name_count = 0;
+
+    /* Kept are the files that the options name, those that primary_conninfo names, and with
+     * --keep-config those that the target's configuration includes or names. */
+    keep_copy(options->keep, keep);
+    for (size_t i = 0; settings != NULL && i < settings->file_count; i++)
+        keep_add_file(keep, version, settings->files[i]);
+    if (keep->configuration)
+        names = configuration_named_files(&configuration, &name_count);
+    for (size_t i = 0; i < name_count; i++)
+        keep_add_file(keep, version, names[i]);
+    input->version = version;
+    input->version_directory = control->version_directory;
+    input->shape = clusters->shape;
+    input->block_size = control->block_size;
+    input->relation_segment_blocks = control->relation_segment_blocks;
+    input->tablespaces = options->tablespaces;
+    input->keep = keep;
+    input->own_files = standby ? standby_written_files(version) : NULL;
+    input->unwanted = standby ? standby_unwanted_file(version) : NULL;
+    input->log_directory = logs != NULL && !path_server_reads(version, logs) ? logs : NULL;
+}
+
 /* List, and decide by the listings and by planned->input, where positions and blocks are set.
  * settings: of -R, or NULL. */
 static bool plan_files(Session *session, const StandbySettings *settings, bool first,
@@ -91,16 +125,8 @@ static bool plan_files(Session *session, const StandbySettings *settings, bool f
     const Options *options = session->options;
     const TablespaceMappings *mappings = options->tablespaces;
     const Clusters *clusters = &session->clusters;
-    const Control *control = &clusters->target.control;
-    const Version *version = control->version;
-    const bool standby = options->write_recovery_conf;
-    const Configuration configuration = target_configuration(&clusters->target, session->arena);
-    const char *logs = configuration_log_directory(&configuration);
     PlanInput *input = &planned->input;
-    Keep *keep = &planned->keep;
     Sides sides = {clusters, &planned->source_files, &planned->target_files};
-    const char **names = NULL;
-    size_t name_count = 0;
     bool result;
 
     log_progress_message("reading source file list"); /* contract */
@@ -116,27 +142,9 @@ static bool plan_files(Session *session, const StandbySettings *settings, bool f
     tablespaces_map(mappings, &planned->source_files);
     listing_add_new_places(&planned->source_files, clusters->target.directory,
                            &planned->target_files);
-    /* Kept are the files that the options name, those that primary_conninfo names, and with
-     * --keep-config those that the target's configuration includes or names. */
-    keep_copy(options->keep, keep);
-    for (size_t i = 0; settings != NULL && i < settings->file_count; i++)
-        keep_add_file(keep, version, settings->files[i]);
-    if (keep->configuration)
-        names = configuration_named_files(&configuration, &name_count);
-    for (size_t i = 0; i < name_count; i++)
-        keep_add_file(keep, version, names[i]);
-    input->version = version;
-    input->version_directory = control->version_directory;
-    input->shape = clusters->shape;
-    input->block_size = control->block_size;
-    input->relation_segment_blocks = control->relation_segment_blocks;
+    prepare_input(session, settings, &planned->keep, input);
     input->source = &planned->source_files;
     input->target = &planned->target_files;
-    input->tablespaces = options->tablespaces;
-    input->keep = keep;
-    input->own_files = standby ? standby_written_files(version) : NULL;
-    input->unwanted = standby ? standby_unwanted_file(version) : NULL;
-    input->log_directory = logs != NULL && !path_server_reads(version, logs) ? logs : NULL;
     input->source_hides_odd = clusters->source->is_server;
     input->scan = &planned->changes;
     input->source_history = &clusters->source_history;

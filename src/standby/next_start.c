@@ -48,31 +48,6 @@ typedef enum FileOwner
     OWNER_SOURCE
 } FileOwner;
 
-/* Make *part the next directory above the path, at last the path itself; *part is empty at first.
- * False after the last. */
-static bool path_take_part(const char *path, Buffer *part)
-{
-    const size_t length = part->size;
-
-    if (path[length] == '\0')
-        return false;
-    buffer_clear(part);
-    buffer_append(part, path, length + 1 + strcspn(path + length + 1, "/"));
-    return true;
-}
-
-/* True if --keep or --keep-config keeps the file or directory, or a directory above it. */
-static bool is_kept_by_options(const Keep *keep, const char *path)
-{
-    AUTO_BUFFER Buffer part = {0};
-    const char *kept_by;
-    bool kept = false;
-
-    while (!kept && path_take_part(path, &part))
-        kept = keep_matches(keep, buffer_string(&part), &kept_by);
-    return kept;
-}
-
 /* Remember the error if the source is lost. Returns false. */
 static bool note_if_lost(RewoundTarget *rewound, const Error *error)
 {
@@ -1052,7 +1027,7 @@ static bool read_written_file(void *context, const char *path, Buffer *content, 
 /* The settings of recovery once -R has written: up to 11 those that recovery.conf keeps. */
 static Settings foretell_recovery(const Options *options, bool is_rewound, RewoundTarget *rewound)
 {
-    const bool kept = is_kept_by_options(options->keep, "recovery.conf");
+    const bool kept = keep_covers(options->keep, "recovery.conf");
     SettingsReader reader = rewound->reader;
 
     if (!kept)

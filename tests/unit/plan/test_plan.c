@@ -1,4 +1,4 @@
-/* Rules C81, R1. */
+/* Rules C81, O18, R1. */
 #include "../../every_version.h"
 #include <setjmp.h>
 #include <stdarg.h>
@@ -6,7 +6,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 
-#include "plan/plan.h"
+#include "plan/decide.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -1294,6 +1294,82 @@ static void test_what_must_not_be_kept(void **state)
     }
 }
 
+/* Whatever the source has there, the plan does nothing to a path that stays by its name. A path
+ * that is not known to stay may be changed, read or refused. (Rule O18.) */
+static void test_what_stays_by_its_name(void **state)
+{
+    static const struct
+    {
+        const char *path;
+        int64_t type;
+        bool stays;
+    } rows[] = {
+        {"lost+found", DIRECTORY, true},
+        {"base/lost+found", DIRECTORY, true},
+        {"pg_tblspc/lost+found", DIRECTORY, true},
+        {"server.log", 10, true},
+        {"old.log", DIRECTORY, false}, /* not its files */
+        {"log", DIRECTORY, true},
+        {"log", LINK, true},
+        {"log", 10, false},
+        {"logs/own", DIRECTORY, true}, /* log_directory */
+        {"logs", DIRECTORY, false},
+        {".s.PGSQL.5432", OTHER, true},
+        {"pg_hba.conf", 10, true}, /* --keep-config */
+        {"own", DIRECTORY, true},  /* --keep=own */
+        {"own/file", 10, true},
+        {"some", DIRECTORY, false}, /* --keep=some/file */
+        {"other", DIRECTORY, false},
+        {"other", 10, false},
+        {"pg_wal", LINK, false},
+        {"pg_tblspc/16500", LINK, false},
+        {"pg_tblspc/empty", DIRECTORY, false},
+        {"base", DIRECTORY, false},
+        {"base/pgsql_tmp", DIRECTORY, false},
+        /* written apart, though the plan leaves them, or an option names them */
+        {"global/pg_control", 10, false},
+        {"backup_label", 10, false},
+        {"postmaster.pid", 10, false},
+        {"pg_rewind.work", DIRECTORY, false},
+        {"postgresql.auto.conf", 10, false}, /* -R */
+        {"global/1262", 10, false},          /* --keep=global/1262 is refused */
+    };
+    static const char *const own_files[] = {"postgresql.auto.conf", "standby.signal", NULL};
+    static const char *const patterns[] = {"own", "some/file", "postmaster.pid", "global/1262"};
+    static const int64_t sources[] = {ABSENT, DIRECTORY, LINK, 20};
+
+    (void) state;
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+        for (size_t source = 0; source < sizeof(sources) / sizeof(sources[0]); source++)
+        {
+            Keep keep = {.configuration = true};
+            const PlanEntry *entry;
+            Case c;
+
+            begin(&c, 15);
+            for (size_t k = 0; k < sizeof(patterns) / sizeof(patterns[0]); k++)
+                assert_true(keep_add(&keep, patterns[k], &error));
+            c.input.keep = &keep;
+            c.input.own_files = own_files;
+            c.input.log_directory = "logs/own";
+            add(&c, rows[i].path, sources[source], rows[i].type);
+            c.target.files[0].unreadable = rows[i].type == DIRECTORY;
+            assert_int_equal(path_stays(&c.input, rows[i].path, c.target.files[0].type),
+                             rows[i].stays);
+            if (path_is_within("own", rows[i].path) && strcmp(rows[i].path, "own") != 0)
+                add(&c, "own", DIRECTORY, DIRECTORY); /* listed before its files */
+            if (rows[i].stays)
+            {
+                assert_true(make(&c));
+                assert_int_equal(c.plan.conflict_count, 0);
+                entry = find(&c, rows[i].path);
+                assert_true(entry == NULL || entry->action == ACTION_NONE);
+            }
+            end(&c);
+            keep_free(&keep);
+        }
+}
+
 /* ---- reasons and remarks ---- */
 
 static int reason_of(const Case *c, const char *path)
@@ -1547,6 +1623,7 @@ int main(void)
         cmocka_unit_test(test_mounted_files),
         cmocka_unit_test(test_a_plan_is_made_again),
         cmocka_unit_test(test_what_must_not_be_kept),
+        cmocka_unit_test(test_what_stays_by_its_name),
         cmocka_unit_test(test_segments_of_the_common_history_stay),
     };
 
