@@ -222,9 +222,9 @@ sub checks_what_stays
     my ($source, $target) = @_;
     my @from = source_of($source, 'postgres');
     my %former = map { -e $target->path($_) ? ($_ => (stat _)[2] & 07777) : () } qw(log pg_hba.conf
-        postgresql.auto.conf);
+        postgresql.conf postgresql.auto.conf);
     mkdir $target->path($_) for qw(own log);
-    append($target->path($_), '') for qw(own/a server.log);
+    append($target->path($_), '') for qw(own/a server.log old.conf);
     my $with = sub {
         my ($name, $mode, $status, $named, @options) = @_;
         chmod $mode->{$_}, $target->path($_) or die "$_: $!" for keys %$mode;
@@ -240,6 +240,8 @@ sub checks_what_stays
         chmod 0700, $target->path($_) or die "$_: $!" for keys %$mode;
     };
     $with->('files that a rewind leaves alone', { log => 0000, 'server.log' => 0000 }, 0, '');
+    $with->("a file that a rewind replaces unread: $_", { $_ => 0000 }, 0, '')
+        for qw(old.conf pg_hba.conf postgresql.conf postgresql.auto.conf);
     $with->('a directory of others', { own => 0500 }, 1, 'own');
     $with->('a directory that is kept', { own => $_ }, 0, '', '--keep=own') for 0500, 0000;
     $with->('a directory whose files are kept', { own => 0000 }, 1, 'own', '--keep=own/*');
@@ -249,7 +251,7 @@ sub checks_what_stays
     my @options = ('--keep=postgresql.auto.conf', '-R');
     like(checks('a file that -R reads', $target, 1, @from, @options)->{finding}{files}{text},
         qr/"postgresql\.auto\.conf": Permission denied/, 'it is named') if $target->version >= 12;
-    must_run([ 'rm', '-r', map { $target->path($_) } qw(own server.log), $former{log} ? () : 'log' ]);
+    must_run([ 'rm', '-r', map { $target->path($_) } qw(own server.log old.conf), $former{log} ? () : 'log' ]);
     chmod $former{$_}, $target->path($_) for keys %former;
     return;
 }

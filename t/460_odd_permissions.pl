@@ -14,7 +14,7 @@
 #   file with several names (a backup of links)       replaced: the other name keeps what it has
 #   file with holes                                   right
 #   group access, umask                               modes as the data directory's own
-# (Rules C87, C89, I73.)
+# (Rules C87, C89, I73, O18.)
 
 use strict;
 use warnings;
@@ -244,6 +244,29 @@ sub what_is_elsewhere_is_left_alone
     return;
 }
 
+# --check and the rewind judge alike.
+sub what_is_kept_may_be_immutable
+{
+    with_copy(sub {
+        my ($copy) = @_;
+        my $path = $copy->path('pg_hba.conf');
+        my $how = privileged('make-immutable', $path);
+        my $before = slurp($path);
+        my $check = sub { return run([ rewind_argv($copy->data, '--check', '--monitor', '--source-pgdata='
+            . $source->data, @_) ]) };
+        # A read-only mount is a mount, of which --check warns.
+        my $said = $check->();
+        is($said->{status}, $how eq 'attribute' ? 2 : 1, 'a file that is immutable is told') or diag($said->{stdout});
+        like($said->{stdout}, qr/^(?:problem|warning) +files .*"pg_hba\.conf"/m, 'it is named');
+        unlike($check->('--keep=pg_hba.conf')->{stdout}, qr/^\S+ +files /m, 'but not if it is kept');
+        rewinds($copy, $source, kind => 'directory', options => ['--keep=pg_hba.conf']);
+        is(slurp($path), $before, 'the rewind leaves it as it is');
+        privileged('make-mutable', $path);
+        with_source_started(sub { rejoins($copy, $source, no_promotion => 1) });
+    });
+    return;
+}
+
 # Run with another umask; its setting for this process would be in the harness's way.
 sub rewinds_with_umask
 {
@@ -312,6 +335,7 @@ each_version(sub {
     subtest('what can be replaced is', \&what_can_be_replaced_is);
     subtest('other names keep their content', \&other_names_keep_their_content);
     subtest('what is elsewhere is left alone', \&what_is_elsewhere_is_left_alone);
+    subtest('what is kept may be immutable', \&what_is_kept_may_be_immutable);
     subtest('modes are those of the directory', \&modes_are_those_of_the_directory);
     subtest('problems may come late', \&problems_may_come_late);
     subtest('what was staged may stay', \&what_was_staged_may_stay);

@@ -76,8 +76,8 @@ static void look_at_file(const Node *node, const PlanInput *rules, const char *r
     if (node->version != NULL && strcmp(relative, node->version->wal_directory) == 0 &&
         place_find(path, &place, &found, NULL) && !found)
         text_list_add(&lists[FAULT_NOWHERE], "\"%s\"", relative);
-    if ((S_ISDIR(status.st_mode) && !place_can_change_names(path)) ||
-        ((S_ISDIR(status.st_mode) || S_ISREG(status.st_mode)) && !place_can_be_read(path)))
+    if ((S_ISDIR(status.st_mode) && (!place_can_change_names(path) || !place_can_be_read(path))) ||
+        (S_ISREG(status.st_mode) && path_is_read(rules, relative) && !place_can_be_read(path)))
         text_list_add(&lists[FAULT_CLOSED], "\"%s\": %s", relative, strerror(errno));
     else if (status.st_uid != geteuid() && obstacle != OBSTACLE_STICKY)
         text_list_add(&lists[FAULT_FOREIGN], "\"%s\"", relative);

@@ -302,6 +302,12 @@ bool path_stays(const PlanInput *input, const char *path, FileType type)
            content_is_left(input, &pair);
 }
 
+bool path_is_read(const PlanInput *input, const char *path)
+{
+    return path_server_reads(input->version, path) || path_is_own(path) ||
+           is_own_file(input, &(FilePair){.path = path});
+}
+
 /* Decide about a file that can be read and fetched, first by its class, then by the sides that have
  * the file. */
 static Decision decide_action(const PlanInput *input, const FilePair *pair)

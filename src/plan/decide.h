@@ -54,4 +54,9 @@ Decision decide_file(const PlanInput *input, const FilePair *pair);
  */
 bool path_stays(const PlanInput *input, const char *path, FileType type);
 
+/* True if a rewind may have to read the target's regular file at this path: the file of a relation
+ * is patched, backup_label tells where recovery would start, and -R may add its settings to the
+ * target's. All others can be replaced or removed unread. input: as for path_stays. */
+bool path_is_read(const PlanInput *input, const char *path);
+
 #endif

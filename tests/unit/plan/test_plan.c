@@ -1370,6 +1370,23 @@ static void test_what_stays_by_its_name(void **state)
         }
 }
 
+static void test_what_a_rewind_may_have_to_read(void **state)
+{
+    static const char *const own_files[] = {"postgresql.auto.conf", "standby.signal", NULL};
+    Case c;
+
+    (void) state;
+    begin(&c, 15);
+    assert_true(path_is_read(&c.input, "base/5/1259"));
+    assert_true(path_is_read(&c.input, "PG_VERSION"));
+    assert_true(path_is_read(&c.input, "backup_label"));
+    assert_false(path_is_read(&c.input, "pg_hba.conf"));
+    assert_false(path_is_read(&c.input, "postgresql.auto.conf"));
+    c.input.own_files = own_files;
+    assert_true(path_is_read(&c.input, "postgresql.auto.conf"));
+    end(&c);
+}
+
 /* ---- reasons and remarks ---- */
 
 static int reason_of(const Case *c, const char *path)
@@ -1624,6 +1641,7 @@ int main(void)
         cmocka_unit_test(test_a_plan_is_made_again),
         cmocka_unit_test(test_what_must_not_be_kept),
         cmocka_unit_test(test_what_stays_by_its_name),
+        cmocka_unit_test(test_what_a_rewind_may_have_to_read),
         cmocka_unit_test(test_segments_of_the_common_history_stay),
     };
 
