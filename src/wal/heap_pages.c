@@ -3,10 +3,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* The row that was put last at a place of a page. */
 typedef struct NewRow
 {
-    const struct NewRow *older;
-    Slice row; /* row now at this item; bytes NULL: not known */
+    struct NewRow *next;
+    Slice row; /* bytes NULL: not known */
     uint16_t item;
 } NewRow;
 
@@ -111,25 +112,45 @@ void heap_page_reset(HeapPage *page, const HeapImage *image)
     page->rows = NULL;
 }
 
+/* Returns the entry of a place; NULL if no row was put there since the image. */
+static NewRow *new_row_at(const HeapPage *page, uint16_t item)
+{
+    NewRow *new = page->rows;
+
+    while (new != NULL &&new->item != item)
+        new = new->next;
+    return new;
+}
+
 bool heap_page_put(HeapPages *pages, HeapPage *page, uint16_t item, Slice row, Slice *copy,
                    Error *error)
 {
-    NewRow *new = spool_allocate(pages->spool, sizeof(*new), error);
+    NewRow *new = new_row_at(page, item);
 
     *copy = row;
-    if (new == NULL || (row.bytes != NULL && !spool_copy(pages->spool, row, copy, error)))
+    if (row.bytes != NULL && !spool_copy(pages->spool, row, copy, error))
         return false;
-    *new = (NewRow){.older = page->rows, .row = *copy, .item = item};
-    page->rows = new;
+    if (new == NULL)
+    {
+        new = spool_allocate(pages->spool, sizeof(*new), error);
+        if (new == NULL)
+            return false;
+        *new = (NewRow){.next = page->rows, .item = item};
+        page->rows = new;
+    }
+    /* Rule L46: a place has one entry, however often it is filled. */
+    new->row = *copy;
     return true;
 }
 
 Slice heap_page_row(const HeapPage *page, uint16_t item)
 {
+    const NewRow *new;
+
     if (page == NULL)
         return (Slice){0};
-    for (const NewRow *new = page->rows; new != NULL; new = new->older)
-        if (new->item == item)
-            return new->row;
+    new = new_row_at(page, item);
+    if (new != NULL)
+        return new->row;
     return page->image != NULL ? heap_image_row(page->image, item) : (Slice){0};
 }

@@ -20,7 +20,8 @@ typedef struct HeapPage
     bool used; /* slot of the hash table is taken */
     const HeapImage
         *image; /* the page before `rows`; NULL: it was empty, or its content is unknown */
-    const struct NewRow *rows; /* rows put on the page since the image, newest first */
+    struct NewRow
+        *rows; /* rows put on the page since the image: at most one entry for each place */
 } HeapPage;
 
 typedef struct HeapPages HeapPages;
@@ -43,8 +44,9 @@ MUST_CHECK bool heap_pages_copy_image(HeapPages *pages, const uint8_t *page, uin
  * dropped. */
 void heap_page_reset(HeapPage *page, const HeapImage *image);
 
-/* Put a row at a place (item) of the page, copied into the spool: *copy. A row whose bytes are NULL
- * notes that the place was filled with an unknown row. */
+/* Put a row at a place (item) of the page, copied into the spool: *copy, which stays as it is when
+ * the place is filled again. A row whose bytes are NULL notes that the place was filled with an
+ * unknown row. */
 MUST_CHECK bool heap_page_put(HeapPages *pages, HeapPage *page, uint16_t item, Slice row,
                               Slice *copy, Error *error);
 
