@@ -5,6 +5,8 @@
 #   source      ├── promoted
 #   logical     ├── t/lost_rows ── crash     wal_level = logical, REPLICA IDENTITY FULL: test_decoding is the judge
 #   replica     └── t/lost_rows ── crash     wal_level = replica, no slot
+#
+# (Rule L47.)
 
 use strict;
 use warnings;

@@ -1,7 +1,7 @@
 # The script of --save-lost-rows, run on a new primary that did nothing else, gives it the tables of the old one. Run
 # again, it changes nothing. Where the new primary changed the same rows, each is reported as a conflict, and none is
 # changed.
-# (Rules L5, L34, L40.)
+# (Rules L5, L34, L40, L47.)
 
 use strict;
 use warnings;

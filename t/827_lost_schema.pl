@@ -3,7 +3,7 @@
 # at each lost change of a row they are those of that moment. What lost transactions did to the schema is told by the
 # objects' names. A killed server leaves catalogs behind on its disk that lack all since its last checkpoint: WAL has
 # it.
-# (Rule L29.)
+# (Rules L29, L47.)
 
 use strict;
 use warnings;
@@ -135,7 +135,7 @@ SELECT concat(t.oid, '|', nspname, '|', typname, '|', typtype, '|', typdelim, '|
         CASE typtype WHEN 'b' THEN CASE WHEN typlen = -1 AND $is_array THEN typelem ELSE 0 END WHEN 'd' THEN typbasetype
             WHEN 'r' THEN (SELECT rngsubtype FROM pg_range WHERE rngtypid = t.oid) WHEN 'm' THEN $of_multirange ELSE 0 END, '|',
         (SELECT string_agg(concat(oid, ':', enumlabel), ',' ORDER BY oid) FROM pg_enum WHERE enumtypid = t.oid), '|',
-        (SELECT string_agg(concat(attname, ':', CASE WHEN $gone THEN 0 ELSE atttypid END, ':', attlen, attalign), ',' ORDER BY attnum)
+        (SELECT string_agg(concat(attname, ':', CASE WHEN attisdropped THEN 0 ELSE atttypid END, ':', attlen, attalign), ',' ORDER BY attnum)
             FROM pg_attribute WHERE attrelid = t.typrelid AND attnum > 0 AND typtype = 'c'))
     FROM pg_type t JOIN pg_namespace n ON n.oid = typnamespace ORDER BY t.oid;
 END

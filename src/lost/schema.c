@@ -248,7 +248,9 @@ static size_t read_attributes(CatalogSnapshot *look, const CatalogTuple *class,
             catalog_find(look, PG_COLLATION, row_number(&row, "attcollation"), &collation) &&
             row_column(&collation, "collisdeterministic").bytes != NULL &&
             !row_number(&collation, "collisdeterministic");
-        if (generated != 'v' && !row_number(&row, "attisdropped"))
+        /* Rule L47: rows of a table have no value of a virtual column, but values of its row type
+         * have one. */
+        if (!row_number(&row, "attisdropped") && (types == NULL || generated != 'v'))
             attribute->type = row_number(&row, "atttypid");
         if (attribute->type != 0 && types != NULL)
         {

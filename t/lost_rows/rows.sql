@@ -257,6 +257,12 @@ INSERT INTO generated_virtual (id, a) VALUES (11, 11), (12, NULL);
 UPDATE generated_virtual SET a = 100 WHERE id IN (1, 11);
 UPDATE generated_virtual SET b = 'changed' WHERE id = 2;
 DELETE FROM generated_virtual WHERE id = 3;
+-- A field of a row type, unlike a column of a table, has a value: that of the row, any that was given to it, or none, as in OLD of a trigger.
+INSERT INTO virtual_fields SELECT id + 10, g, ARRAY[g, NULL, '(1,3,7,z)'], g, ARRAY[g::virtual_domain, '(1,,,)'] FROM generated_virtual g;
+INSERT INTO virtual_fields VALUES (31, '(1,2,77,"x, y")', NULL, '(,,5,)', NULL), (32, '(1,2,,b)', '{"(1,2,,b)"}', NULL, '{"(1,2,,b)"}');
+UPDATE virtual_fields SET (v, d) = ('(2,3,8,changed)', '(2,3,,changed)') WHERE id IN (1, 11);
+UPDATE virtual_fields SET a = '{"(1,2,3,4)"}' WHERE id = 2;
+DELETE FROM virtual_fields WHERE id IN (4, 12);
 \endif
 
 -- Much at once.

@@ -145,6 +145,9 @@ INSERT INTO with_oids VALUES (1, 'common'), (2, NULL);
 \if :from_18
 CREATE TABLE generated_virtual (id integer PRIMARY KEY, a integer, twice_virtual integer GENERATED ALWAYS AS (a * 2) VIRTUAL, b text);
 INSERT INTO generated_virtual (id, a, b) SELECT n, n, 'b' FROM generate_series(1, 5) n;
+CREATE DOMAIN virtual_domain AS generated_virtual;
+CREATE TABLE virtual_fields (id integer PRIMARY KEY, v generated_virtual, a generated_virtual[], d virtual_domain, e virtual_domain[]);
+INSERT INTO virtual_fields SELECT id, g, ARRAY[g, NULL], g, ARRAY[g::virtual_domain] FROM generated_virtual g;
 \endif
 CREATE TABLE "conflict: UPDATE of accounts" (id integer PRIMARY KEY);
 CREATE TABLE audit (what text);
