@@ -129,24 +129,40 @@ const char *row_name(CatalogSnapshot *look, const CatalogTuple *row, const char 
                : NULL;
 }
 
+static int compare_versions(const void *left, const void *right)
+{
+    const RowVersion *a = left, *b = right;
+
+    if (a->key != b->key)
+        return a->key < b->key ? -1 : 1;
+    if (a->part != b->part)
+        return a->part < b->part ? -1 : 1;
+    return (a->change > b->change) - (a->change < b->change);
+}
+
+/* Returns how many of a row's versions are on the disk or of the first changes of Schema.changes.
+ */
+static size_t versions_until(const RowVersion *first, size_t count, size_t changes)
+{
+    const RowVersion after = {
+        .key = first->key, .part = first->part, .change = (uint32_t) changes + 1};
+
+    return ARRAY_LOWER_BOUND(&after, first, count, compare_versions);
+}
+
 /* Returns the bytes, in this view, of the row whose first version is at *position; empty if the
- * view does not have the row. Moves *position to the next row. */
+ * view does not have the row. Moves *position to the next row. Rule L48: transactions may have
+ * given the row many versions, and each looks at it, so the versions are not walked through. */
 static Slice visible_tuple(const Catalog *catalog, const CatalogView *view, size_t *position)
 {
-    const RowVersion *version = &catalog->versions[*position], *first = version;
-    const RowVersion *end = catalog->versions + catalog->count;
-    Slice tuple = first->before;
+    const RowVersion *first = &catalog->versions[*position];
+    const size_t count = versions_until(first, catalog->count - *position, UINT32_MAX - 1);
+    size_t visible = versions_until(first, count, view->own_end);
 
-    for (; version < end && version->key == first->key && version->part == first->part; version++)
-    {
-        const size_t index = version->change - 1;
-
-        if (version->change > 0 &&
-            (index < view->committed || (index >= view->own_start && index < view->own_end)))
-            tuple = version->after;
-    }
-    *position = (size_t) (version - catalog->versions);
-    return tuple;
+    if (visible == 0 || first[visible - 1].change <= view->own_start)
+        visible = versions_until(first, count, view->committed);
+    *position += count;
+    return visible > 0 && first[visible - 1].change > 0 ? first[visible - 1].after : first->before;
 }
 
 bool catalog_next(CatalogSnapshot *look, Oid oid, uint64_t key, size_t *position, CatalogTuple *row)
@@ -322,17 +338,6 @@ static void add_disk_tuple(Schema *schema, Catalog *catalog, Slice tuple)
         return;
     add_version(catalog, (RowVersion){.before = {arena_copy(schema->arena, tuple.bytes, tuple.size),
                                                  tuple.size}});
-}
-
-static int compare_versions(const void *left, const void *right)
-{
-    const RowVersion *a = left, *b = right;
-
-    if (a->key != b->key)
-        return a->key < b->key ? -1 : 1;
-    if (a->part != b->part)
-        return a->part < b->part ? -1 : 1;
-    return (a->change > b->change) - (a->change < b->change);
 }
 
 /* Add the changes of lost transactions, and sort all versions. A changed row's version from the
@@ -565,6 +570,7 @@ void schema_free(Schema *schema)
     free(schema->catalogs);
     free(schema->changes);
     free(schema->found);
+    free(schema->names_before);
     buffer_free(&schema->xact);
     arena_destroy(schema->arena);
 }

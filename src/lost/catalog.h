@@ -69,6 +69,9 @@ typedef struct Schema
     size_t encoding_count;
     struct Found *found; /* tables and types that were made, cached, ascending by id */
     size_t found_count;
+    struct NamesBefore *names_before; /* names of relations at the divergence, for each database,
+                                         cached */
+    size_t names_before_count;
 } Schema;
 
 /* A view of one database's catalogs at a moment. */

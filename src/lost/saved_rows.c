@@ -248,14 +248,13 @@ static void close_table(Saver *saver)
  */
 static void open_table(Saver *saver, const Table *table)
 {
-    const Moment divergence = {saver->divergence->lsn, NULL};
     AUTO_BUFFER Buffer check = {0};
     TableBefore before;
 
     if (saver->open_table == table)
         return;
     close_table(saver);
-    before = schema_table_before(saver->schema, table, divergence);
+    before = schema_table_before(saver->schema, table, saver->divergence->lsn);
     lost_sql_check(table, &before, &check);
     append_query(&saver->sql.text, buffer_string(&check));
     buffer_append_string(&saver->sql.text, LOST_SCRIPT_UTF8 "\\if :changed\n");

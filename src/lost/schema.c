@@ -32,6 +32,21 @@ typedef struct Found
     const char *reason;
 } Found;
 
+/* A relation at the divergence. */
+typedef struct RelationBefore
+{
+    const char *name, *schema;
+    Oid oid;
+} RelationBefore;
+
+/* The relations of a database at the divergence, by name and schema. */
+typedef struct NamesBefore
+{
+    Oid database;
+    const RelationBefore *items;
+    size_t count;
+} NamesBefore;
+
 /* ---- Names of types: format_type, utils/adt/format_type.c ---- */
 
 /* Keywords that quote_identifier quotes: those that are not unreserved in any version from 9.3 to
@@ -586,28 +601,60 @@ const Table *schema_table(Schema *schema, const RelationId *storage, Moment mome
     return find_or_make(schema, storage, oid, moment, make_table, reason);
 }
 
-TableBefore schema_table_before(Schema *schema, const Table *table, Moment moment)
+/* ---- Tables at the divergence ---- */
+
+static int compare_names(const void *left, const void *right)
 {
-    AUTO_ARENA Arena *scratch = arena_create();
-    CatalogSnapshot look = schema_snapshot(schema, table->database, moment);
+    const RelationBefore *a = left, *b = right;
+    const int names = strcmp(a->name, b->name);
+
+    return names != 0 ? names : strcmp(a->schema, b->schema);
+}
+
+/* Returns the names of a database's relations in that view. Rule L48: pg_class is read once, not
+ * for each table that a lost transaction made. */
+static const NamesBefore *find_names(CatalogSnapshot *look)
+{
+    Schema *schema = look->schema;
+    NamesBefore names = {.database = look->database};
+    RelationBefore *items = NULL;
     size_t position = 0;
     CatalogTuple row;
 
-    look.arena = scratch;
+    for (size_t i = 0; i < schema->names_before_count; i++)
+        if (schema->names_before[i].database == look->database)
+            return &schema->names_before[i];
+    while (catalog_next(look, PG_CLASS, KEY_ANY, &position, &row))
+    {
+        const RelationBefore relation = {
+            .name = row_name(look, &row, "relname"),
+            .schema = catalog_name(look, PG_NAMESPACE, row_number(&row, "relnamespace"), "nspname"),
+            .oid = row_number(&row, "oid")};
+
+        if (relation.name != NULL && relation.schema != NULL)
+            ARRAY_ADD(items, names.count, relation);
+    }
+    ARRAY_SORT(items, names.count, compare_names);
+    names.items = arena_copy(look->arena, items, names.count * sizeof(*items));
+    free(items);
+    ARRAY_ADD(schema->names_before, schema->names_before_count, names);
+    return &schema->names_before[schema->names_before_count - 1];
+}
+
+TableBefore schema_table_before(Schema *schema, const Table *table, Lsn divergence)
+{
+    const Moment moment = {divergence, NULL};
+    const RelationBefore wanted = {.name = table->name, .schema = table->schema};
+    CatalogSnapshot look = schema_snapshot(schema, table->database, moment);
+    const NamesBefore *names;
+    const RelationBefore *found;
+    CatalogTuple row;
+
     if (catalog_find(&look, PG_CLASS, table->oid, &row))
         return (TableBefore){true, table->oid, row_number(&row, "relnatts")};
-    while (catalog_next(&look, PG_CLASS, KEY_ANY, &position, &row))
-    {
-        const char *name = row_name(&look, &row, "relname"), *schema_name;
-
-        if (name == NULL || strcmp(name, table->name) != 0)
-            continue;
-        schema_name =
-            catalog_name(&look, PG_NAMESPACE, row_number(&row, "relnamespace"), "nspname");
-        if (schema_name != NULL && strcmp(schema_name, table->schema) == 0)
-            return (TableBefore){.number = row_number(&row, "oid")};
-    }
-    return (TableBefore){0};
+    names = find_names(&look);
+    found = ARRAY_FIND(&wanted, names->items, names->count, compare_names);
+    return (TableBefore){.number = found != NULL ? found->oid : 0};
 }
 
 const Type *schema_type(Schema *schema, Oid database, Oid type, Moment moment)

@@ -65,7 +65,7 @@ const char *schema_quoted_name(Arena *arena, const char *name);
 const Table *schema_table(Schema *schema, const RelationId *storage, Moment moment,
                           const char **reason);
 
-/* A table's state at an earlier moment, to be compared with the source's table. */
+/* A table's state at the divergence, to be compared with the source's table. */
 typedef struct TableBefore
 {
     bool same;  /* the same table existed */
@@ -74,7 +74,8 @@ typedef struct TableBefore
     uint32_t columns; /* number of columns, including dropped ones; 0: the table did not exist */
 } TableBefore;
 
-TableBefore schema_table_before(Schema *schema, const Table *table, Moment moment);
+/* The divergence is the same in all calls: what was found is cached. */
+TableBefore schema_table_before(Schema *schema, const Table *table, Lsn divergence);
 
 /* Get a type at that moment, for ValueReader.type; NULL if the catalogs do not have it. */
 const Type *schema_type(Schema *schema, Oid database, Oid type, Moment moment);

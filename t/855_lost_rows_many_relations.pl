@@ -1,0 +1,63 @@
+# A user cannot make --save-lost-rows run for hours: neither many tables that lost transactions made, nor many changes
+# of one table's row of pg_class, make it read all of pg_class or all of those changes for each look at a table.
+# (Rule L48.)
+#
+# The attacker may create tables. The limit is of processor time, so other processes on the machine do not matter: the
+# run needs a second or two of it.
+
+use strict;
+use warnings;
+use lib 't/lib';
+use RewindTest;
+
+my $processor_seconds = 20;
+
+each_version(sub {
+    my ($version) = @_;
+    my ($source, $target) = split_brain($version,
+        cluster => { settings => "synchronous_commit = off\nautovacuum = off\nmax_locks_per_transaction = 1000" },
+        before => sub {
+            my ($server) = @_;
+            $server->sql(<<'END');
+CREATE ROLE mallory;
+GRANT CREATE ON SCHEMA public TO mallory;
+DO $$ BEGIN FOR i IN 1 .. 5000 LOOP EXECUTE format('CREATE TYPE type_%s AS ()', i); END LOOP; END $$;
+CREATE TABLE renamed (id integer);
+END
+        },
+        target => sub {
+            my ($server) = @_;
+            $server->sql(<<'END');
+ALTER TABLE renamed RENAME TO other;
+SET ROLE mallory;
+CREATE TABLE one (id integer);
+CREATE TABLE two (id integer);
+CREATE TABLE renamed (id integer);
+DO $$ BEGIN
+    FOR i IN 1 .. 10000 LOOP INSERT INTO one VALUES (i); INSERT INTO two VALUES (i); END LOOP;
+END $$;
+INSERT INTO renamed VALUES (1);
+CREATE PROCEDURE alter_and_insert() LANGUAGE plpgsql AS $$ BEGIN
+    FOR i IN 1 .. 5000 LOOP
+        EXECUTE format('ALTER TABLE one SET (fillfactor = %s)', 50 + i % 50);
+        INSERT INTO one VALUES (i);
+        COMMIT;
+    END LOOP;
+END $$;
+CALL alter_and_insert();
+END
+        });
+    my $number = $source->sql(q{SELECT 'renamed'::regclass::oid});
+    $source->stop;
+    my $directory = work_dir() . "/rows.$version";
+    my $result = run([ 'sh', '-c', "ulimit -t $processor_seconds; exec \"\$0\" \"\$@\"", $ENV{PG_REWIND}, '-D',
+        $target->data, '--source-pgdata', $source->data, '-n', "--save-lost-rows=$directory" ]);
+    is("$result->{status}, $result->{signal}", '0, 0', "$processor_seconds s of processor time are enough")
+        or do { diag($result->{stderr}); return };
+    my $inserts = () = slurp(glob "$directory/*.jsonl") =~ /^\{"action":"I"/mg;
+    is($inserts, 25001, 'all of them');
+    my @checked = slurp(glob "$directory/*.sql") =~ /lost_rows\.check_table\('public'::text, (.*), 0,\n/g;
+    my %number = map { /^'(\w+)'::text, (.*)/ } @checked;
+    is_deeply(\%number, { one => 'NULL::oid, true', two => 'NULL::oid, true', renamed => "$number\::oid, false" },
+        'the script has the number of the relation that had the name of each table at the divergence');
+}, from => 11, sample => 1);
