@@ -140,6 +140,11 @@ static int compare_versions(const void *left, const void *right)
     return (a->change > b->change) - (a->change < b->change);
 }
 
+static bool is_visible(const CatalogView *view, uint32_t change)
+{
+    return change <= view->committed || (change > view->own_start && change <= view->own_end);
+}
+
 /* Returns how many of a row's versions are on the disk or of the first changes of Schema.changes.
  */
 static size_t versions_until(const RowVersion *first, size_t count, size_t changes)
@@ -165,6 +170,15 @@ static Slice visible_tuple(const Catalog *catalog, const CatalogView *view, size
     return visible > 0 && first[visible - 1].change > 0 ? first[visible - 1].after : first->before;
 }
 
+/* True if the rows of this version are among those that a caller wants. */
+static bool is_wanted(const Catalog *catalog, size_t position, uint64_t key)
+{
+    if (position >= catalog->count)
+        return false;
+    return key == KEY_ANY ? catalog->versions[position].key <= UINT32_MAX
+                          : catalog->versions[position].key == key;
+}
+
 bool catalog_next(CatalogSnapshot *look, Oid oid, uint64_t key, size_t *position, CatalogTuple *row)
 {
     const Catalog *catalog = open_catalog(look->schema, look->database, oid, true);
@@ -172,15 +186,11 @@ bool catalog_next(CatalogSnapshot *look, Oid oid, uint64_t key, size_t *position
 
     if (*position == 0 && key != KEY_ANY)
         *position = ARRAY_LOWER_BOUND(&key, catalog->versions, catalog->count, compare_u64);
-    while (*position < catalog->count && !found)
+    while (!found && is_wanted(catalog, *position, key))
         found = split_row(catalog, visible_tuple(catalog, &look->view, position), row);
-    if (!found)
-        return false;
-    const uint64_t found_key = catalog->versions[*position - 1].key;
-    if (key == KEY_ANY ? found_key > UINT32_MAX : found_key != key)
-        return false;
-    look->seen = (look->seen ^ (uintptr_t) row->tuple.bytes) * 0x100000001B3u;
-    return true;
+    if (found)
+        look->seen = (look->seen ^ (uintptr_t) row->tuple.bytes) * 0x100000001B3u;
+    return found;
 }
 
 bool catalog_find(CatalogSnapshot *look, Oid catalog, uint64_t key, CatalogTuple *row)
@@ -430,6 +440,46 @@ static bool visit_catalog(Schema *schema, Catalog *catalog, TupleVisitor visit)
     if (!good)
         log_warning("could not read the names of tables and columns: %s", error.message);
     return good;
+}
+
+bool catalog_next_change(CatalogSnapshot *look, Oid oid, Oid key, size_t *position,
+                         const RowChange **change)
+{
+    const Catalog *catalog = open_catalog(look->schema, look->database, oid, true);
+    const uint64_t wanted = key;
+
+    if (*position == 0)
+        *position = ARRAY_LOWER_BOUND(&wanted, catalog->versions, catalog->count, compare_u64);
+    while (is_wanted(catalog, *position, wanted))
+    {
+        const RowVersion *version = &catalog->versions[(*position)++];
+
+        if (version->change > 0 && is_visible(&look->view, version->change))
+        {
+            *change = &look->schema->changes[version->change - 1].row;
+            return true;
+        }
+    }
+    return false;
+}
+
+bool catalog_changes_rows(CatalogSnapshot *look, Oid oid, Oid key)
+{
+    const Catalog *catalog = open_catalog(look->schema, look->database, oid, true);
+    const uint64_t wanted = key;
+    size_t position = ARRAY_LOWER_BOUND(&wanted, catalog->versions, catalog->count, compare_u64);
+
+    while (is_wanted(catalog, position, wanted))
+    {
+        const RowVersion *first = &catalog->versions[position];
+        const size_t count = versions_until(first, catalog->count - position, UINT32_MAX - 1);
+        const size_t made = versions_until(first, count, look->view.own_end);
+
+        if (made > 0 && first[made - 1].change > look->view.own_start)
+            return true;
+        position += count;
+    }
+    return false;
 }
 
 bool catalog_gives_storage(CatalogSnapshot *look, Oid filenode, bool made)

@@ -129,6 +129,14 @@ bool catalog_find(CatalogSnapshot *look, Oid catalog, uint64_t key, CatalogTuple
 const char *catalog_name(CatalogSnapshot *look, Oid catalog, uint64_t key, const char *column);
 uint32_t catalog_number(CatalogSnapshot *look, Oid catalog, uint64_t key, const char *column);
 
+/* Get the next change of a row with that key, an OID, that the view shows; the first one for a
+ * *position of 0. False: there is no further one. */
+bool catalog_next_change(CatalogSnapshot *look, Oid catalog, Oid key, size_t *position,
+                         const RowChange **change);
+
+/* True if the view's own transaction changed a row with that key, an OID, before the moment. */
+bool catalog_changes_rows(CatalogSnapshot *look, Oid catalog, Oid key);
+
 /* True if the view's own transaction wrote the row of pg_class that has this relfilenode; with
  * `made`, if that row was an insert, so that the transaction created the relation. */
 bool catalog_gives_storage(CatalogSnapshot *look, Oid filenode, bool made);

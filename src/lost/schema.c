@@ -392,27 +392,20 @@ typedef struct BeforeRewrite
 
 static BeforeRewrite before_rewrite(CatalogSnapshot *look, Oid table)
 {
-    const Schema *schema = look->schema;
     BeforeRewrite before = {.was_logged =
-                                catalog_number(look, PG_CLASS, table, "relpersistence") != 'u'};
+                                catalog_number(look, PG_CLASS, table, "relpersistence") != 'u',
+                            .columns_changed = catalog_changes_rows(look, PG_ATTRIBUTE, table)};
+    const RowChange *change;
+    size_t position = 0;
 
-    for (size_t i = 0; i < look->view.own_end; i++)
+    while (!before.was_logged && catalog_next_change(look, PG_CLASS, table, &position, &change))
     {
-        const CatalogChange *change = &schema->changes[i];
-        const Slice versions[] = {change->row.old, change->row.new};
+        const Slice versions[] = {change->old, change->new};
         CatalogTuple row;
 
-        if ((i >= look->view.committed && i < look->view.own_start) ||
-            change->row.relation.database != look->database)
-            continue;
         for (int side = 0; side < 2; side++)
-            if (change->catalog == PG_CLASS && catalog_row(look, PG_CLASS, versions[side], &row) &&
-                row_number(&row, "oid") == table)
+            if (catalog_row(look, PG_CLASS, versions[side], &row))
                 before.was_logged |= row_number(&row, "relpersistence") != 'u';
-            else if (change->catalog == PG_ATTRIBUTE && i >= look->view.own_start &&
-                     catalog_row(look, PG_ATTRIBUTE, versions[side], &row) &&
-                     row_number(&row, "attrelid") == table)
-                before.columns_changed = true;
     }
     return before;
 }
