@@ -542,7 +542,7 @@ DivergenceInput session_divergence_input(const Session *session, const SourceSta
                              .is_preview = !session->locks};
 }
 
-/* Go on without the divergence, and forget what a search for it has found: no WAL of the target is
+/* Go on without the divergence, and drop what a search for it has found: no WAL of the target is
  * proved to be common history, so none counts as that. */
 static void leave_divergence_unknown(Session *session, Divergence *divergence)
 {

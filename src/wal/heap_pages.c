@@ -115,42 +115,42 @@ void heap_page_reset(HeapPage *page, const HeapImage *image)
 /* Returns the entry of a place; NULL if no row was put there since the image. */
 static NewRow *new_row_at(const HeapPage *page, uint16_t item)
 {
-    NewRow *new = page->rows;
+    NewRow *entry = page->rows;
 
-    while (new != NULL &&new->item != item)
-        new = new->next;
-    return new;
+    while (entry != NULL && entry->item != item)
+        entry = entry->next;
+    return entry;
 }
 
 bool heap_page_put(HeapPages *pages, HeapPage *page, uint16_t item, Slice row, Slice *copy,
                    Error *error)
 {
-    NewRow *new = new_row_at(page, item);
+    NewRow *entry = new_row_at(page, item);
 
     *copy = row;
     if (row.bytes != NULL && !spool_copy(pages->spool, row, copy, error))
         return false;
-    if (new == NULL)
+    if (entry == NULL)
     {
-        new = spool_allocate(pages->spool, sizeof(*new), error);
-        if (new == NULL)
+        entry = spool_allocate(pages->spool, sizeof(*entry), error);
+        if (entry == NULL)
             return false;
-        *new = (NewRow){.next = page->rows, .item = item};
-        page->rows = new;
+        *entry = (NewRow){.next = page->rows, .item = item};
+        page->rows = entry;
     }
     /* Rule L46: a place has one entry, however often it is filled. */
-    new->row = *copy;
+    entry->row = *copy;
     return true;
 }
 
 Slice heap_page_row(const HeapPage *page, uint16_t item)
 {
-    const NewRow *new;
+    const NewRow *entry;
 
     if (page == NULL)
         return (Slice){0};
-    new = new_row_at(page, item);
-    if (new != NULL)
-        return new->row;
+    entry = new_row_at(page, item);
+    if (entry != NULL)
+        return entry->row;
     return page->image != NULL ? heap_image_row(page->image, item) : (Slice){0};
 }
