@@ -150,8 +150,8 @@ static void say_what_next(int status, RewindOutcome outcome, const Error *error,
                  log_program_name());
     else if (outcome == REWIND_SET_UP_IN_PART && session_left_doubt(session))
         log_hint("The interrupted rewind is finished, but a file of the target may be lost: do not "
-                 "start its server. Run the same %s command again when the source can be reached: "
-                 "it compares all blocks.",
+                 "start its server. Remove the cause and run the same %s command again, with "
+                 "--compare if the error says so.",
                  log_program_name());
     else if (outcome == REWIND_SET_UP_IN_PART && resumed)
         log_hint("The interrupted rewind is finished, but the target could not be set up as a "

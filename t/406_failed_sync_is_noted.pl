@@ -148,5 +148,26 @@ each_version(sub {
     is($rejoin->{status}, 1, 'the target follows, and is not right');
     like($rejoin->{stderr}, qr/^pg_rewind: error: a file of the target may be lost/m, 'a --rejoin says so');
 
-    $_->discard for $target, $source;
+    # What is lost may be WAL, of a standby that has none of its own.
+    $target->stop;
+    unlink $target->path($note) or die;
+    my $second = $source->standby('second');
+    diverge($target, $source);
+    $second->wait_for_replay_of($source);
+    is(rewind($target, $second, options => ['-R'])->{status}, 0, 'a rewind from a standby');
+    spew($target->path($note), "An error of the disk.\n");
+    for my $segment (grep { /[0-9A-F]{24}$/ } glob $target->path('pg_wal/*'))
+    {
+        open(my $file, '+<', $segment) or die "$segment: $!";
+        syswrite($file, "\0" x 8192) == 8192 or die;
+        close $file or die;
+    }
+    lose_page($target);
+    my $again = rewind($target, $second, options => ['-R']);
+    is($again->{status}, 0, 'the same command compares though WAL is lost') or diag($again->{stderr});
+    rejoins($target, $second, quick => 1, no_promotion => 1, writer => $source);
+    is($target->query('SELECT count(*) FROM still'), 100, 'and the page is there');
+    $target->stop;
+
+    $_->discard for $target, $second, $source;
 }, only => [ 10, 18 ]);

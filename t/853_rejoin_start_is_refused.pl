@@ -125,6 +125,7 @@ sub not_here
     unlink $inside or die;
     my $pg_ctl = "$target->{bindir}/pg_ctl -D @{[ $target->data ]} -l $target->{dir}/log.1 -w"
         . " -o '-k $target->{dir}' start";
+    ends(rejoin('--start-command=false'), 2, 'a start command that fails once');
     follows('an included file that the server has where it is started', "--start-command=touch $inside && $pg_ctl");
     unlink $inside or die;
     $target->discard;

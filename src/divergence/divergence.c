@@ -242,8 +242,7 @@ static bool find_divergence(Search *search, bool archive_of_source_only, Error *
     }
 }
 
-/* The end of the target's WAL according to pg_control; there may be more. */
-static Lsn known_end(const Clusters *clusters)
+Lsn divergence_known_end(const Clusters *clusters)
 {
     const Control *control = &clusters->target.control;
 
@@ -260,7 +259,7 @@ static uint64_t wal_to_scan(const Clusters *clusters, Lsn latest_divergence)
     const Control *control = &clusters->target.control;
     const WalShape *shape = &clusters->shape;
     AUTO_ARENA Arena *arena = arena_create();
-    Lsn begin = control->checkpoint.redo, end = known_end(clusters);
+    Lsn begin = control->checkpoint.redo, end = divergence_known_end(clusters);
     const char **names = &(const char *){NULL};
     Timeline timeline;
     uint64_t segment;
@@ -315,6 +314,7 @@ static bool read_target_wal(Search *search, Lsn latest, Error *error)
         return true;
     /* A source standby on the target's timeline may still receive the target's last WAL, or other
      * WAL instead. */
+    divergence->source_lags = true;
     error_set(error, ERROR_FAILED, "source has not received all WAL that the target has");
     error_detail(error,
                  "It is a standby and has WAL up to %s; the target, on the same timeline, has WAL "
@@ -353,7 +353,7 @@ void divergence_leave_unknown(const Clusters *clusters, Divergence *divergence)
     Lsn latest;
 
     *divergence = (Divergence){.needed = true,
-                               .target_end = known_end(clusters),
+                               .target_end = divergence_known_end(clusters),
                                .printed = divergence->printed,
                                .printed_timeline = divergence->printed_timeline};
     /* Print the latest point that the histories allow; nothing depends on this message. */

@@ -19,6 +19,8 @@ typedef struct Divergence
                                 it could be compared */
     bool changes_unknown; /* rests_on_histories, and the target lacks WAL before the divergence, so
                              what it changed there is not known */
+    bool source_lags; /* after a failure: the source is a standby that may still receive what the
+                         target has */
     ScanCheckpoint common_checkpoint; /* last common checkpoint; zeros with --compare */
     WalScan *scan;                    /* scan of the target's WAL to its end; NULL with --compare */
     Lsn printed; /* LSN in the printed message: lsn, or with --compare the latest point that the
@@ -58,6 +60,10 @@ MUST_CHECK bool divergence_find_target_end(const Clusters *clusters, const WalSt
  * written pages up to the end of the WAL in its pg_wal, and no archive has the last segment. (Rule
  * C109.) */
 MUST_CHECK bool divergence_check_end_is_own(WalStore *target_wal, Lsn end, Error *error);
+
+/* The end of the target's WAL by pg_control alone; there may be more. The files of a standby depend
+ * on no WAL after it. */
+Lsn divergence_known_end(const Clusters *clusters);
 
 /*
  * True if the history files alone show that the target has diverged: it has gone past the latest

@@ -565,6 +565,22 @@ static bool source_may_receive_more(const Session *session, const SourceState *s
            !divergence_is_certain(clusters);
 }
 
+/* Go on comparing after a search for the divergence that has failed, if the target was a standby
+ * whose files depend on no WAL that the source lacks: all that it needs is copied. A primary may
+ * have commits that no other server has. */
+static bool compare_unsearched(const Session *session, const SourceState *source,
+                               const Divergence *divergence, Error *error)
+{
+    const Clusters *clusters = &session->clusters;
+
+    if (divergence->source_lags || error_worst_kind(error) == ERROR_RETRY ||
+        !target_was_standby(&clusters->target) ||
+        divergence_known_end(clusters) > source->position.end || !stop_check(error))
+        return false;
+    log_warning("%s", error->message);
+    return true;
+}
+
 bool session_compare_instead(Session *session, Divergence *divergence, const Error *error)
 {
     const Options *asked = session->options;
@@ -600,7 +616,8 @@ bool session_find_divergence(Session *session, const SourceState *source, Diverg
     if (session->options->compare)
     {
         if (session->compares_unasked && source_may_receive_more(session, source) &&
-            !divergence_find(&input, session->arena, divergence, error))
+            !divergence_find(&input, session->arena, divergence, error) &&
+            !compare_unsearched(session, source, divergence, error))
             return false;
         leave_divergence_unknown(session, divergence);
         return true;

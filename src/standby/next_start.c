@@ -1062,8 +1062,7 @@ void next_start_judge(const Options *options, const Clusters *clusters, const So
                                  .timeline = source->position.timeline,
                                  .own_timeline = is_kept ? own_timeline : 0};
 
-    /* A --start-command may start the server where the file exists, and the port is free. */
-    if ((is_kept || options->keep->configuration) && options->start_command == NULL)
+    if (is_kept || options->keep->configuration)
         start_advise_on_unread(&start, list);
     /* Once -R has written, the start itself tells whether the port is free. */
     if (is_kept && !written && options->start_command == NULL)

@@ -164,19 +164,21 @@ void start_advise_on_unread(const StartSettings *start, AdviceList *list)
 {
     const char *unread =
         start->recovery->unread != NULL ? start->recovery->unread : start->now->unread;
+    Advice advice;
 
-    if (unread != NULL)
-        advice_add(list,
-                   before_start(arena_printf(
-                       list->arena,
-                       "Let the user that runs the server and pg_rewind read it, or remove the "
-                       "line that includes it.%s",
-                       start->of_source ? keep_config : "")),
-                   "could not read \"%s\", which the configuration of the target's server names\n"
-                   "It is not known what it sets. With a recovery target the server would not "
-                   "follow the source, and may open for writing; without the file it may not "
-                   "start.",
-                   unread);
+    if (unread == NULL)
+        return;
+    advice = before_start_with_files(
+        start, arena_printf(list->arena,
+                            "Let the user that runs the server and pg_rewind read it, or remove "
+                            "the line that includes it.%s",
+                            start->of_source ? keep_config : ""));
+    advice_add(list, advice,
+               "could not read \"%s\", which the configuration of the target's server names\n"
+               "It is not known what it sets. With a recovery target the server would not "
+               "follow the source, and may open for writing; without the file it may not "
+               "start.",
+               unread);
 }
 
 void start_advise_on_no_file(const StartSettings *start, AdviceList *list)

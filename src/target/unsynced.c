@@ -38,8 +38,9 @@ static bool note(const char *target_directory, const char *message, Error *error
 void unsynced_note_at_once(const char *target_directory, const Error *error)
 {
     pthread_mutex_lock(&noting);
-    if (file_sync_has_failed())
-        (void) !note(target_directory, error->message, NULL); /* unsynced_end tries again */
+    /* If it cannot be written, unsynced_end tries again, and must not take the rest for a note. */
+    if (file_sync_has_failed() && !note(target_directory, error->message, NULL))
+        (void) !unsynced_remove_note(target_directory, NULL);
     pthread_mutex_unlock(&noting);
 }
 
