@@ -12,6 +12,17 @@ use lib 't/lib';
 use RewindTest;
 use RewindTest::Held;
 
+sub never_becomes_consistent
+{
+    my ($standby, $source) = @_;
+    $source->sql('CREATE TABLE later AS SELECT 1 AS a');
+    my $end = $source->lsn;
+    wait_until('it has all WAL',
+        sub { $source->query("SELECT count(*) FROM pg_stat_replication WHERE replay_lsn >= '$end'") > 0 });
+    unlike($standby->log, qr/consistent recovery state reached/, 'it has replayed all WAL');
+    return;
+}
+
 # Recovery is to begin at the checkpoint of a base backup of the source. The record that ends this backup comes later,
 # and names that checkpoint; pg_control names the one after it.
 #
@@ -34,11 +45,7 @@ sub the_backup_of_another_ends
     isnt($source->query('SELECT redo_lsn FROM pg_control_checkpoint()'), $redo, 'pg_control has a later checkpoint');
     unlink $target->path('backup_label') or die;
     $target->start(settings => { hot_standby => 'off' });
-    $source->sql('CREATE TABLE later AS SELECT 1 AS a');
-    my $end = $source->lsn;
-    wait_until('it has all WAL',
-        sub { $source->query("SELECT count(*) FROM pg_stat_replication WHERE replay_lsn >= '$end'") > 0 });
-    unlike($target->log, qr/consistent recovery state reached/, 'it has replayed all WAL');
+    never_becomes_consistent($target, $source);
     $_->discard for $source, $target;
     return;
 }
@@ -62,11 +69,7 @@ each_version(sub {
 
     subtest('a standby without it never becomes consistent', sub {
         $started->follow($source)->start(settings => { hot_standby => 'off' });
-        $source->sql('CREATE TABLE later AS SELECT 1 AS a');
-        my $end = $source->lsn;
-        wait_until('it has all WAL',
-            sub { $source->query("SELECT count(*) FROM pg_stat_replication WHERE replay_lsn >= '$end'") > 0 });
-        unlike($started->log, qr/consistent recovery state reached/, 'it has replayed all WAL');
+        never_becomes_consistent($started, $source);
         $started->stop('immediate');
     });
     subtest('nor does a server that is opened without it', sub {

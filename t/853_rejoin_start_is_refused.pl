@@ -66,6 +66,9 @@ sub before_a_rewind
     return;
 }
 
+sub start_by_pg_ctl { return "$target->{bindir}/pg_ctl -D @{[ $target->data ]} -l $target->{dir}/log.1 -w"
+        . " -o '-k $target->{dir}' start" }
+
 sub standby_of { my ($server, $name) = @_; $target = $server->standby($name); return }
 
 sub without_a_rewind
@@ -123,10 +126,9 @@ sub not_here
     $target->configure("include '$inside'");
     $target->start;
     unlink $inside or die;
-    my $pg_ctl = "$target->{bindir}/pg_ctl -D @{[ $target->data ]} -l $target->{dir}/log.1 -w"
-        . " -o '-k $target->{dir}' start";
     ends(rejoin('--start-command=false'), 2, 'a start command that fails once');
-    follows('an included file that the server has where it is started', "--start-command=touch $inside && $pg_ctl");
+    follows('an included file that the server has where it is started',
+        "--start-command=touch $inside && " . start_by_pg_ctl());
     unlink $inside or die;
     $target->discard;
     return;
@@ -225,10 +227,8 @@ sub command_of_another_path
         is_refused('a program that only pg_rewind finds', $failing,
             "The command has failed: command not found. $reason", @keep);
     }
-    my $pg_ctl = "$target->{bindir}/pg_ctl -D @{[ $target->data ]} -l $target->{dir}/log.1 -w"
-        . " -o '-k $target->{dir}' start";
     is_warned('the same, with a start command that may set it', 'command not found', @keep,
-        "--start-command=PATH=$path $pg_ctl");
+        "--start-command=PATH=$path " . start_by_pg_ctl());
     $target->discard;
     return;
 }

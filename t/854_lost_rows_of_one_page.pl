@@ -8,6 +8,7 @@ use strict;
 use warnings;
 use lib 't/lib';
 use RewindTest;
+use RewindTest::LostRows;
 
 my $processor_seconds = 20;
 
@@ -34,9 +35,7 @@ END
             $server->sql('SET ROLE mallory; DELETE FROM t WHERE id = 2; UPDATE t SET n = 5 WHERE id = 1');
         });
     $source->stop;
-    my $directory = work_dir() . "/rows.$version";
-    my $result = run([ 'sh', '-c', "ulimit -t $processor_seconds; exec \"\$0\" \"\$@\"", $ENV{PG_REWIND}, '-D',
-        $target->data, '--source-pgdata', $source->data, '-n', "--save-lost-rows=$directory" ]);
+    my ($result, $directory) = save_lost_rows_within("-t $processor_seconds", $target, $source);
     is("$result->{status}, $result->{signal}", '0, 0', "$processor_seconds s of processor time are enough")
         or do { diag($result->{stderr}); return };
     my @lines = grep { /"action":"[IUD]"/ } split /\n/, slurp(glob "$directory/*.jsonl");

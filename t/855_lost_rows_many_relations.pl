@@ -9,6 +9,7 @@ use strict;
 use warnings;
 use lib 't/lib';
 use RewindTest;
+use RewindTest::LostRows;
 
 my $processor_seconds = 20;
 
@@ -49,9 +50,7 @@ END
         });
     my $number = $source->sql(q{SELECT 'renamed'::regclass::oid});
     $source->stop;
-    my $directory = work_dir() . "/rows.$version";
-    my $result = run([ 'sh', '-c', "ulimit -t $processor_seconds; exec \"\$0\" \"\$@\"", $ENV{PG_REWIND}, '-D',
-        $target->data, '--source-pgdata', $source->data, '-n', "--save-lost-rows=$directory" ]);
+    my ($result, $directory) = save_lost_rows_within("-t $processor_seconds", $target, $source);
     is("$result->{status}, $result->{signal}", '0, 0', "$processor_seconds s of processor time are enough")
         or do { diag($result->{stderr}); return };
     my $inserts = () = slurp(glob "$directory/*.jsonl") =~ /^\{"action":"I"/mg;

@@ -6,6 +6,8 @@
  * PG_REWIND_FAULT=
  *     kill:WHERE           SIGKILL before the call
  *     stop:WHERE           SIGSTOP before the call
+ *     hang:WHERE           the call never returns; other threads go on
+ *     FAULT,FAULT          the second is set when the first has happened
  *     fail:WHERE:ERRNO     the call fails with ERRNO (ENOSPC, EIO ...); a write writes half of its
  *                          bytes before it does
  *     lose:WHERE           a write seems to succeed, but cannot be brought to the disk: there are
@@ -16,8 +18,6 @@
  * that need space from the N-th on; or CALL@PATTERN, the first such call whose path matches
  * (rename: the new path), as in rename@*\/backup_label. ONE;OTHER is the first call that matches
  * OTHER after the first that matches ONE. But for N+ it happens once.
- *     hang:WHERE           the call never returns; other threads go on
- *     FAULT,FAULT          the second is set when the first has happened
  *
  * PG_REWIND_FAULT_APART=PATTERN: each rename from one directory into another fails with EXDEV where
  * the new path matches, and each link: as if the directory had a project of its own.

@@ -20,15 +20,26 @@ use JSON::PP ();
 use RewindTest::Command;
 use Test::More;
 
-our @EXPORT = qw(run_workload run_sessions diverged_copies save_lost_rows decoded_rows saved_rows keep_texts
-    are_same_rows without_rewritten none_is_wrong all_rows make_writer try_script refuses_superuser run_script
-    is_same_text);
+our @EXPORT = qw(run_workload run_sessions diverged_copies save_lost_rows save_lost_rows_within decoded_rows saved_rows
+    keep_texts are_same_rows without_rewritten none_is_wrong all_rows make_writer try_script refuses_superuser
+    run_script is_same_text);
 
 use constant UNCHANGED => \'unchanged';
 
 # How values are printed: as value_text.h says.
 my $settings = "SET datestyle = 'ISO'; SET timezone = 'UTC'; SET intervalstyle = 'postgres'; SET bytea_output = 'hex';"
     . " SET lc_monetary = 'C'; SET extra_float_digits = 3; SET client_min_messages = 'error'; SET xmloption = 'content';";
+
+# A dry run that saves rows, from a stopped source, within a limit of ulimit (nothing: none). Returns the result and
+# the directory of the rows.
+sub save_lost_rows_within
+{
+    my ($limit, $target, $source) = @_;
+    my $directory = work_dir() . '/rows.' . $target->version;
+    my $result = run([ 'sh', '-c', ($limit ? "ulimit $limit; " : '') . 'exec "$0" "$@"', $ENV{PG_REWIND}, '-D',
+        $target->data, '--source-pgdata', $source->data, '-n', "--save-lost-rows=$directory" ]);
+    return ($result, $directory);
+}
 
 # Run files of t/lost_rows, in one session.
 sub run_workload
