@@ -87,8 +87,9 @@ static const JsonKey keys[] = {
     {1, "end", JSON_LSN, true, NULL, "null: it has not ended"},
     {0, "target_end", JSON_LSN, true, NULL, "end of the target's WAL"},
     {0, "discarded", JSON_OBJECT, true, NULL,
-     "what the target did after the divergence; null: nothing is discarded, or the run ended "
-     "before that was looked at"},
+     "what the target did after the divergence; null: nothing is discarded, the run ended "
+     "before that was looked at, or it finished an interrupted rewind, of which the first run has "
+     "said it"},
     {1, "transactions", JSON_COUNT, true, NULL,
      "number of transactions that committed on the target after the divergence; with --compare, "
      "after the point where the histories diverge at the latest. While the target's server runs: "

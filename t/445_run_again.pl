@@ -1,7 +1,7 @@
 # The work is done in a child process, which is run again when it was killed or left the rewind unfinished: the same
 # command again, without anybody who gives it. Signals reach it, and it does not outlive its parent before the commit.
 # (Invariants 1 to 3. The same on all versions.)
-# (Rules I32, I33, I36, I37, I38, I39, I41.)
+# (Rules D4, I32, I33, I36, I37, I38, I39, I41.)
 
 use strict;
 use warnings;
@@ -258,7 +258,7 @@ sub work_is_left_unfinished
         my $directory = $copy->path('base/'
             . $source->query(q{SELECT oid FROM pg_database WHERE datname = 'postgres'}));
         my $report = $copy->dir . '/report';
-        my $run = begin($copy, 'apply', '--report=json', "--report-file=$report");
+        my $run = begin($copy, 'apply', '--compare', '--report=json', "--report-file=$report");
         my $child = held_child($run);
         chmod 0500, $directory or die;
         kill 'CONT', $child;
@@ -269,6 +269,9 @@ sub work_is_left_unfinished
         is($result->{status}, 0, 'a directory that cannot be written for a while: exit status 0')
             or diag($result->{stderr});
         like(slurp($report), qr/\A\{[^{}]*"exit_status": 0,/, 'and one report');
+        my @discarded = $result->{stderr} =~ /^pg_rewind: the rewind discards (\d+)/mg;
+        ok(@discarded == 1 && $discarded[0] > 0, 'what it discards is said once') or diag($result->{stderr});
+        like(slurp($report), qr/^  "discarded": null,$/m, 'and is not called nothing afterwards');
         nothing_is_left($copy);
     });
     return;

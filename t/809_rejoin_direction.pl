@@ -1,6 +1,7 @@
-# --rejoin stops no primary by mistake: not one that was promoted from the source's own timeline, and none that clients,
-# standbys or other replication connections use. --demote=TIMELINE names the primary that may be stopped nevertheless,
-# and no other one. --check warns, and a dry run says what would be lost. (Invariant 1.)
+# --rejoin stops no primary by mistake: not one that was promoted from the source's own timeline, or beside the source
+# to a timeline of the same number, and none that clients, standbys or other replication connections use.
+# --demote=TIMELINE names the primary that may be stopped nevertheless, and no other one. --check warns, and a dry run
+# says what would be lost. (Invariant 1.)
 #
 #   primary    1 ──────┬──────────▶          the source, by mistake or as is meant
 #   promoted           └── 2 ─────────▶      has the new rows, clients, and standbys
@@ -64,7 +65,8 @@ sub refused_after_all
     my $held = held_before_the_stop($target, $source);
     my $session = $change->();
     my $pid = $target->postmaster_pid;
-    ends($what, go_on($held), 1, qr/^pg_rewind: error: (?:the target is a primary in use|the target was promoted)/m,
+    ends($what, go_on($held), 1,
+        qr/^pg_rewind: error: (?:the target is a primary in use|source and target were both )/m,
         qr/^pg_rewind: detail: It has 1 client connection(?: \(psql\))? now\.$/m,
         qr/^pg_rewind: hint: The target is unchanged, and its server is running\.$/m);
     is($target->postmaster_pid, $pid, "$what: the server is not stopped");
@@ -192,6 +194,30 @@ sub right_way
     return;
 }
 
+# Both standbys of the old primary are promoted, to timelines of one number: only the operator knows which one serves.
+sub both_were_promoted
+{
+    my ($standby) = @_;
+    my ($both, $warning) =
+        map { qr/^pg_rewind: $_: source and target were both promoted from timeline 1, the first at \S+, and/m }
+        qw(error warning);
+    for ([ $standby, $promoted ], [ $promoted, $standby ])
+    {
+        my ($target, $source) = @$_;
+        my %finding = findings($target, $source);
+        is($finding{direction}{state} // 'none', 'warning', '--check warns if both were promoted');
+        refused("$target->{name} and $source->{name} were promoted", $target, $source, $both,
+            qr/^pg_rewind: hint: To stop this primary and discard what it has written, add --demote=2: /m);
+        ends('it is named', rejoin($target, $source, qw(-n --demote=2)), 0,
+            qr/^pg_rewind: would stop the target's server/m);
+    }
+    $standby->stop;
+    my $result = run([ rewind_argv($standby->data, '-n', '--source-server', $promoted->conninfo) ]);
+    ends('without --rejoin', $result, 0, qr/$warning/m, qr/ not that of the other\. If the target is the new primary,/);
+    $standby->start;
+    return;
+}
+
 # The old primary, after a failover, with what was forgotten there.
 sub in_use
 {
@@ -230,6 +256,7 @@ sub in_use
         $standby->promote;
         return $standby->session;
     });
+    both_were_promoted($standby);
     $standby->discard;
     refused_after_all('a client that comes', $primary, $promoted, sub { $primary->session });
 

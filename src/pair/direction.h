@@ -8,9 +8,10 @@
 #include "pair/clusters.h"
 
 /*
- * True if the target is on a newer timeline than the source: the target was promoted after the
- * source was, by mistake, for a test, or because it is the new primary. The source's history must
- * be known; of the target only its timeline is used.
+ * True if the target may be the new primary: it is on a newer timeline than the source, or on
+ * another timeline of the same number, because both were promoted. A target that was promoted by
+ * mistake, or for a test, looks the same. The source's history must be known; unless the target's
+ * is known too, only the numbers are compared.
  */
 bool direction_is_doubtful(const Clusters *clusters);
 

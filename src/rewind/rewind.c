@@ -556,7 +556,12 @@ static bool judge_losses(Run *run, Error *error)
                                           false, session->arena, &run->lost_count, error)))
             return false;
     }
-    lost_count_print(&run->lost_count, options);
+    /* The target's WAL no longer has the transactions that a resumed rewind discarded. The first
+     * run has printed their number. (Rule D4.) */
+    if (session->resumed && run->lost_count.unknown == NULL && run->lost_count.transactions == 0)
+        run->lost_count = (LostCount){0};
+    else
+        lost_count_print(&run->lost_count, options);
     /* --rejoin starts a standby where a primary was: it asks for the number as if that ran. */
     if (options->rejoin && direction_is_unconfirmed(clusters, options) &&
         target_was_primary(&clusters->target))
