@@ -73,14 +73,16 @@ each_version(sub {
     symlink($wal, $target->path('pg_wal')) or die "$wal: $!";
     symlink($target->data, $link) or die "$link: $!";
     my $state = tree($target);
+    my $other = $target->copy('other');
 
     for my $options ([], ['-n'])
     {
         is_refused($target, $source, $_, @$options)
             for $target->path('postgresql.conf'), $target->path('report'), "$link/log", $target->path('base/1/1259'),
                 $source->path('PG_VERSION'),
-            "$location/report", "$wal/report";
+            "$location/report", "$wal/report", map { $other->path($_) } qw(report base/1/1259);
     }
+    $other->discard;
     is_deeply(tree($target), $state, 'the target is unchanged');
     is_not_touched($target, $source, "$wal/000000010000000000000099");
     unlink "$wal/000000010000000000000099" or die;

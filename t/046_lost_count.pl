@@ -117,6 +117,17 @@ sub unknown
         'it is not kept');
     $copy->discard;
 
+    # The WAL of the divergence is there, and what follows it is not, up to the shutdown.
+    $copy = $target->copy('cut_off')->start;
+    $copy->sql($_) for 'SELECT pg_switch_wal()', "INSERT INTO t VALUES ('in the next segment')";
+    my $last = $copy->query('SELECT pg_walfile_name(pg_current_wal_lsn())');
+    $copy->stop;
+    unlink($copy->path("pg_wal/$last")) or die;
+    ($line) = looks('WAL is cut off', $copy, $source, 0, '--compare');
+    like($line, qr/^it is not known how many committed transactions .*: could not open file "/,
+        'what is left of it is not taken for all');
+    $copy->discard;
+
     # Of a target that crashed pg_control does not tell that WAL went on after the divergence: it names the checkpoint
     # before that.
     $copy = $crashed->copy('crashed_blind');
