@@ -139,6 +139,21 @@ sub copy_database
         own => 'own' ], [ copied => 'pg_language' ];
 }
 
+# An older LSN differs, but not where hints are logged without images.
+sub hint_without_image
+{
+    my ($standby, $primary, $path) = @_;
+    my $content = slurp($path);
+    my $older = $content;
+    move_lsn(-8)->($older);
+    spew($path, $older);
+    my @judge = ($ENV{PG_REWIND_SAME_PAGES}, $standby->data, $primary->data);
+    is(run([@judge])->{status}, 1, 'an older LSN');
+    is(run([ @judge, '--hints-without-images' ])->{status}, 0, 'an older LSN, where hints are logged without images');
+    spew($path, $content);
+    return;
+}
+
 # A file that is shorter, longer, or missing.
 sub changed_size_is_noticed
 {
@@ -218,6 +233,7 @@ END
         changed_page_is_noticed($standby, $primary, $path{$file}, $name, $block, $function, $differs);
     }
     changed_size_is_noticed($standby, $primary, $path{btree});
+    hint_without_image($standby, $primary, $path{placed});
     is(compare_pages($standby, $primary)->{status}, 0, 'all is as it was');
     ok(unpack('v', substr(slurp($path{shrunk}), 2 * 8192 - 4, 2)) & 4, 'a btree page is deleted');
     is(unpack('v', substr(slurp($path{empty_hash}), 4 * 8192 - 4, 2)) & 15, 4, 'a page is the bitmap of a hash index');

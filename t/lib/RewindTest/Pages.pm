@@ -14,7 +14,7 @@ use Exporter 'import';
 use RewindTest::Command;
 use Test::More;
 
-our @EXPORT = qw(pages_are_those_of compare_pages judge_is_there);
+our @EXPORT = qw(pages_are_those_of compare_pages judge_is_there hints_are_without_images);
 
 # Offsets in pg_control, alike in all versions: the location of the last checkpoint's record. (9.3 and 9.4: one of 64
 # bits as well.)
@@ -40,9 +40,14 @@ sub restartpoint_at
 # It is not where only the program was built.
 sub judge_is_there { return -x ($ENV{PG_REWIND_SAME_PAGES} // '') }
 
+# From now on a page of the primary may have a newer LSN: it has full_page_writes = off. It logs hints then without an
+# image of the page, and such a record is not replayed.
+my @judged_by;
+sub hints_are_without_images { @judged_by = '--hints-without-images'; return }
+
 # What the judge says of two clusters, as run does.
 sub compare_pages { my ($standby, $primary) = @_;
-    return run([ $ENV{PG_REWIND_SAME_PAGES}, $standby->data, $primary->data ]) }
+    return run([ $ENV{PG_REWIND_SAME_PAGES}, $standby->data, $primary->data, @judged_by ]) }
 
 # Test that every page of a running standby is that of its primary, whose last command is a checkpoint: another query
 # might set hints in catalogs. Of one that is stopped this was the shutdown.

@@ -79,7 +79,7 @@ my @refusals = (
     # may the source.
     [ 'other WAL of that name' => qr/WAL is damaged|could not find previous WAL record|could not find where|could not read WAL record/,
         sub { my ($run, $round) = @_; $round->{missing_wal} ne 'none' && $run->{choice}{archive} =~ /own|shared/ } ],
-    [ 'other WAL of that name' => qr/could not find previous WAL record/, sub {
+    [ 'other WAL of that name' => qr/could not (?:find previous|read) WAL record/, sub {
         my ($run, $round, $stderr) = @_;
         return $run->{choice}{short_wal} && $round->{history} =~ /^opened/
             && $stderr =~ /^pg_rewind: hint: Put an undamaged copy of segment "([0-9A-F]{24})"/m

@@ -24,6 +24,7 @@ use RewindTest::Chaos::Field;
 use RewindTest::Command;
 use RewindTest::Dice;
 use RewindTest::Indexes;
+use RewindTest::Pages;
 use Time::HiRes ();
 
 our @EXPORT = qw(diverge);
@@ -124,6 +125,7 @@ sub make_trouble
     my $trouble = $round->{trouble} or return;
     if ($trouble eq 'full_page_writes_off' && $side eq 'source')
     {
+        hints_are_without_images();
         restart_with($cluster, 'full_page_writes = off');
         work($run, $cluster, 2);
         restart_with($cluster, 'full_page_writes = on');
