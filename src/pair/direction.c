@@ -2,54 +2,58 @@
 
 #include "base/log.h"
 
-/* True if source and target each left their last common timeline by a promotion; *left is that
- * timeline, and *at the location where the first of them left it. */
-static bool both_were_promoted(const Clusters *clusters, Timeline *left, Lsn *at)
+/* The last common timeline of source and target, where the first of them left it, and which of them
+ * left it by a promotion. All is zero if the histories do not tell. */
+typedef struct Parting
+{
+    Timeline timeline;
+    Lsn at;
+    bool source_left, target_left;
+} Parting;
+
+static Parting find_parting(const Clusters *clusters)
 {
     const History *source = &clusters->source_history, *target = &clusters->target_history;
+    Parting parting = {0};
     size_t common;
 
-    if (target->count == 0 || !history_common(source, target, &common, at))
-        return false;
-    *left = source->entries[common].timeline;
-    return common + 1 < source->count && common + 1 < target->count;
+    if (target->count > 0 && history_common(source, target, &common, &parting.at))
+    {
+        parting.timeline = source->entries[common].timeline;
+        parting.source_left = common + 1 < source->count;
+        parting.target_left = common + 1 < target->count;
+    }
+    return parting;
 }
 
 bool direction_is_doubtful(const Clusters *clusters)
 {
     const History *source = &clusters->source_history;
-    Timeline left;
-    Lsn at;
+    const Timeline target = clusters->target.timeline;
+    Parting parting;
 
-    if (source->count == 0 || clusters->target.timeline < history_last_timeline(source))
+    if (source->count == 0 || target < history_last_timeline(source))
         return false;
-    return clusters->target.timeline > history_last_timeline(source) ||
-           both_were_promoted(clusters, &left, &at);
+    parting = find_parting(clusters);
+    return target > history_last_timeline(source) || (parting.source_left && parting.target_left);
 }
 
 bool error_direction(const Clusters *clusters, Error *error)
 {
-    const History *source_history = &clusters->source_history;
-    const History *target_history = &clusters->target_history;
-    const Timeline source = history_last_timeline(source_history);
+    const Timeline source = history_last_timeline(&clusters->source_history);
     const Timeline target = clusters->target.timeline;
-    size_t common;
-    Timeline left;
-    Lsn at;
+    const Parting parting = find_parting(clusters);
 
-    if (target == source && both_were_promoted(clusters, &left, &at))
+    if (target == source)
         error_set(error, ERROR_FAILED,
                   "source and target were both promoted from timeline %u, the first at %s, and the "
                   "timeline %u of one is not that of the other",
-                  left, LSN_TEXT(clusters->shape.version, at), target);
-    /* A promotion of the target ended the source's last timeline in the target's history. */
-    else if (target_history->count > 0 &&
-             history_common(source_history, target_history, &common, &at) &&
-             common + 1 == source_history->count && common + 1 < target_history->count)
+                  parting.timeline, LSN_TEXT(clusters->shape.version, parting.at), target);
+    else if (parting.target_left && !parting.source_left)
         error_set(error, ERROR_FAILED,
                   "the target was promoted from the source's timeline %u: it left that at %s, and "
                   "is on timeline %u",
-                  source, LSN_TEXT(clusters->shape.version, at), target);
+                  source, LSN_TEXT(clusters->shape.version, parting.at), target);
     else
         error_set(error, ERROR_FAILED,
                   "the target is on timeline %u, which is newer than the source's timeline %u",
