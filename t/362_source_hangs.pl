@@ -177,8 +177,10 @@ each_version(sub {
             options => [ '--jobs=2', '--retry-timeout=4', '--debug' ]));
         unlink $source->path('large');
         is($result->{status}, 0, 'pg_rewind does without it') or diag($result->{stderr});
-        like($result->{stderr}, qr/continuing with fewer connections .*: no answer/, 'after some time');
-        is($one->status->{made}, 2, 'no other connection is made to learn why');
+        # Once while WAL is read, where that is worth it on a quick machine, and once while files are copied.
+        my @given_up = $result->{stderr} =~ /continuing with fewer connections .*: no answer/g;
+        cmp_ok(scalar @given_up, '>', 0, 'after some time');
+        is($one->status->{made}, 1 + @given_up, 'no other connection is made to learn why');
         $one->end;
         $copy->discard;
     });

@@ -92,6 +92,7 @@ sub is_unchanged
 }
 
 my $still;    # path of a file of the target that no rewind changes
+my %part;     # directories on file systems of their own
 
 sub is_named
 {
@@ -135,11 +136,15 @@ sub is_synced_by_finisher
     my ($target, $source) = @_;
     for my $old (0, 1)
     {
-        my $synced = $old ? $still : 'tablespace/quiet/*';
-        my $run = sub { rewind($target, $source, fault => "fail:sync\@*/$synced:EIO") };
+        my $run = sub {
+            # A file system is synced by the first of its directories that are found: a work directory, if one is there.
+            my ($work) = glob("$part{'a tablespace'}/pg_rewind.work*/");
+            my $first = $work ? 'tablespace/quiet/pg_rewind.work*' : 'pg_tblspc/*';
+            return rewind($target, $source, fault => 'fail:sync@*/' . ($old ? $still : $first) . ':EIO');
+        };
         my $result = finish($target, $source, sub { $old ? on_old_kernel($run) : $run->() });
-        $old ? is_named($result) : like($result->{stderr}, qr{could not synchronize file system .*/tablespace/quiet/},
-            'an error is named');
+        $old ? is_named($result) : like($result->{stderr},
+            qr{could not synchronize file system .*/(?:tablespace/quiet/|pg_tblspc/)}, 'an error is named');
         like($result->{stderr}, qr/^pg_rewind: warning: a file of the target may be lost/m, 'all blocks are compared');
     }
     my $result = finish($target, $source, sub { rewind($target, $source, fault => 'fail:open@pg_tblspc:ENOMEM') });
@@ -148,8 +153,6 @@ sub is_synced_by_finisher
     unlike($result->{stderr}, qr/may be lost/, 'nothing was lost by that');
     return;
 }
-
-my %part;    # directories on file systems of their own
 
 sub diverged
 {
