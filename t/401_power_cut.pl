@@ -96,6 +96,35 @@ sub try_states
     return;
 }
 
+# A run is killed before this call, and another one finishes its rewind: the recording of both, and the number of the
+# first change of the second.
+sub finished_after_kill
+{
+    my ($pair, $number, @place) = @_;
+    my $record = work_dir() . "/record.$number";
+    unlink $record, "$record.data";
+    $pair->reset->attempt(fault => "kill:$number", env => { PG_REWIND_FAULT_RECORD => $record });
+    my $first = 1 + RewindTest::PowerCut->new($record, @place)->count;
+    is($pair->attempt(fault => '', env => { PG_REWIND_FAULT_RECORD => $record })->{status}, 0,
+        "a run killed at $number is finished");
+    return (RewindTest::PowerCut->new($record, @place), $first);
+}
+
+# What a killed run has renamed out of a work directory is not lost when the run that finishes it syncs that one.
+sub renamed_files_stay
+{
+    my ($version) = @_;
+    my $pair = RewindTest::Interrupted->new($version, kind => 'directory', options => ['--sync-method=fsync']);
+    my $calls = $pair->calls;
+    my ($renamed) = grep { $calls->[$_]{path} =~ m{pg_wal/00000002\.history$} } 0 .. $#$calls;
+    my @place = (base => $pair->snapshot, root => $pair->target->dir);
+    my ($again, $first) = finished_after_kill($pair, $renamed + 2, @place);
+    %tried = ();
+    try_state($pair, $again, $again->find_sync(qr{/pg_rewind\.work$}, $first), {});
+    $pair->discard;
+    return;
+}
+
 sub power_cuts
 {
     my ($version, %option) = @_;
@@ -122,13 +151,7 @@ sub power_cuts
     my $committing = RewindTest::Interrupted::commit_number($calls);
     for my $number ($committing + 1, int(($committing + $last) / 2), $last - 3)
     {
-        my $resumed = work_dir() . "/record.$number";
-        unlink $resumed, "$resumed.data";
-        $pair->reset->attempt(fault => "kill:$number", env => { PG_REWIND_FAULT_RECORD => $resumed });
-        my $first = 1 + RewindTest::PowerCut->new($resumed, @place)->count;
-        is($pair->attempt(fault => '', env => { PG_REWIND_FAULT_RECORD => $resumed })->{status}, 0,
-            "a run killed at $number is finished");
-        my $again = RewindTest::PowerCut->new($resumed, @place);
+        my ($again, $first) = finished_after_kill($pair, $number, @place);
         subtest("while a run works that finishes one killed before call $number",
             sub { try_states($pair, $again, $first, $first) });
     }
@@ -150,6 +173,7 @@ each_version(sub {
         subtest("pg_rewind @$method --late-start, after the server was killed",
             sub { power_cuts($version, killed => 1, options => [ @$method, '--late-start' ]) });
     }
+    subtest('a file that was renamed before a kill', sub { renamed_files_stay($version) });
     subtest('renames between directories are refused',
         sub { power_cuts($version, env => { PG_REWIND_FAULT_APART => '*' }) });
 }, only => [ $ENV{PG_REWIND_TEST_VERSION} // 16 ]);

@@ -242,8 +242,27 @@ static bool sync_entries(const Apply *apply, Error *error)
 typedef struct LeftFiles
 {
     Listing listing;
-    SyncList staged; /* the content of the work directories, and the data directory */
+    SyncList staged; /* the work directories and what is in them */
 } LeftFiles;
+
+/* Drop from the listing what is in a work directory, and the directories themselves. */
+static void drop_staged(const Apply *apply, Listing *listing)
+{
+    size_t kept = 0;
+
+    for (size_t i = 0; i < listing->count; i++)
+    {
+        AUTO_BUFFER Buffer buffer = {0};
+        const char *path = local_path(apply, &buffer, listing->files[i].path);
+        bool is_staged = false;
+
+        for (size_t j = 0; j < apply->work_count; j++)
+            is_staged = is_staged || path_is_within(apply->work[j], path);
+        if (!is_staged)
+            listing->files[kept++] = listing->files[i];
+    }
+    listing->count = kept;
+}
 
 /* List the files, and let `written` watch their file systems. */
 static bool list_left_files(const Apply *apply, LeftFiles *left, Written *written, Error *error)
@@ -251,7 +270,6 @@ static bool list_left_files(const Apply *apply, LeftFiles *left, Written *writte
     Arena *arena = left->staged.arena;
     Control control;
 
-    ARRAY_ADD(left->staged.paths, left->staged.count, apply->target_directory);
     for (size_t i = 0; i < apply->work_count; i++)
     {
         const char **names;
@@ -268,9 +286,12 @@ static bool list_left_files(const Apply *apply, LeftFiles *left, Written *writte
             ARRAY_ADD(left->staged.paths, left->staged.count,
                       arena_printf(arena, "%s/%s", apply->work[i], *names));
     }
-    return directory_control_read(apply->target_directory, &control, error) &&
-           listing_to_sync(apply->target_directory, control.version, &left->listing, error) &&
-           listing_watch(&left->listing, apply->target_directory, written, error);
+    if (!directory_control_read(apply->target_directory, &control, error) ||
+        !listing_to_sync(apply->target_directory, control.version, &left->listing, error) ||
+        !listing_watch(&left->listing, apply->target_directory, written, error))
+        return false;
+    drop_staged(apply, &left->listing);
+    return true;
 }
 
 /*

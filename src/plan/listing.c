@@ -441,15 +441,15 @@ bool listing_watch(const Listing *listing, const char *directory, Written *writt
     return true;
 }
 
-/* One item is one listed file, or, after those, one of the others. */
+/* Item 0 is the directory itself, the others are what is listed. */
 static bool sync_item(const FoundFiles *found, size_t item, Error *error)
 {
     const ListedFile *file;
     AUTO_BUFFER Buffer path = {0};
 
-    if (item >= found->listing->count)
-        return file_sync_path(found->others[item - found->listing->count], error);
-    file = &found->listing->files[item];
+    if (item == 0)
+        return file_sync_path(found->directory, error);
+    file = &found->listing->files[item - 1];
     return file->type == FILE_OTHER ||
            (file->type == FILE_LINK && !relpath_is_tablespace(file->path)) ||
            file_sync_readable(path_in(&path, found->directory, file->path), error);
@@ -466,6 +466,17 @@ static bool sync_found_file(void *context, size_t item, Error *error)
     return false;
 }
 
+/* A WorkerFunction. */
+static bool sync_found_staged(void *context, size_t item, Error *error)
+{
+    const FoundFiles *found = context;
+
+    if (file_sync_path(found->staged[item], error))
+        return true;
+    unsynced_note_at_once(found->directory, error);
+    return false;
+}
+
 bool listing_sync(const FoundFiles *found, Written *written, SyncMethod method, int jobs,
                   Error *error)
 {
@@ -476,8 +487,8 @@ bool listing_sync(const FoundFiles *found, Written *written, SyncMethod method, 
     if (method != SYNC_EACH_FILE && written_syncs_whole(written))
         ok = written_sync_file_systems(written, error);
     else
-        ok = workers_run(jobs, files.listing->count + files.other_count, sync_found_file, &files,
-                         error);
+        ok = workers_run(jobs, 1 + files.listing->count, sync_found_file, &files, error) &&
+             workers_run(jobs, files.staged_count, sync_found_staged, &files, error);
     return unsynced_end(found->directory, ok, error);
 }
 

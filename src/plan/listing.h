@@ -107,14 +107,16 @@ MUST_CHECK bool listing_watch(const Listing *listing, const char *directory, Wri
  */
 typedef struct FoundFiles
 {
-    const char *directory;
-    const Listing *listing;    /* files and directories below `directory` */
-    const char *const *others; /* paths of more of them, as they are opened */
-    size_t other_count;
+    const char *directory;     /* the data directory */
+    const Listing *listing;    /* files and directories below it, without those of `staged` */
+    const char *const *staged; /* paths of the work directories and what is in them */
+    size_t staged_count;
 } FoundFiles;
 
 /* Sync them: the file systems that `written` watches, or each of them by its path where the method
- * or a file system asks for it. Of what this user cannot open nothing is the server's, and it is
+ * or a file system asks for it. Then the staged ones come last: an earlier run may have renamed
+ * files out of the work directories, and a power cut must not find the old name gone where the new
+ * one is not there (Rule I25). Of what this user cannot open nothing is the server's, and it is
  * passed over. A failure is noted in the target (unsynced.h). */
 MUST_CHECK bool listing_sync(const FoundFiles *found, Written *written, SyncMethod method, int jobs,
                              Error *error);

@@ -111,6 +111,21 @@ sub find_all
 
 sub find { my ($self, @what) = @_; return ($self->find_all(@what))[0] }
 
+# The number of the first sync, after change number $after, of a file or directory whose path matches.
+sub find_sync
+{
+    my ($self, $pattern, $after) = @_;
+    my %path;
+    for my $number (1 .. $self->count)
+    {
+        my ($kind, $handle, $path) = @{ $self->{changes}[ $number - 1 ] };
+        %path = () if $kind eq 'begin';
+        $path{$handle} = $path if $kind eq 'open';
+        return $number if $number > $after && $kind eq 'sync' && $path{$handle} =~ $pattern;
+    }
+    die "there is no sync of $pattern";
+}
+
 # ---------------------------------------------------------------- the disk at a moment
 
 sub moment
