@@ -16,5 +16,7 @@ each_version(sub {
     my ($version) = @_;
     my $choice = choose($seed + $version, version => $version);
     note(describe($choice));
-    note('it was: ' . join '; then ', play($choice));
+    my @ends = play($choice);
+    note('it was: ' . join '; then ', @ends);
+SKIP: { skip("servers have faults of their own: $ends[0]", 1) if $ends[0] =~ /^no history/ }
 });
