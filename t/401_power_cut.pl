@@ -11,7 +11,8 @@
 # copied.
 #
 # A recording of one run gives the states (t/lib/RewindTest/PowerCut.pm), another that of a run that finishes what a
-# killed one left. PG_REWIND_TEST_POINTS=N tries N of each, =all thousands; PG_REWIND_TEST_SEED repeats a choice.
+# killed one left. PG_REWIND_TEST_POINTS=N tries N of each, =all thousands; PG_REWIND_TEST_SEED repeats a choice, and
+# PG_REWIND_TEST_KIND names one of the parts (%parts).
 # (Rules I19, I22, I24, I25.)
 
 use strict;
@@ -162,18 +163,27 @@ sub power_cuts
     return;
 }
 
+# What is tried, each of a name for PG_REWIND_TEST_KIND.
+my %parts = (apart => [ 'renames between directories are refused', env => { PG_REWIND_FAULT_APART => '*' } ]);
+my @methods = qw(auto fsync syncfs);
+for my $method (@methods)
+{
+    my @option = $method eq 'auto' ? () : "--sync-method=$method";
+    $parts{$method} = [ "pg_rewind @option", options => \@option ];
+    # A late start, for nothing replays then what the server had written.
+    $parts{"$method-killed"} = [ "pg_rewind @option --late-start, after the server was killed", killed => 1,
+        options => [ @option, '--late-start' ] ];
+}
+
 each_version(sub {
     my ($version) = @_;
     srand(test_seed());
-    my @methods = ([], map { ["--sync-method=$_"] } qw(fsync syncfs));
-    for my $method ($points eq 'all' ? @methods : pick(1, @methods))
+    my @names = map { ($_, "$_-killed") } $points eq 'all' ? @methods : pick(1, @methods);
+    my $only = $ENV{PG_REWIND_TEST_KIND};
+    for my $name ($only ? $only : (@names, 'apart'))
     {
-        subtest("pg_rewind @$method", sub { power_cuts($version, options => $method) });
-        # A late start, for nothing replays then what the server had written.
-        subtest("pg_rewind @$method --late-start, after the server was killed",
-            sub { power_cuts($version, killed => 1, options => [ @$method, '--late-start' ]) });
+        my ($title, %option) = @{ $parts{$name} };
+        subtest($title, sub { power_cuts($version, %option) });
     }
     subtest('a file that was renamed before a kill', sub { renamed_files_stay($version) });
-    subtest('renames between directories are refused',
-        sub { power_cuts($version, env => { PG_REWIND_FAULT_APART => '*' }) });
 }, only => [ $ENV{PG_REWIND_TEST_VERSION} // 16 ]);

@@ -20,7 +20,7 @@ cd "$(dirname "$0")/.."
 export PG_REWIND_TEST_SEED=${PG_REWIND_TEST_SEED:-$(date +%s)}
 echo "PG_REWIND_TEST_SEED=$PG_REWIND_TEST_SEED"
 
-# all_points VERSIONS TEST [KINDS]: one process for each version and kind of source, two at a time.
+# all_points VERSIONS TEST [KINDS]: one process for each version and kind (of source, or what the test says), two at a time.
 all_points()
 {
     local versions=$1 test=$2 kinds=${3:-server} version kind
@@ -38,7 +38,7 @@ for part in "$@"; do
     echo "==> torture: $part"
     case $part in
         kill) all_points "10 15 18" t/400_killed_at_every_call.pl ;;
-        power) all_points "16" t/401_power_cut.pl ;;
+        power) all_points "16" t/401_power_cut.pl "auto auto-killed fsync fsync-killed syncfs syncfs-killed apart" ;;
         fail) all_points "17" t/402_failed_calls.pl "server directory" ;;
         space) all_points "15" t/450_space.pl ;;
         lies) all_points "18" t/380_lying_source.pl ;;
