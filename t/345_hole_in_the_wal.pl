@@ -161,6 +161,7 @@ each_version(sub {
 
     subtest('all of pg_wal is lost, and --rejoin compares by itself', sub {
         my $copy = $target->copy('rejoined');
+        $source->listen_apart;
         unlink grep { -f } glob($copy->path('pg_wal/*'));
         my $result = run([ rewind_argv($copy->data, '--rejoin', '--no-sync', '-B', $copy->bindir, '--source-server',
             $source->conninfo . ' application_name=rejoined', "--wal-archive=$archive") ]);

@@ -26,7 +26,7 @@ sub is_rejoined
 {
     my ($target, $source) = @_;
     my $copy = $target->copy('rejoined');
-    $copy->configure("unix_socket_directories = '$copy->{dir}'");
+    $source->listen_apart;
     $source->sql('ALTER ROLE rewinder REPLICATION');
     my $conninfo = $source->conninfo =~ s/user=\S+/user=rewinder/r . ' application_name=rejoined';
     my @arguments = rewind_argv($copy->data, '--rejoin', '--no-sync', '-B', $copy->bindir, '--slot=rejoined',

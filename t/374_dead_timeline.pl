@@ -68,6 +68,7 @@ sub in_the_archive
 sub with_rejoin
 {
     my $target = fresh('rejoined');
+    $source->listen_apart;
     my @rejoin = (qw(--rejoin --no-sync --rejoin-timeout=30
         -B), $target->bindir, '--source-server', $source->conninfo, @keep);
     my $says =

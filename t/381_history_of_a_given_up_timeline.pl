@@ -70,6 +70,7 @@ each_version(sub {
                 'a dry run says that it would be removed');
             ok(-e $target->path("pg_wal/$name"), 'it is still there');
             my $rejoined = $target->copy('rejoined');
+            $rejoined->listen_apart;
             like(rewinds($target, $source, options => ['-R'])->{stderr}, qr/^pg_rewind: no rewind required$/m,
                 'no rewind is required');
             my $result = run([ rewind_argv($rejoined->data, qw(--rejoin --no-sync --rejoin-timeout=20 -B),

@@ -187,6 +187,10 @@ sub last_settings { my ($self) = @_; return $self->path($self->{version} < 9.4 ?
 sub configure { my ($self, $settings) = @_; append($self->path('postgresql.conf'), $self->in_its_words("$settings\n"));
     return }
 
+# A server that pg_rewind starts with this configuration, or a copy of it, and no options listens in its own cluster's
+# directory, not in /tmp, where other tests' servers may be.
+sub listen_apart { my ($self) = @_; $self->configure("unix_socket_directories = '..'"); return }
+
 # An empty directory for a tablespace of this cluster; copies of the cluster get one of their own.
 sub tablespace_location
 {
