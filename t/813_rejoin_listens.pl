@@ -78,7 +78,7 @@ sub listens
         fresh('kept');
         ends(rejoin('--keep-config'), 0, 'the port that the target has',
             qr/^pg_rewind: the target follows the source/m);
-        fresh('command_line', "-p 5432 -c listen_addresses=''");
+        fresh('command_line', "-p 5432 -c listen_addresses='' -c unix_socket_directories=.");
         ends(rejoin(), 0, 'the port of its command line', qr/^pg_rewind: the target follows the source/m);
         fresh('free');
         close $listening;
