@@ -185,5 +185,6 @@ each_version(sub {
         my ($title, %option) = @{ $parts{$name} };
         subtest($title, sub { power_cuts($version, %option) });
     }
-    subtest('a file that was renamed before a kill', sub { renamed_files_stay($version) });
+    subtest('a file that was renamed before a kill', sub { renamed_files_stay($version) })
+        if ($only // 'fsync') eq 'fsync';
 }, only => [ $ENV{PG_REWIND_TEST_VERSION} // 16 ]);
