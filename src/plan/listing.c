@@ -455,15 +455,20 @@ static bool sync_item(const FoundFiles *found, size_t item, Error *error)
            file_sync_readable(path_in(&path, found->directory, file->path), error);
 }
 
+/* Note that this file of `found` could not be synced, if so. */
+static bool note_unsynced(const FoundFiles *found, bool synced, Error *error)
+{
+    if (!synced)
+        unsynced_note_at_once(found->directory, error);
+    return synced;
+}
+
 /* A WorkerFunction. */
 static bool sync_found_file(void *context, size_t item, Error *error)
 {
     const FoundFiles *found = context;
 
-    if (sync_item(found, item, error))
-        return true;
-    unsynced_note_at_once(found->directory, error);
-    return false;
+    return note_unsynced(found, sync_item(found, item, error), error);
 }
 
 /* A WorkerFunction. */
@@ -471,10 +476,7 @@ static bool sync_found_staged(void *context, size_t item, Error *error)
 {
     const FoundFiles *found = context;
 
-    if (file_sync_path(found->staged[item], error))
-        return true;
-    unsynced_note_at_once(found->directory, error);
-    return false;
+    return note_unsynced(found, file_sync_path(found->staged[item], error), error);
 }
 
 bool listing_sync(const FoundFiles *found, Written *written, SyncMethod method, int jobs,
