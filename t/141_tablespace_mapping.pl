@@ -5,13 +5,14 @@
 #   kept                  │            before it           where it was
 #   made_on_source        │            in the WAL          where --tablespace-mapping says; recovery starts behind it
 #   made_meanwhile        │            while staging       likewise: the plan is made again
-# (Rules C43, C80.)
+# (Rules C43, C80, O8.)
 
 use strict;
 use warnings;
 use lib 't/lib';
 use RewindTest;
 use RewindTest::Held;
+use RewindTest::Tree;
 
 sub make_tablespace
 {
@@ -126,6 +127,39 @@ each_version(sub {
             qr/^pg_rewind: error: directory "\Q@{[ $copy->path('pg_wal') ]}\E" of the target belongs to another cluster$/m,
             'pg_wal likewise');
         $copy->discard;
+    });
+
+    subtest('a half-rewound target that was copied with its links', sub {
+        my $copy = $target->copy('half');
+        my @options = ('-T', "$place=$copy->{dir}/tablespace/own");
+        end_by_kill(hold($copy, $source, 'apply', @options));
+        my $saved = $copy->copy('saved');
+        my ($link) = grep { readlink($_) =~ m{/kept$} } glob($saved->path('pg_tblspc/*'));
+        unlink $link;
+        symlink("$copy->{dir}/tablespace/kept", $link) or die;
+        is(rewind($copy, $source, options => \@options)->{status}, 0, 'the original is finished');
+        rejoins($copy, $source, no_promotion => 1);
+        my $before = tree($saved);
+        my $result = rewind($saved, $source, options => \@options);
+        is($result->{status}, 2, 'the copy is not finished into the original') or diag($result->{stderr});
+        like($result->{stderr},
+            qr/^pg_rewind: error: directory "\Q$link\E" of the target belongs to another cluster$/m, 'with the reason');
+        delete $before->{'data/pg_rewind.work.wal'};    # scratch, empty
+        is_same_tree(tree($saved), $before, 'nothing is changed');
+        $_->discard for $copy, $saved;
+    });
+
+    subtest('a place that is one of the server\'s directories', sub {
+        for my $directory (qw(base pg_tblspc))
+        {
+            my $copy = $target->copy("in_$directory");
+            my $own = $copy->path($directory);
+            my $result = rewinds($copy, $source, options => [ '-T', "$place=$own" ]);
+            is(place_of($copy, 'made_on_source', $source), $own, "the new tablespace is in $directory");
+            is($result->{stderr} =~ /^pg_rewind: warning: .* is not copied/m, '', 'all is copied');
+            rejoins($copy, $source, no_promotion => 1);
+            $copy->discard;
+        }
     });
 
     subtest('made while pg_rewind works', sub {

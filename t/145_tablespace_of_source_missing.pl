@@ -48,6 +48,33 @@ sub is_no_fault
     return;
 }
 
+# A volume of the stopped source's own that is not mounted: its directory is there, and empty.
+sub volumes_of_the_source
+{
+    my ($target, $source) = @_;
+    for my $directory ('base', $source->version < 10 ? 'pg_clog' : 'pg_xact')
+    {
+        my $place = $source->path($directory);
+        my $before = tree($target);
+        rename($place, "$place.away") or die;
+        must_run([ 'mkdir', '-p', "$place/lost+found" ]);
+        rename("$place.away", $source->dir . '/away') or die;
+        for my $options ([], ['--compare'], ['--late-start'])
+        {
+            my $result = rewind($target, $source, kind => 'directory', options => $options);
+            is($result->{status}, 1, "$directory is empty: refused, with status 1, @$options");
+            my @errors = $result->{stderr} =~ /^pg_rewind: error: (.*)/mg;
+            my $what = $directory eq 'base' ? 'databases' : 'transaction states';
+            is_deeply(\@errors, [ qq{directory "$directory" of the source has no $what} ], 'and says so')
+                or diag($result->{stderr});
+            is_same_tree(tree($target), $before, 'the target is as it was');
+        }
+        must_run([ 'rm', '-r', $place ]);
+        rename($source->dir . '/away', $place) or die;
+    }
+    return;
+}
+
 # Dropped when the list has its link, but not yet what is in it: the server's answer has no row of what is below.
 sub is_dropped_meanwhile
 {
@@ -110,6 +137,7 @@ each_version(sub {
             my @closed = map { "$_/lost+found" } $place, map { $_->path('.'), $_->path('base') } $source, $copy;
             for (@closed, "$place/closed") { mkdir $_ and chmod 0, $_ or die "$_: $!" }
             is_no_fault($copy, $source, $kind);
+            subtest('other volumes', sub { volumes_of_the_source($copy, $source) }) if $kind eq 'directory';
             rewinds($copy, $source, kind => $kind);
             $source->start if $kind eq 'directory';
             rejoins($copy, $source, no_promotion => 1);

@@ -164,6 +164,7 @@ static Decision decide_relation(const PlanInput *input, const FilePair *pair)
     }
     decision = make_entry(pair, action, reason);
     entry->source_size = settled_size(input, pair);
+    entry->settled = entry->source_size > source->size;
     entry->compare = target != NULL && action == ACTION_COPY && entry->source_size == target->size;
     entry->has_other_segments = entry->source_size == source->size &&
                                 (pair->file.segment > 0 || source->size >= segment_bytes(input));

@@ -142,21 +142,25 @@ static bool find_links(Collector *collector, const char *directory, Error *error
     return true;
 }
 
+/* True for a directory that every cluster has, or of a database. Such a directory is no second
+ * name: its files are listed under this path, whatever link leads there. */
+static bool is_servers_directory(const Version *version, const char *path)
+{
+    const char *slash = strrchr(path, '/');
+
+    return path_server_reads(version, path) &&
+           (slash == NULL || slash[1 + strspn(slash + 1, "0123456789")] == '\0');
+}
+
 /* Note that the directory or link at this path is a second name, or is passed by a followed link.
  * path lives as long as the listing. */
 static void note_names(const Collector *collector, const VisitedFile *file, const char *path)
 {
     Listing *listing = collector->listing;
-    const char *slash = strrchr(path, '/');
-    bool is_servers;
 
     if (collector->step_count == 0 || file->device == 0 ||
         (file->type != FILE_DIRECTORY && file->type != FILE_LINK))
         return;
-    /* A directory that every cluster has, or of a database, is no second name: its files are listed
-     * under this name, whatever link leads there. */
-    is_servers = path_server_reads(collector->version, path) &&
-                 (slash == NULL || slash[1 + strspn(slash + 1, "0123456789")] == '\0');
     for (size_t i = 0; i < collector->step_count; i++)
     {
         const LinkStep *step = &collector->steps[i];
@@ -166,7 +170,7 @@ static void note_names(const Collector *collector, const VisitedFile *file, cons
             continue;
         if (!step->is_end)
             ARRAY_ADD(listing->passed, listing->passed_count, (SecondName){path, step->link});
-        else if (!is_servers)
+        else if (!is_servers_directory(collector->version, path))
             ARRAY_ADD(listing->seconds, listing->second_count, (SecondName){path, step->link});
     }
 }
@@ -354,6 +358,36 @@ bool listing_check_complete(const Listing *listing, const Version *version,
                       "Mount its volume on the source's host, then run pg_rewind again. If it "
                       "is lost, drop the tablespace there; if pg_tablespace does not have "
                       "it, remove the link.");
+}
+
+/* True if a file with this name, or NULL for any name, lies below the directory. */
+static bool has_file_below(const Listing *listing, const char *directory, const char *name)
+{
+    for (size_t i = 0; i < listing->count; i++)
+    {
+        const ListedFile *file = &listing->files[i];
+
+        if (file->type == FILE_REGULAR && path_is_within(directory, file->path) &&
+            (name == NULL || strcmp(strrchr(file->path, '/') + 1, name) == 0))
+            return true;
+    }
+    return false;
+}
+
+bool listing_check_mounted(const Listing *listing, const Version *version, Error *error)
+{
+    if (!has_file_below(listing, "base", "PG_VERSION"))
+        error_set(error, ERROR_FAILED, "directory \"base\" of the source has no databases");
+    else if (!has_file_below(listing, version->xact_directory, NULL))
+        error_set(error, ERROR_FAILED, "directory \"%s\" of the source has no transaction states",
+                  version->xact_directory);
+    else
+        return true;
+    error_detail(error, "By this list the target would have none either.");
+    return error_hint(error,
+                      "If it is a separate volume, mount it, then run pg_rewind again. If "
+                      "all databases of the source lie in tablespaces, start its server, and "
+                      "name it with --source-server.");
 }
 
 /* A mount of a server's file is not looked for: the file cannot be left alone. */
@@ -546,17 +580,18 @@ const ListedFile *listing_find_after(const Listing *listing, const ListedFile *f
                      path, strlen(path));
 }
 
-void listing_add_new_places(const Listing *source, const char *target_directory, Listing *target)
+void listing_add_new_places(const Listing *source, const Target *owner, Listing *target)
 {
     for (size_t i = 0; i < source->link_count; i++)
     {
         const ListedLink *link = &source->links[i];
-        const char *path = place_below(link->target, target_directory);
+        const char *path = place_below(link->target, owner->directory);
 
         if (path == NULL || path[0] == '\0' || !relpath_is_tablespace(link->path) ||
             listing_find(target, link->path) != NULL)
             continue;
-        ARRAY_ADD(target->seconds, target->second_count, (SecondName){path, link->path});
+        if (!is_servers_directory(owner->control.version, path))
+            ARRAY_ADD(target->seconds, target->second_count, (SecondName){path, link->path});
         for (const char *slash = strchr(path, '/'); slash != NULL; slash = strchr(slash + 1, '/'))
             ARRAY_ADD(target->passed, target->passed_count,
                       (SecondName){arena_strndup(target->strings, path, (size_t) (slash - path)),

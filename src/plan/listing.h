@@ -93,6 +93,10 @@ const ListedLink *listing_missing_tablespace(const Listing *listing, const Versi
 MUST_CHECK bool listing_check_complete(const Listing *listing, const Version *version,
                                        const VersionDirectory *own, Error *error);
 
+/* Check that a source directory has a database in base, and transaction states: base or pg_xact may
+ * be a separate volume that is not mounted. The server of a running source has both. */
+MUST_CHECK bool listing_check_mounted(const Listing *listing, const Version *version, Error *error);
+
 /*
  * Syncing. listing_to_sync lists only what the two functions after it need, the files and file
  * systems of a data directory on this machine, in no order; the caller frees it as above.
@@ -142,7 +146,7 @@ const ListedFile *listing_find_after(const Listing *listing, const ListedFile *f
  * directory: each location is a second name of the tablespace's link, and files there are listed
  * below the link alone. To be called after tablespaces_map.
  */
-void listing_add_new_places(const Listing *source, const char *target_directory, Listing *target);
+void listing_add_new_places(const Listing *source, const Target *owner, Listing *target);
 
 /* True if the source has a tablespace at this location. To be called before tablespaces_map, which
  * replaces the source's locations. */

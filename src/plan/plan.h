@@ -100,6 +100,7 @@ typedef struct PlanEntry
     bool has_other_segments : 1; /* a segment of a relation that has, or may have, other segments:
                                     the file gets source_size even if the source has cut it since
                                     the listing (stage_final_size) */
+    bool settled : 1; /* source_size is more than was listed: a segment that must be full by now */
 } PlanEntry;
 
 /* A path that --keep names: the target keeps its own file, or none if only the source has one. */

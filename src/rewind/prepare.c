@@ -35,7 +35,8 @@ static bool list_side(void *context, size_t item, Error *error)
         if (!listing_of_source(source, version, sides->source, error))
             return false;
     }
-    return listing_check_complete(sides->source, version, own, error);
+    return listing_check_complete(sides->source, version, own, error) &&
+           (source->is_server || listing_check_mounted(sides->source, version, error));
 }
 
 /*
@@ -140,8 +141,7 @@ static bool plan_files(Session *session, const StandbySettings *settings, bool f
             log_warning("the source has no tablespace at \"%s\": this mapping has no effect",
                         mappings->mappings[i].from);
     tablespaces_map(mappings, &planned->source_files);
-    listing_add_new_places(&planned->source_files, clusters->target.directory,
-                           &planned->target_files);
+    listing_add_new_places(&planned->source_files, &clusters->target, &planned->target_files);
     prepare_input(session, settings, &planned->keep, input);
     input->source = &planned->source_files;
     input->target = &planned->target_files;

@@ -12,6 +12,7 @@
 #include "pair/prerequisites.h"
 #include "plan/listing.h"
 #include "recovery_start/recovery_start.h"
+#include "source/directory.h"
 #include "stage/stage.h"
 #include "standby/standby_files.h"
 #include "target/configuration.h"
@@ -137,6 +138,17 @@ static void warn_of_earlier_version(const Session *session, const PendingRewind 
                log_program_name());
 }
 
+/* Check that no link of the target leads to another cluster's files. A copy of a directory whose
+ * rewind was interrupted has its journal, and the links of the directory that it was copied from.
+ * (Rule C80.) */
+static bool check_links_are_own(const Session *session, Error *error)
+{
+    Target target = {.directory = target_directory(session)};
+
+    (void) !directory_control_read(target.directory, &target.control, NULL);
+    return neighbours_check(&target, session->options->source_directory, error);
+}
+
 /* Finish the rewind that an earlier run has committed. Afterwards the target is like any other. */
 static bool finish_pending(Session *session, const PendingRewind *pending, Error *error)
 {
@@ -186,6 +198,8 @@ static bool handle_pending(Session *session, Error *error)
         return false;
     is_live = pending.state == PENDING_APPLY || pending.state == PENDING_CLEANUP;
     memory_set_unfinished(is_live);
+    if (is_live && !check_links_are_own(session, error))
+        return false;
     if (session->options->dry_run)
     {
         session->pending = is_live;

@@ -133,12 +133,25 @@ static bool prepare_files(Stage *stage, Error *error)
     return true;
 }
 
-/* The source does not have the file any more. One of several segments is treated as if
- * it were empty, and keeps its planned size. */
-static bool note_gone(const FileFetch *fetch, const FilePiece *piece)
+/* Returns false. */
+static bool error_vanished(const char *directory, const char *path, Error *error)
+{
+    error_set(error, ERROR_FAILED, "source file \"%s/%s\" has vanished", directory, path);
+    return error_detail(error, "It was there when the files of the source were listed.");
+}
+
+/*
+ * The source does not have the file any more: a server has dropped it, and its WAL says so. One of
+ * several segments is treated as if it were empty, and keeps its planned size. Of a directory,
+ * whose WAL ends, somebody else has taken the file away, perhaps with its whole volume. (Rule C53.)
+ */
+static bool note_gone(const FileFetch *fetch, const FilePiece *piece, Error *error)
 {
     StagingState *found = &fetch->stage->staging_states[piece->file];
+    const char *directory = fetch->source->directory;
 
+    if (directory != NULL)
+        return error_vanished(directory, piece->path, error);
     if (!fetch->stage->plan->entries[piece->file].has_other_segments)
     {
         found->left_out = true;
@@ -198,7 +211,7 @@ static bool compare_with_answer(void *context, PieceWorker *worker, const FilePi
     size_t length;
 
     if (bytes == NULL)
-        return note_gone(fetch, piece);
+        return note_gone(fetch, piece, error);
     if (source->directory == NULL && size != DIGEST_SIZE)
         return error_set(error, ERROR_FAILED, "received a digest of %zu bytes", size);
     if (!piece_read_target(&worker->file, fetch->stage->target_directory, piece, worker->bytes,
@@ -432,7 +445,7 @@ static bool stage_fetched_bytes(void *context, PieceWorker *worker, const FilePi
     bool ok;
 
     if (bytes == NULL)
-        return note_gone(fetch, piece);
+        return note_gone(fetch, piece, error);
     if (size > piece->asked_size)
         return error_set(error, ERROR_FAILED, "received more of file \"%s\" than was asked for",
                          piece->path);
@@ -458,7 +471,7 @@ static bool copy_source_file(void *context, PieceWorker *worker, const FilePiece
     uint64_t copied;
 
     if (file == NULL)
-        return note_gone(fetch, piece);
+        return note_gone(fetch, piece, error);
     if (!find_destination(fetch, worker, piece, &destination, error) ||
         !file_copy_range(file, &destination, piece->asked_size, &copied, error) ||
         !rate_take(fetch->source->rate, copied, error))
@@ -566,24 +579,25 @@ static bool conclude_files(const FileFetch *fetch, Error *error)
 static bool check_source_sizes(const FileFetch *fetch, Error *error)
 {
     const Stage *stage = fetch->stage;
+    const char *directory = fetch->source->directory;
 
-    for (size_t index = 0; index < fetch->stage->plan->count; index++)
+    for (size_t index = 0; index < stage->plan->count; index++)
     {
         const PlanEntry *entry = &fetch->stage->plan->entries[index];
         AUTO_BUFFER Buffer path = {0};
         struct stat status;
         bool found;
 
-        if (entry->action != ACTION_COPY ||
-            !(stage_state_of(stage, entry)->equal || stage_is_whole(stage, entry)))
+        if (!stage_state_of(stage, entry)->equal && !stage_is_whole(stage, entry) &&
+            !stage_is_laid_out(stage, entry))
             continue;
-        path_in(&path, fetch->source->directory, entry->path);
+        path_in(&path, directory, entry->path);
         if (!file_stat(buffer_string(&path), &status, &found, error))
             return false;
-        /* A segment of a relation may be planned with more than was listed, never with less. */
-        if (found &&
-            ((uint64_t) status.st_size > entry->source_size ||
-             ((uint64_t) status.st_size < entry->source_size && entry->kind != KIND_RELATION)))
+        if (!found)
+            return error_vanished(directory, entry->path, error);
+        if ((uint64_t) status.st_size > entry->source_size ||
+            ((uint64_t) status.st_size < entry->source_size && !entry->settled))
             return error_set(
                 error, ERROR_FAILED,
                 "size of source file \"%s\" changed concurrently: %llu bytes expected, %llu copied",

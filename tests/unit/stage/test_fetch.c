@@ -139,7 +139,7 @@ static void compare_from(Source *source)
     PlanEntry entries[] = {
         COMPARED("base/5/1007_vm", 2),  /* equal */
         COMPARED("base/5/1008_vm", 2),  /* another content */
-        COMPARED("base/5/1009_fsm", 2), /* gone on the source */
+        COMPARED("base/5/1009_fsm", 2), /* gone on a server; in a directory, another content */
         COMPARED("base/5/2000", 2),     /* gone on the target */
         COMPARED("base/5/2001", 2),     /* grown on the source */
         COMPARED("base/5/2002", 2),     /* grown on the target */
@@ -154,7 +154,13 @@ static void compare_from(Source *source)
         GONE
     } expected[] = {SAME, OTHER, GONE, OTHER, OTHER, OTHER, OTHER, SAME, OTHER};
     Plan plan = {.entries = entries, .count = 9, .block_size = BLOCK, .wal_directory = "pg_wal"};
+    const bool is_directory = source->directory != NULL;
 
+    if (is_directory)
+    {
+        put_blocks("source/base/5/1009_fsm", 'x', 2);
+        expected[2] = OTHER;
+    }
     put_blocks("source/base/5/2000", 'A', 2);
     put_blocks("source/base/5/2001", 'a', 2);
     put_blocks("source/base/5/2002", 'a', 2);
@@ -165,7 +171,7 @@ static void compare_from(Source *source)
     /* A directory does not grow: there the file is another one of the same size. */
     shell("cd target/base/5 && printf x %s../../../source/base/5/2001 && printf x >>2002 && "
           "truncate -s -1 2003 && truncate -s -1 2005 && printf x >>2005",
-          source->directory != NULL ? "| dd status=none conv=notrunc of=" : ">>");
+          is_directory ? "| dd status=none conv=notrunc of=" : ">>");
 
     Stage *stage = fetched_from(source, &plan);
     for (size_t i = 0; i < plan.count; i++)
@@ -180,8 +186,9 @@ static void compare_from(Source *source)
     check_staged(stage, &plan, 8);
     assert_int_equal(stage->statistics.compared_bytes, (2 + LARGE) * BLOCK);
     /* Files that are equal, or gone on the source, are not fetched. */
-    assert_int_equal(stage->statistics.fetched_bytes, (2 * 5 + LARGE) * BLOCK);
+    assert_int_equal(stage->statistics.fetched_bytes, (2 * (5 + is_directory) + LARGE) * BLOCK);
     done(stage);
+    shell("rm -f source/base/5/1009_fsm");
 }
 
 static void test_compare(void **state)
@@ -314,7 +321,7 @@ static void check_journal(Stage *stage, const char *expected)
 
 /* Blocks of files that stay get a place in the data file, which the journal names; what did not
  * come keeps its place. */
-static void lay_out_from(Source *source)
+static void test_blocks_are_laid_out(void **state)
 {
     BlockMap *map = blockmap_create();
     PlanEntry entries[] = {{FILE_ENTRY("base/5/1010", ACTION_NONE, 4, 4)},
@@ -322,6 +329,7 @@ static void lay_out_from(Source *source)
                            {FILE_ENTRY("base/5/1012", ACTION_NONE, 4, 4)}};
     Plan plan = {.entries = entries, .count = 3, .block_size = BLOCK, .wal_directory = "pg_wal"};
 
+    (void) state;
     name_block(map, 1010, 1);
     name_block(map, 1010, 3); /* not there any more */
     name_block(map, 1011, 1); /* the file is gone */
@@ -329,7 +337,7 @@ static void lay_out_from(Source *source)
     for (Oid i = 0; i < 3; i++)
         entries[i].blocks = blockmap_find(
             map, (RelationId){.tablespace = 1663, .database = 5, .relation = 1010 + i});
-    Stage *stage = fetched_from(source, &plan);
+    Stage *stage = fetched(&plan);
     assert_int_equal(block_letter("target/" WORK_DIRECTORY "/data", 0), 'B');
     assert_int_equal(block_letter("target/" WORK_DIRECTORY "/data", 1), 0);
     assert_int_equal(block_letter("target/" WORK_DIRECTORY "/data", 2), 0);
@@ -342,16 +350,34 @@ static void lay_out_from(Source *source)
     blockmap_destroy(map);
 }
 
-static void test_blocks_are_laid_out(void **state)
-{
-    (void) state;
-    lay_out_from(&counting);
-}
-
+/* No block and no file is missing in a directory, unless somebody else has changed it. */
 static void test_blocks_of_directory_are_laid_out(void **state)
 {
+    BlockMap *map = blockmap_create();
+    PlanEntry entries[] = {{FILE_ENTRY("base/5/1010", ACTION_NONE, 3, 3)}};
+    Plan plan = {.entries = entries, .count = 1, .block_size = BLOCK, .wal_directory = "pg_wal"};
+
     (void) state;
-    lay_out_from(&of_directory);
+    name_block(map, 1010, 1);
+    entries[0].blocks =
+        blockmap_find(map, (RelationId){.tablespace = 1663, .database = 5, .relation = 1010});
+    Stage *stage = fetched_from(&of_directory, &plan);
+    assert_int_equal(block_letter("target/" WORK_DIRECTORY "/data", 0), 'B');
+    check_journal(stage, "base/5/1010=3 1@0+1 ");
+    done(stage);
+
+    entries[0].source_size = 4 * BLOCK;
+    fetch_from_fails(&of_directory, &plan);
+    assert_non_null(strstr(error.message, "source/base/5/1010\" changed concurrently: "));
+    error = (Error){0};
+    entries[0].settled = true;
+    done(fetched_from(&of_directory, &plan));
+    shell("mv source/base/5/1010 source/base/5/away");
+    fetch_from_fails(&of_directory, &plan);
+    assert_string_equal(error.message, "source file \"source/base/5/1010\" has vanished");
+    error = (Error){0};
+    shell("mv source/base/5/away source/base/5/1010");
+    blockmap_destroy(map);
 }
 
 static void journal_fails(Stage *stage, const char *message)
