@@ -11,6 +11,40 @@ use warnings;
 
 use RewindTest;
 
+# The target follows the primary, and the source follows the target: then both would stand still.
+sub in_a_circle
+{
+    my ($primary, $target, $source) = @_;
+    my $rejoin = sub {
+        my ($from) = @_;
+        return run([ rewind_argv($target->data, '--rejoin', '--no-sync', '--keep-config', '-B', $target->bindir,
+            '--source-server', $from->conninfo . " application_name=target") ]);
+    };
+    my $refused = qr/^pg_rewind: error: the source server receives its WAL from the target$/m;
+    my $pid = $target->postmaster_pid;
+    my $result = $rejoin->($source);
+    is($result->{status}, 1, 'a standby of a running standby: an error');
+    like($result->{stderr}, $refused, 'with the reason') or diag($result->{stderr});
+    is($target->postmaster_pid, $pid, 'the target still runs');
+
+    # Nobody sees it before the start; and after it only when the source tries to connect again.
+    $source->configure("wal_retrieve_retry_interval = '8s'");
+    kill 'HUP', $source->postmaster_pid;
+    $target->stop;
+    $result = $rejoin->($source);
+    is($result->{status}, 2, 'a standby of a standby that was stopped: an error after the start');
+    like($result->{stderr}, $refused, 'with the reason') or diag($result->{stderr});
+    like($result->{stderr},
+        qr/^pg_rewind: hint: Target and source are standbys of each other now, .* as --source-server\.$/m,
+        'and what to do');
+    $result = $rejoin->($primary);
+    is($result->{status}, 0, 'that helps') or diag($result->{stderr});
+    $primary->sql('INSERT INTO t VALUES (3)');
+    $_->wait_for_replay_of($primary) for $target, $source;
+    is($source->query('SELECT sum(a) FROM t'), 5056, 'both have its rows');
+    return;
+}
+
 each_version(sub {
     my ($version) = @_;
     my $first = make_cluster('first', $version)->start;
@@ -50,4 +84,5 @@ each_version(sub {
     $source->wait_for_replay_of($primary);
     $target->wait_for_replay_of($source);
     is($target->query('SELECT sum(a) FROM t'), 5053, 'and has its rows');
+    subtest('to its own standby', sub { in_a_circle($primary, $target, $target->standby('own')) });
 }, only => [ 10, 15, 18 ]);

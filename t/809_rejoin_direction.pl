@@ -295,7 +295,28 @@ sub in_use
     ends('another account listens', rejoin($primary, $promoted, '-n', { LD_PRELOAD => $ENV{PG_REWIND_FAULTS},
         PG_REWIND_FAULT_PEER => 1 }), 1,
         qr/^pg_rewind: error: it is not known whether clients or standbys use the target, a primary$/m);
+    ends('our account has no name', rejoin($primary, $promoted, '-n', { LD_PRELOAD => $ENV{PG_REWIND_FAULTS},
+        PG_REWIND_FAULT_NAMELESS => 1, PGUSER => 'postgres' }), 1,
+        qr/^pg_rewind: error: it is not known whether clients or standbys use the target, a primary$/m);
+    another_server_listens();
     without_a_socket();
+    return;
+}
+
+# The path of the socket leads to another server of the same account, which has no clients.
+sub another_server_listens
+{
+    my $session = $primary->session;
+    my ($own, $other) = map { $_->dir . '/.s.PGSQL.5432' } $primary, $promoted;
+    rename $own, "$own.own" or die;
+    symlink $other, $own or die;
+    ends('another server listens', rejoin($primary, $promoted, '-n'), 1,
+        qr/^pg_rewind: error: it is not known whether clients or standbys use the target, a primary$/m);
+    unlink $own;
+    rename "$own.own", $own or die;
+    ends('its own listens', rejoin($primary, $promoted, '-n'), 1,
+        qr/^pg_rewind: error: the target is a primary in use$/m);
+    $session->end;
     return;
 }
 

@@ -110,6 +110,20 @@ sub recovery_target_outside
     return;
 }
 
+# A server that runs does not notice them.
+sub permissions
+{
+    fresh('permissions')->start;
+    chmod 0755, $target->data or die;
+    is_refused('permissions for others',
+        qr/^pg_rewind: error: the target's server would not start with these permissions$/m);
+    like(check(), qr/^warning  standby +the target's server would not start with these permissions/m,
+        '--check tells of them');
+    chmod 0750, $target->data or die;
+    ends(rejoin(), 0, 'permissions for the group', qr/^pg_rewind: the target follows the source/m);
+    return;
+}
+
 # As two nodes may share the name of a file, which is made on the wrong host.
 sub trigger_file_exists
 {
@@ -397,6 +411,7 @@ each_version(sub {
     subtest('what comes with the rewind', \&found_after_the_rewind);
     subtest('what a server accepts', \&server_accepts);
     subtest('a data directory of another node', \&other_data_directory);
+    subtest('permissions of the data directory', \&permissions);
     subtest('a trigger file', \&trigger_file_exists) if $version <= 15;
     subtest('what cannot be read', \&cannot_be_read);
     subtest('the former primary_conninfo', \&former_conninfo);

@@ -6,7 +6,7 @@
 #
 #   source   1 ──┬── 2 ──────────▶
 #   target       └── 1 ──▶ running
-# (Rule I58.)
+# (Rules I58, I62.)
 
 use strict;
 use warnings;
@@ -218,12 +218,21 @@ each_version(sub {
         qr/^pg_rewind: warning: if this command starts the target's server, it will not have what it has now: the limit of $lacks$/m,
         'says what the server would lack');
     my $result = rejoin();
-    unlike($result->{stderr}, qr/will not have what it has now/, 'where it has all, nothing is said');
+    unlike($result->{stderr}, qr/will not have what it has now|systemd stops/, 'where it has all, nothing is said');
     succeeds($result, 'a server that runs');
     is_as_it_was('a server that runs', $before);
     like(slurp($target->{log}), qr/starting backup recovery|redo starts|entering standby mode/, 'its log goes on');
     is(-s $target->path('pg_rewind_server.log') ? slurp($target->path('pg_rewind_server.log')) =~ /LOG:/
         : '', '', 'and is nowhere else');
+
+    # As a timer's service would start it.
+    fresh('service');
+    my %in_service = (LD_PRELOAD => $ENV{PG_REWIND_FAULTS}, PG_REWIND_FAULT_CGROUP => "$target->{dir}/cgroup");
+    spew($in_service{PG_REWIND_FAULT_CGROUP}, "0::/system.slice/nightly.service\n");
+    like(rejoin('-n', \%in_service)->{stderr},
+        qr/^pg_rewind: warning: the target's server will belong to "nightly\.service", .* systemd stops /m,
+        'a server that a service would start');
+    unlike(rejoin('-n', "--start-command=true", \%in_service)->{stderr}, qr/nightly/, 'not by another command');
 
     # Killed amid the rewind, which removes postmaster.opts.
     fresh('killed');

@@ -177,6 +177,7 @@
                            : (v) >= 904 ? "max_replication_slots" : NULL,                          \
         .origins_by_default = (v) >= 1000 ? 10 : 0,                                                \
         .holds_prepared = (v) >= 1000,       /* PrepareRedoAdd, access/transam/twophase.c */       \
+        .group_may_read = (v) >= 1100, /* checkDataDir, utils/init/miscinit.c */                   \
         .has_jit = (v) >= 1100,                                                                    \
         .keeps_two_checkpoints = (v) < 1100, /* CreateCheckPoint, access/transam/xlog.c */         \
         .has_sha256 = (v) >= 1100,           /* catalog/pg_proc.dat */                             \

@@ -208,6 +208,7 @@ typedef struct Version
     uint16_t origins_by_default;     /* default of this setting: 10, or 0 (9.4 to 9.6) */
     bool holds_prepared;             /* recovery holds prepared transactions in an array of the size
                                         max_prepared_transactions (10+) */
+    bool group_may_read;             /* a data directory of mode 0750 (11+) */
     bool has_jit;                    /* the setting jit exists (11+) */
     bool keeps_two_checkpoints;      /* a checkpoint keeps the WAL since the previous one (to 10) */
     bool has_sha256;                 /* sha256(bytea) (11+) */

@@ -66,6 +66,10 @@ typedef struct ConnectionServer
 } ConnectionServer;
 ConnectionServer connection_server(const Connection *connection);
 
+/* The process that listens where this connection, one by a Unix socket, leads to. 0: a process that
+ * cannot be seen here, such as one of another container. */
+long connection_listener(const Connection *connection);
+
 /* Let each transaction begin with settings that not every server knows. settings, which is copied,
  * is "" or ", pg_catalog.set_config(...)", once or more. */
 void connection_begin_with(Connection *connection, const char *settings);

@@ -821,6 +821,16 @@ ConnectionServer connection_server(const Connection *connection)
                               .password = PQconnectionUsedPassword(pg) ? PQpass(pg) : NULL};
 }
 
+long connection_listener(const Connection *connection)
+{
+    struct ucred listener;
+    socklen_t size = sizeof(listener);
+
+    return getsockopt(PQsocket(connection->pg), SOL_SOCKET, SO_PEERCRED, &listener, &size) == 0
+               ? listener.pid
+               : 0;
+}
+
 bool connection_command(Connection *connection, const char *sql, Error *error)
 {
     const int silence_milliseconds_max = connection->silence_milliseconds_max;

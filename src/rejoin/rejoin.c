@@ -90,6 +90,14 @@ static bool error_no_primary_left(const Rejoin *rejoin, Error *error)
                              "pg_rewind again.");
 }
 
+/* A standby must not become the standby of a server that follows it: neither would get any WAL. */
+static bool check_no_circle(Rejoin *rejoin, Error *error)
+{
+    Circle circle;
+
+    return rejoin_find_circle(rejoin, &circle, error) && (!circle.closed || error_circle(error));
+}
+
 /* Check that the standby will be able to stream. Its slot is judged as if the target's server,
  * which may use it now, were stopped. */
 static bool check_streaming(Rejoin *rejoin, Look *look, Error *error)
@@ -288,6 +296,7 @@ static bool examine(Rejoin *rejoin, Error *error)
                                    standby_files_exist(&rejoin->target, rejoin->arena),
                                    &clusters->target_history, &rejoin->state.position) ||
          error_no_primary_left(rejoin, error)) &&
+        check_no_circle(rejoin, error) &&
         (!look.divergence.needed || check_saved_directories(rejoin->options, clusters, error)) &&
         check_streaming(rejoin, &look, error);
     /* Print errors only: the rewind prints warnings about files again. */
@@ -561,6 +570,7 @@ static bool start_server(Rejoin *rejoin, Run *run, Error *error)
     RejoinFacts *facts = &rejoin->report.facts;
     Clocks clocks;
 
+    server_control_warn_of_service(&rejoin->control);
     if (facts->dry_run)
     {
         log_info("would start the target's server: %s",
@@ -730,6 +740,10 @@ bool rejoin_say_what_next(const Options *options, const RejoinResult *rejoin, Re
     else if (outcome == REWIND_NOT_JOINED && rejoin->promoted)
         log_hint("The target's server is a second primary now: stop it before a client writes to "
                  "it. Then remove what promoted it, such as a recovery target, and run %s again.",
+                 log_program_name());
+    else if (outcome == REWIND_NOT_JOINED && rejoin->in_circle)
+        log_hint("Target and source are standbys of each other now, and their data stands still. "
+                 "Run %s again with the primary as --source-server.",
                  log_program_name());
     else if (outcome == REWIND_NOT_JOINED && rejoin->running)
         log_hint("The target is a standby of the source and its server is running, but it has not "

@@ -199,6 +199,34 @@ static bool streams_from_source(const Rejoin *rejoin, const Standing *standing)
            standby->state[0] != '\0' && source_says_so;
 }
 
+bool rejoin_find_circle(Rejoin *rejoin, Circle *circle, Error *error)
+{
+    const char *names[STREAMING_NAMES_MAX + 1];
+    AUTO_ARENA Arena *arena = arena_create();
+    SourceReceiver receiver;
+    char name[128] = "";
+
+    *circle = (Circle){.source_receives = true};
+    if (!rejoin->state.position.in_recovery)
+        return true;
+    if (!source_server_receiver(rejoin->source, arena, &receiver, error))
+        return false;
+    circle->source_receives = receiver.streams;
+    target_server_receiver_name(receiver.conninfo, name, sizeof(name));
+    if (receiver.milliseconds < 0 || name[0] == '\0')
+        return true;
+    streaming_shown_names(name, arena, names);
+    circle->closed = target_server_sends(rejoin_server(rejoin), names, receiver.milliseconds);
+    return true;
+}
+
+bool error_circle(Error *error)
+{
+    error_set(error, ERROR_FAILED, "the source server receives its WAL from the target");
+    error_detail(error, "Each of the two would wait for WAL of the other.");
+    return error_hint(error, "Name the primary with --source-server.");
+}
+
 /* A target that answers says for itself whether it receives, since whenever. */
 static bool find_standing(Rejoin *rejoin, Standing *standing, Error *error)
 {
@@ -412,6 +440,26 @@ static bool check_still_there(Rejoin *rejoin, const Standing *standing, Error *e
     return true;
 }
 
+/*
+ * Set *proven if the source, where it is a standby, gets its WAL from elsewhere; fail if it gets
+ * it from the target. A standby of the target tries every few seconds to connect to it again, so a
+ * source that receives nothing is waited for; then it may have its WAL from an archive.
+ */
+static bool prove_no_circle(Rejoin *rejoin, const Standing *standing, bool *proven, Error *error)
+{
+    Circle circle;
+
+    if (!rejoin_find_circle(rejoin, &circle, error))
+        return false;
+    rejoin->report.in_circle = circle.closed;
+    if (circle.closed)
+        return error_circle(error);
+    *proven = circle.source_receives || clock_seconds() - standing->there >= PATIENCE_SECONDS;
+    if (*proven && !circle.source_receives)
+        log_warning("the source server, a standby, receives no WAL from another server now");
+    return true;
+}
+
 static void note_following(Rejoin *rejoin, const Standing *standing)
 {
     RejoinResult *report = &rejoin->report;
@@ -465,6 +513,12 @@ bool rejoin_wait_until_it_follows(Rejoin *rejoin, Error *error)
          * seconds for that. */
         caught_up = standing.there != 0 && (standing.target.state != TARGET_STARTING ||
                                             clock_seconds() - standing.there >= PATIENCE_SECONDS);
+        if (caught_up && !prove_no_circle(rejoin, &standing, &caught_up, error))
+        {
+            caught_up = false;
+            failed = true;
+            break;
+        }
     } while (!wait_until(caught_up, &wait, error));
     if (!failed && !caught_up && !wait.stopped)
         error_not_following(rejoin, &standing, error);

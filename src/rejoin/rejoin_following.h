@@ -26,7 +26,8 @@ typedef struct RejoinResult
     bool was_primary;   /* the target was a primary before the rewind */
     bool resumed;       /* an interrupted rewind was finished first */
     bool promoted;      /* the server was started, and has ended recovery */
-    bool held_back;     /* the server was not started, since it would not follow the source */
+    bool in_circle; /* the server was started, and the source, a standby, gets its WAL from it */
+    bool held_back; /* the server was not started, since it would not follow the source */
     const char *stop_command;  /* command that stops the server, for advice; NULL if not known */
     const char *start_command; /* command that starts the server, for advice; NULL if not known */
     const char *failure;       /* fatal message in the server's log if it stopped after this run
@@ -99,6 +100,23 @@ void rejoin_find_start_of_server(Rejoin *rejoin, const Clocks *clocks);
  * does not stream yet, for example one that an earlier run has just started, is watched as long as
  * replay makes progress, at most --rejoin-timeout. */
 MUST_CHECK bool rejoin_find_whether_it_follows(Rejoin *rejoin, bool *follows, Error *error);
+
+/* A source that is a standby, and the target: do they get their WAL from each other? */
+typedef struct Circle
+{
+    bool closed;          /* the target's server sends its WAL to the source */
+    bool source_receives; /* the source receives WAL, or is a primary, or its role may not see it */
+} Circle;
+
+/*
+ * Find out whether a source that is a standby gets its WAL from the target's server, which runs:
+ * both know a connection of one name and one age. What a role may not see does not count, and
+ * before 10 a server does not tell the age. (Rule I51.)
+ */
+MUST_CHECK bool rejoin_find_circle(Rejoin *rejoin, Circle *circle, Error *error);
+
+/* Make the error of a closed circle. Returns false. */
+bool error_circle(Error *error);
 
 /* Access to the target's server, opened by the first call. */
 TargetServer *rejoin_server(Rejoin *rejoin);

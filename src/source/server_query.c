@@ -610,6 +610,33 @@ bool source_server_find_standby(Source *source, const char *const *names, int64_
     return true;
 }
 
+/* Before 10 pg_stat_get_activity does not have the WAL receiver. */
+static const char receiver_sql[] =
+    "SELECT receiver.pid::pg_catalog.text, receiver.status, receiver.conninfo,\n"
+    "  (pg_catalog.date_part('epoch', pg_catalog.clock_timestamp() - session.backend_start)\n"
+    "    * 1000)::pg_catalog.int8::pg_catalog.text\n"
+    "FROM pg_catalog.pg_stat_get_wal_receiver() AS receiver\n"
+    "  LEFT JOIN pg_catalog.pg_stat_get_activity(NULL) AS session ON session.pid = receiver.pid";
+
+bool source_server_receiver(Source *source, Arena *arena, SourceReceiver *receiver, Error *error)
+{
+    const Query query = {.sql = receiver_sql, .column_count = 4};
+    char *values[4];
+
+    *receiver = (SourceReceiver){.streams = true, .milliseconds = -1, .conninfo = ""};
+    if (!((const ServerSource *) source)->version->sql.receiver_view)
+        return true;
+    if (!server_ask(source, arena, &query, values, error))
+        return false;
+    receiver->streams =
+        values[0] != NULL && (values[1] == NULL || strcmp(values[1], "streaming") == 0);
+    if (values[2] != NULL)
+        receiver->conninfo = values[2];
+    if (values[3] != NULL)
+        receiver->milliseconds = text_number(values[3]);
+    return true;
+}
+
 bool source_server_clock(Source *source, int64_t *now, Error *error)
 {
     const Query query = {

@@ -371,6 +371,19 @@ typedef struct SourceStandby
 MUST_CHECK bool source_server_find_standby(Source *source, const char *const *names, int64_t since,
                                            SourceStandby *standby, Error *error);
 
+/* The WAL receiver of a source that is a standby: a row of pg_stat_wal_receiver. */
+typedef struct SourceReceiver
+{
+    bool streams; /* the receiver streams; true as well if the role may not see that, or before 9.6
+                   */
+    int64_t milliseconds; /* since the process began; -1: not known (before 10, or to the role) */
+    const char *conninfo; /* the string with which it has connected, in the arena; "": not known */
+} SourceReceiver;
+
+/* Ask a source that is a standby for its WAL receiver. */
+MUST_CHECK bool source_server_receiver(Source *source, Arena *arena, SourceReceiver *receiver,
+                                       Error *error);
+
 /* Set *now to the time of the server's clock, in microseconds since 1970. */
 MUST_CHECK bool source_server_clock(Source *source, int64_t *now, Error *error);
 

@@ -815,6 +815,7 @@ static void advise_on_recovery(RewoundTarget *rewound, const StartSettings *star
             : next->standby || (rewound->input.plan != NULL && next->manager == NULL))
         start_advise_on_stop_setting(start, list);
     start_advise_on_data_directory(start, list);
+    start_advise_on_permissions(start, list);
     if (!next->limits_written)
         start_advise_on_limits(start, &next->low_limits, list);
     start_advise_on_unknown_limits(&next->low_limits, list);
@@ -1003,6 +1004,7 @@ static const char *advise_on_start(const Options *options, const Clusters *clust
     if (options->start_command == NULL)
         start_advise_on_listening(start->now, start->of_source, clusters, list);
     start_advise_on_data_directory(start, list);
+    start_advise_on_permissions(start, list);
     start_advise_on_recovery_conf(start, list);
     start_advise_on_command_line(start, options->slot, list);
     start_advise_on_stop_setting(start, list);
@@ -1069,6 +1071,7 @@ void next_start_judge(const Options *options, const Clusters *clusters, const So
         start_advise_on_listening(start.now, false, clusters, list);
     start_advise_on_stop_setting(&start, list);
     start_advise_on_data_directory(&start, list);
+    start_advise_on_permissions(&start, list);
     if (is_kept)
         start_advise_on_recovery_conf(&start, list);
     start_advise_on_command_line(&start, options->slot, list);

@@ -228,6 +228,24 @@ void start_advise_on_data_directory(const StartSettings *start, AdviceList *list
         value);
 }
 
+void start_advise_on_permissions(const StartSettings *start, AdviceList *list)
+{
+    const bool for_group = start->version->group_may_read;
+    AUTO_BUFFER Buffer word = {0};
+    struct stat status;
+
+    if (start->directory == NULL || !file_stat(start->directory, &status, NULL, NULL) ||
+        (status.st_mode & (for_group ? S_IWGRP | S_IRWXO : S_IRWXG | S_IRWXO)) == 0)
+        return;
+    buffer_append_word(&word, start->directory);
+    advice_add(list,
+               before_start(arena_printf(list->arena, "Run: chmod %s %s",
+                                         for_group ? "g-w,o-rwx" : "go-rwx", buffer_string(&word))),
+               "the target's server would not start with these permissions\n"
+               "Its data directory has mode %04o.",
+               status.st_mode & 07777);
+}
+
 void start_advise_on_recovery_conf(const StartSettings *start, AdviceList *list)
 {
     if (start->recovery_conf_of != NULL)

@@ -57,6 +57,10 @@ void start_advise_on_no_file(const StartSettings *start, AdviceList *list);
  * target: the server would start there. */
 void start_advise_on_data_directory(const StartSettings *start, AdviceList *list);
 
+/* Advise on a data directory whose permissions its server refuses: those for others, those for the
+ * group to write, and up to 10 all of the group's (checkDataDir, utils/init/miscinit.c). */
+void start_advise_on_permissions(const StartSettings *start, AdviceList *list);
+
 /* Advise on recovery.conf, with which a server of 12 and later does not start. */
 void start_advise_on_recovery_conf(const StartSettings *start, AdviceList *list);
 

@@ -49,6 +49,42 @@ void server_control_unit(const char *cgroup, char *unit, size_t size)
     }
 }
 
+void server_control_service(const char *cgroup, char *service, size_t size)
+{
+    static const char suffix[] = ".service";
+    const char *next;
+
+    service[0] = '\0';
+    for (const char *line = cgroup; *line != '\0' && service[0] == '\0'; line = next)
+    {
+        const size_t length = strcspn(line, "\n");
+        size_t name = length;
+
+        next = line + length + (line[length] == '\n');
+        while (name > 0 && line[name - 1] != '/')
+            name--;
+        if (length - name >= strlen(suffix) && length - name < size &&
+            strncmp(line + length - strlen(suffix), suffix, strlen(suffix)) == 0)
+            snprintf(service, size, "%.*s", (int) (length - name), line + name);
+    }
+}
+
+/* Note the service to which a server would belong that this process starts. One that runs there now
+ * was started so on purpose. */
+static void find_service(long pid, Arena *arena, ServerControl *control)
+{
+    const char *own = read_small_file(arena, "/proc/self/cgroup");
+    const char *its =
+        pid != 0 ? read_small_file(arena, arena_printf(arena, "/proc/%ld/cgroup", pid)) : NULL;
+    char service[256];
+
+    if (own == NULL || (its != NULL && strcmp(own, its) == 0))
+        return;
+    server_control_service(own, service, sizeof(service));
+    if (service[0] != '\0')
+        control->service = arena_strdup(arena, service);
+}
+
 /* Set commands with systemctl if the server runs as a unit of systemd. */
 static void use_systemctl(long pid, Arena *arena, ServerControl *control)
 {
@@ -682,6 +718,9 @@ bool server_control_find(const Target *target, const Options *options, Arena *ar
     if ((control->start == NULL || (control->stop == NULL && pid != 0)) &&
         !use_pg_ctl(target, options, arena, control, error))
         return false;
+    if (!control->start_is_given &&
+        strncmp(control->start, "systemctl ", strlen("systemctl ")) != 0)
+        find_service(pid, arena, control);
     list_logs(control, control->logs);
     return true;
 }
@@ -698,6 +737,16 @@ void server_control_warn(const ServerControl *control, long pid)
                 buffer_string(&changes));
     log_hint("Run pg_rewind where the server was started, or name --stop-command and "
              "--start-command.");
+}
+
+void server_control_warn_of_service(const ServerControl *control)
+{
+    if (control->service == NULL)
+        return;
+    log_warning("the target's server will belong to \"%s\", where this command runs: systemd stops "
+                "the server when that service ends",
+                control->service);
+    log_hint("Run pg_rewind in a session, or name a --start-command such as systemctl start.");
 }
 
 /* ---- Running the commands ---- */

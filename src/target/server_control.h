@@ -44,6 +44,8 @@ typedef struct ServerControl
                                 Debian's layout; NULL: the default */
     bool needs_own_file;     /* `start` needs postgresql.conf of the data directory */
     bool was_started;        /* `start` was run */
+    const char *service;     /* systemd's service to whose control group the server would belong
+                                after `start`, and did not before; NULL: none */
     ServerLog logs[SERVER_LOGS]; /* log files that a server may write to, with their ends before the
                                     last command */
 } ServerControl;
@@ -79,6 +81,10 @@ const char *server_control_start_shown(const ServerControl *control);
 /* Warn if the start command cannot start the server that runs as it runs now. */
 void server_control_warn(const ServerControl *control, long pid);
 
+/* Warn if systemd will stop the server that the start command starts, since a service ends where
+ * this process runs. (Rule I62.) */
+void server_control_warn_of_service(const ServerControl *control);
+
 /* Stop the server whose process is pid, and wait at most timeout_seconds, at least one, until that
  * process is gone. An error if it continues to run. *successor: the process of a server that
  * another program has started since; 0: none. */
@@ -102,6 +108,10 @@ const char *server_control_failure(const ServerControl *control, Arena *arena);
 /* For tests: set unit to the name, beginning with "postgresql", of the systemd unit in the text of
  * /proc/PID/cgroup; to "" if the text has none, or if the unit is one of a user's systemd. */
 void server_control_unit(const char *cgroup, char *unit, size_t size);
+
+/* For tests: set service to the name of the systemd service whose control group the text of
+ * /proc/PID/cgroup names, of the system or of a user; to "" if it is no service's, or one below. */
+void server_control_service(const char *cgroup, char *service, size_t size);
 
 /* For tests: the options of a postmaster's arguments, as words for a shell, without the data
  * directory. In the arena. without: NULL, or the value of a -c that is left out. hides: NULL, or

@@ -56,13 +56,24 @@
     "  (SELECT count(*) FROM replication WHERE sync_state IN ('sync', 'quorum')),\n"               \
     "  (SELECT pg_catalog.string_agg(name, ', ') FROM names)"
 
+/* Connections by which the server sends WAL, of a name in $1 and begun about $2 milliseconds ago:
+ * a WAL receiver connects soon after its process has begun. */
+#define SENDERS                                                                                    \
+    "SELECT count(*)::pg_catalog.text\n"                                                           \
+    "FROM (SELECT application_name, (pg_catalog.date_part('epoch',\n"                              \
+    "        pg_catalog.clock_timestamp() - backend_start) * 1000)::pg_catalog.int8 AS age\n"      \
+    "      FROM " SERVER_SENDERS ") AS senders\n"                                                  \
+    "WHERE application_name = ANY ($1::pg_catalog.text[])\n"                                       \
+    "  AND age BETWEEN $2::pg_catalog.int8 - 10000 AND $2::pg_catalog.int8 + 2000"
+
 struct TargetServer
 {
     const char *directory;
     const char *ways[WAYS_MAX + 1]; /* user and password: connection strings, without an address;
                                        up to a NULL */
     const char **way;     /* connection string that is tried now; at the NULL none works */
-    const char *account;  /* name of our account, which is the server's; "": it has none */
+    const char *account;  /* name of our account, which is the server's; "": it has none, and the
+                             server is not asked */
     const char *database; /* a database of the source's connection, which the target has, too */
     Connection *connection;
     double last_attempt;
@@ -138,6 +149,21 @@ static void append_neutral_options(Buffer *conninfo)
             conninfo_append(conninfo, options[i][0], options[i][1]);
 }
 
+/*
+ * True if the target's own server listens there: its process works in the directory. The path of a
+ * socket may lead to another server of the same account, where the two see different /tmp. A
+ * process of another container cannot be seen; it is believed if the one of postmaster.pid cannot
+ * be seen either. (Rule T16.)
+ */
+static bool is_own_server(const TargetServer *server, const PidFileServer *listens,
+                          const Connection *connection)
+{
+    const long pid = connection_listener(connection);
+
+    return pid != 0 ? process_works_in(pid, server->directory)
+                    : !process_works_in(text_number(listens->pid), server->directory);
+}
+
 /* Connect with one identity. A server that is not of a known version is an error that lasts. */
 static Connection *connect_one_way(const TargetServer *server, Error *error)
 {
@@ -152,10 +178,10 @@ static Connection *connect_one_way(const TargetServer *server, Error *error)
         return NULL;
     /* At a TCP port nothing proves whose process answers: it would get the source's password, and
      * be believed. So a server without a Unix socket is not asked. When it has written its status,
-     * all its sockets are made. (Rule T16.) */
-    if (host[0] == '\0' && listens.status[0] != '\0')
+     * all its sockets are made. Without our account's name libpq could not check it. (Rule T16.) */
+    if ((host[0] == '\0' && listens.status[0] != '\0') || server->account[0] == '\0')
         error->kind = ERROR_FAILED;
-    if (listens.port[0] == '\0' || host[0] == '\0')
+    if (listens.port[0] == '\0' || host[0] == '\0' || server->account[0] == '\0')
         return NULL;
     if (host[0] != '/' && host[0] != '@') /* an abstract socket */
         host = path_in(&path, server->directory, host);
@@ -166,7 +192,11 @@ static Connection *connect_one_way(const TargetServer *server, Error *error)
     conninfo_append(&conninfo, "requirepeer", server->account); /* Rule T16 */
     append_neutral_options(&conninfo);
     connection = server_connect(buffer_string(&conninfo), 0, CONNECT_SECONDS, &refusal, error);
-    if (connection == NULL || server_version_known(connection, error) != NULL)
+    if (connection == NULL)
+        return NULL;
+    error->kind = ERROR_FAILED;
+    if (is_own_server(server, &listens, connection) &&
+        server_version_known(connection, error) != NULL)
         return connection;
     connection_close(connection);
     return NULL;
@@ -234,6 +264,13 @@ static void take_receiver_option(const char *conninfo, const char *keyword, char
     snprintf(value, size, "%.*s", (int) (end - begin), begin);
 }
 
+void target_server_receiver_name(const char *conninfo, char *name, size_t size)
+{
+    /* A WAL receiver's connection string sets one of these. */
+    take_receiver_option(conninfo, "fallback_application_name", name, size);
+    take_receiver_option(conninfo, "application_name", name, size);
+}
+
 void target_server_ask(TargetServer *server, TargetAnswer *answer)
 {
     char instance[CONNECTION_INSTANCE_SIZE];
@@ -274,12 +311,31 @@ void target_server_ask(TargetServer *server, TargetAnswer *answer)
     (void) text_take_u32(&timeline, &answer->timeline);
     snprintf(answer->slot, sizeof(answer->slot), "%s", values[5] != NULL ? values[5] : "");
     conninfo = values[6] != NULL ? values[6] : "";
-    /* A WAL receiver's connection string sets one of the first two. */
-    take_receiver_option(conninfo, "fallback_application_name", answer->name, sizeof(answer->name));
-    take_receiver_option(conninfo, "application_name", answer->name, sizeof(answer->name));
+    target_server_receiver_name(conninfo, answer->name, sizeof(answer->name));
     take_receiver_option(conninfo, "host", answer->host, sizeof(answer->host));
     take_receiver_option(conninfo, "hostaddr", answer->hostaddr, sizeof(answer->hostaddr));
     take_receiver_option(conninfo, "port", answer->port, sizeof(answer->port));
+}
+
+bool target_server_sends(TargetServer *server, const char *const *names, int64_t milliseconds)
+{
+    Query query = {.sql = SENDERS, .column_count = 1};
+    char instance[CONNECTION_INSTANCE_SIZE];
+    AUTO_ARENA Arena *arena = arena_create();
+    AUTO_BUFFER Buffer list = {0};
+    char *count = NULL;
+    bool answered;
+
+    if (connect_to_target(server) != TARGET_ANSWERS)
+        return false;
+    for (; *names != NULL; names++)
+        array_append(&list, *names);
+    query.parameters[0] = array_literal(&list);
+    query.parameters[1] = arena_printf(arena, "%lld", (long long) milliseconds);
+    answered = connection_begin(server->connection, instance, NULL) &&
+               connection_row(server->connection, arena, &query, &count, NULL);
+    connection_end(server->connection);
+    return answered && text_number(count) > 0;
 }
 
 static void ask_use_once(TargetServer *server, Arena *arena, TargetUse *use)

@@ -53,6 +53,15 @@ void target_server_close(TargetServer *server); /* NULL is allowed */
  * server that has refused each way to connect is not asked again. */
 void target_server_ask(TargetServer *server, TargetAnswer *answer);
 
+/* Set `name` to the application_name in the connection string of a WAL receiver, as a server of any
+ * version shows this string; unchanged if it has none. */
+void target_server_receiver_name(const char *conninfo, char *name, size_t size);
+
+/* True if the server sends WAL to one of these application names, up to a NULL, by a connection
+ * that may be that of a WAL receiver whose process began `milliseconds` ago. False if the server
+ * cannot be asked. */
+bool target_server_sends(TargetServer *server, const char *const *names, int64_t milliseconds);
+
 /* Count the connections to the server, into *use. Backends of clients that have just disconnected
  * are given patience_seconds to exit. A server that takes no connections yet, is stopping or has
  * stopped is known to have none: known is true, and all counts are 0. */

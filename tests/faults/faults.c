@@ -29,6 +29,8 @@
  * file: as in a directory that is mounted by NFS. A line in FILE for each, with its path.
  *
  * PG_REWIND_FAULT_PEER=UID: who listens at a Unix socket seems to be this account.
+ * PG_REWIND_FAULT_NAMELESS=1: getpwuid knows no account.
+ * PG_REWIND_FAULT_CGROUP=FILE: the program reads this file in the place of /proc/self/cgroup.
  *
  * PG_REWIND_FAULT_ONCE=FILE: nothing happens but to the process that can remove FILE: one of those
  * that the program makes to run its work again.
@@ -58,6 +60,7 @@
 #include <linux/fs.h>
 #include <poll.h>
 #include <pthread.h>
+#include <pwd.h>
 #include <signal.h>
 #include <spawn.h>
 #include <stdarg.h>
@@ -487,6 +490,8 @@ static int open_file(int directory_fd, const char *path, int flags, mode_t mode)
     int fd;
     REAL(int, openat, int, const char *, int, ...);
 
+    if (strcmp(path, "/proc/self/cgroup") == 0 && getenv("PG_REWIND_FAULT_CGROUP") != NULL)
+        path = getenv("PG_REWIND_FAULT_CGROUP");
     if (strike(changes ? "create" : "open", path, changes ? TAKES_SPACE : READS))
         return -1;
     if (short_on && dice(16) == 0)
@@ -1077,6 +1082,13 @@ int getsockopt(int fd, int level, int name, void *value, socklen_t *size)
     if (result == 0 && peer != NULL && level == SOL_SOCKET && name == SO_PEERCRED)
         ((struct ucred *) value)->uid = (uid_t) atoi(peer);
     return result;
+}
+
+struct passwd *getpwuid(uid_t uid)
+{
+    REAL(struct passwd *, getpwuid, uid_t);
+
+    return getenv("PG_REWIND_FAULT_NAMELESS") != NULL ? NULL : real(uid);
 }
 
 ssize_t recv(int fd, void *bytes, size_t size, int flags)

@@ -37,22 +37,55 @@ static void test_unit_of_systemd(void **state)
     }
 }
 
-/* The text of postmaster.opts, its arguments with a "|" behind each, and the options for a shell. */
+static void test_service(void **state)
+{
+    static const struct
+    {
+        const char *cgroup, *service;
+    } cases[] = {
+        {"0::/system.slice/rejoin.service\n", "rejoin.service"},
+        {"12:cpu:/\n1:name=systemd:/system.slice/cron.service\n0::/\n", "cron.service"},
+        {"0::/user.slice/user-0.slice/user@0.service/app.slice/run-1.service", "run-1.service"},
+        {"0::/user.slice/user-0.slice/session-1.scope\n", ""},
+        {"0::/user.slice/user-0.slice/user@0.service/init.scope\n", ""},
+        {"0::/system.slice/docker.service/0123\n", ""},
+        {"0::/\n", ""},
+        {"", ""},
+    };
+
+    (void) state;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+    {
+        char service[64];
+
+        server_control_service(cases[i].cgroup, service, sizeof(service));
+        assert_string_equal(service, cases[i].service);
+    }
+}
+
+/* The text of postmaster.opts, its arguments with a "|" behind each, and the options for a shell.
+ */
 static void test_options_of_the_last_start(void **state)
 {
     static const struct
     {
         const char *text, *arguments, *options;
     } cases[] = {
-        {"/bin/postgres \"-D\" \"/data\" \"-c\" \"port=5433\"\n", "/bin/postgres|-D|/data|-c|port=5433|", "-c port=5433"},
-        {"/bin/postgres \"-c\" \"port=5433\" \"-D\" \"/data\"\n", "/bin/postgres|-c|port=5433|-D|/data|", "-c port=5433"},
+        {"/bin/postgres \"-D\" \"/data\" \"-c\" \"port=5433\"\n",
+         "/bin/postgres|-D|/data|-c|port=5433|", "-c port=5433"},
+        {"/bin/postgres \"-c\" \"port=5433\" \"-D\" \"/data\"\n",
+         "/bin/postgres|-c|port=5433|-D|/data|", "-c port=5433"},
         {"/bin/postgres \"-D/data\" \"-iF\"\n", "/bin/postgres|-D/data|-iF|", "-i -F"},
-        {"/b in/postgres \"--port=1\" \"-ip2\"\n", "/b in/postgres|--port=1|-ip2|", "--port=1 -i -p 2"},
+        {"/b in/postgres \"--port=1\" \"-ip2\"\n", "/b in/postgres|--port=1|-ip2|",
+         "--port=1 -i -p 2"},
         {"/bin/postgres\n", "/bin/postgres|", ""},
         {"/bin/postgres \"-c\" \"a=\"\n", "/bin/postgres|-c|a=|", "-c a="},
-        {"/bin/postgres \"-c\" \"a=cp \"%p\" \"/x y/%f\"\" \"-i\"\n", "/bin/postgres|-c|a=cp \"%p\" \"/x y/%f\"|-i|", "-c 'a=cp \"%p\" \"/x y/%f\"' -i"},
-        {"/bin/postgres \"-c\" \"a=\"$user\", `b`\nc\"\n", "/bin/postgres|-c|a=\"$user\", `b`\nc|", "-c 'a=\"$user\", `b`\nc'"},
-        {"/bin/postgres \"-c\" \"a=it's\" \"-S\" \"\"\n", "/bin/postgres|-c|a=it's|-S||", "-c 'a=it'\\''s' -S ''"},
+        {"/bin/postgres \"-c\" \"a=cp \"%p\" \"/x y/%f\"\" \"-i\"\n",
+         "/bin/postgres|-c|a=cp \"%p\" \"/x y/%f\"|-i|", "-c 'a=cp \"%p\" \"/x y/%f\"' -i"},
+        {"/bin/postgres \"-c\" \"a=\"$user\", `b`\nc\"\n", "/bin/postgres|-c|a=\"$user\", `b`\nc|",
+         "-c 'a=\"$user\", `b`\nc'"},
+        {"/bin/postgres \"-c\" \"a=it's\" \"-S\" \"\"\n", "/bin/postgres|-c|a=it's|-S||",
+         "-c 'a=it'\\''s' -S ''"},
         {"/bin/postgres \"-D\" \"/da", NULL, NULL},
         {"", NULL, NULL},
     };
@@ -82,15 +115,31 @@ static void test_options_of_the_last_start(void **state)
 /* Rule T12. */
 static void test_secrets_of_the_last_start(void **state)
 {
-    static const char *const secret[] = {"/bin/postgres", "-D", "/data", "-c", "Primary-Conninfo=host=h password=SECRET", "--My.Password=SECRET", "-iparchive", "-cssl-passphrase-command=echo SECRET", "-o", "-c a.b=SECRET", "-cwork_mem=5MB", NULL};
-    static const char *const plain[] = {"/bin/postgres", "-c", "primary_conninfo=host=h", "-c", "a.b=", "-cport", NULL};
+    static const char *const secret[] = {"/bin/postgres",
+                                         "-D",
+                                         "/data",
+                                         "-c",
+                                         "Primary-Conninfo=host=h password=SECRET",
+                                         "--My.Password=SECRET",
+                                         "-iparchive",
+                                         "-cssl-passphrase-command=echo SECRET",
+                                         "-o",
+                                         "-c a.b=SECRET",
+                                         "-cwork_mem=5MB",
+                                         NULL};
+    static const char *const plain[] = {
+        "/bin/postgres", "-c", "primary_conninfo=host=h", "-c", "a.b=", "-cport", NULL};
     Arena *arena = arena_create();
     bool hides = false;
 
     (void) state;
-    assert_string_equal(server_control_options(arena, plain, NULL, &hides), server_control_options(arena, plain, NULL, NULL));
+    assert_string_equal(server_control_options(arena, plain, NULL, &hides),
+                        server_control_options(arena, plain, NULL, NULL));
     assert_false(hides);
-    assert_string_equal(server_control_options(arena, secret, NULL, &hides), "-c 'Primary-Conninfo=host=h password=********' '--My.Password=********' -i -p archive -c 'ssl-passphrase-command=********' -o '********' -c work_mem=5MB");
+    assert_string_equal(
+        server_control_options(arena, secret, NULL, &hides),
+        "-c 'Primary-Conninfo=host=h password=********' '--My.Password=********' -i -p archive -c "
+        "'ssl-passphrase-command=********' -o '********' -c work_mem=5MB");
     assert_true(hides);
     assert_non_null(strstr(server_control_options(arena, secret, NULL, NULL), "SECRET"));
     arena_destroy(arena);
@@ -98,7 +147,9 @@ static void test_secrets_of_the_last_start(void **state)
 
 static void test_settings_of_the_last_start(void **state)
 {
-    static const char *const arguments[] = {"/bin/postgres", "-D", "/data", "-c", "Config-File=/a b.conf", "-ip", "5433", "--archive-mode=off", "-p1", NULL};
+    static const char *const arguments[] = {
+        "/bin/postgres",      "-D",  "/data", "-c", "Config-File=/a b.conf", "-ip", "5433",
+        "--archive-mode=off", "-p1", NULL};
     Arena *arena = arena_create();
     const LastStart start = {.arguments = arguments};
     Settings settings = {.arena = arena};
@@ -170,6 +221,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_unit_of_systemd),
+        cmocka_unit_test(test_service),
         cmocka_unit_test(test_options_of_the_last_start),
         cmocka_unit_test(test_secrets_of_the_last_start),
         cmocka_unit_test(test_settings_of_the_last_start),
