@@ -137,6 +137,23 @@ sub changes_concurrently
     return;
 }
 
+# A container's engine makes a directory where a file is to be mounted that is missing.
+sub directory_in_the_way
+{
+    my ($source, $target) = @_;
+    my $copy = $target->copy('in_the_way');
+    my $path = $copy->path($source->version < 12 ? 'recovery.conf' : 'standby.signal');
+    mkdir $path or die;
+    my $result = rewind($copy, $source, options => ['-R']);
+    is($result->{status}, 1, 'a directory where -R writes a file: refused');
+    like($result->{stderr}, qr/^pg_rewind: error: cannot replace "\Q$path\E": it is a directory$/m, 'it says so')
+        or diag($result->{stderr});
+    rmdir $path or die;
+    rewinds($copy, $source, options => ['-R']);
+    $copy->discard;
+    return;
+}
+
 each_version(sub {
     my ($version) = @_;
     my ($source, $target) = split_brain($version,
@@ -148,6 +165,7 @@ each_version(sub {
         prepare => sub { my ($copy) = @_; make_odd_files($copy, 'target') },
         rewound => \&odd_files_are_right,
         no_promotion => 1);
+    directory_in_the_way($source, $target);
     $source->stop;
     changes_concurrently($source, $target);
 }, only => [ 10, 15, 18 ]);

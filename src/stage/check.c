@@ -214,7 +214,13 @@ bool stage_must_copy(const char *local, bool opens, bool *must_copy, Error *erro
 bool stage_can_replace(const char *local, Error *error)
 {
     const Obstacle obstacle = place_obstacle(local);
+    struct stat status;
+    bool found;
 
+    if (!file_lstat(local, &status, &found, error))
+        return false;
+    if (found && S_ISDIR(status.st_mode))
+        return error_set(error, ERROR_FAILED, "cannot replace \"%s\": it is a directory", local);
     return obstacle == OBSTACLE_NONE || error_set(error, ERROR_FAILED, "cannot replace \"%s\": %s",
                                                   local, obstacle_text(obstacle));
 }
@@ -234,6 +240,8 @@ static bool can_carry_out(const PlanEntry *entry, const char *local, bool *copie
                 (entry->type == FILE_LINK ? S_ISLNK(status.st_mode) : S_ISDIR(status.st_mode)) ||
                 error_set(error, ERROR_FAILED,
                           "cannot create \"%s\": a file of another type is there", local));
+    if (entry->reason == REASON_STANDBY && entry->on_target)
+        return stage_can_replace(local, error);
     if (entry->type == FILE_DIRECTORY)
     {
         if (entry->action != ACTION_REMOVE)
@@ -248,15 +256,8 @@ static bool can_carry_out(const PlanEntry *entry, const char *local, bool *copie
         return entry->action != ACTION_REMOVE || stage_can_replace(local, error);
     if (entry->type != FILE_REGULAR || !entry->on_target)
         return true;
-    if (!plan_stays_in_place(entry) || entry->wal || entry->reason == REASON_STANDBY)
-    {
-        if (!file_lstat(local, &status, &found, error))
-            return false;
-        if (found && S_ISDIR(status.st_mode))
-            return error_set(error, ERROR_FAILED, "cannot replace \"%s\": it is a directory",
-                             local);
+    if (!plan_stays_in_place(entry) || entry->wal)
         return stage_can_replace(local, error);
-    }
     /* Permissions do not show an append-only or immutable file. */
     if (stage_must_copy(local, false, copied, error))
         return (!*copied && !is_unchangeable(place_obstacle(local))) ||

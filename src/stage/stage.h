@@ -112,8 +112,8 @@ typedef struct WalSpace
 MUST_CHECK bool stage_check(const char *target_directory, const Plan *plan, const WalSpace *wal,
                             Error *error);
 
-/* True if the file at this path can be replaced or removed; else an error. A mount or an immutable
- * file cannot. */
+/* True if the file at this path can be replaced or removed, or is missing; else an error. A mount,
+ * an immutable file or a directory cannot. */
 MUST_CHECK bool stage_can_replace(const char *local, Error *error);
 
 /*
