@@ -124,6 +124,30 @@ sub permissions
     return;
 }
 
+# Each node has its own certificate, by a path that only this node has.
+sub file_that_is_missing
+{
+    my $before = slurp($source->path('postgresql.conf'));
+    for (
+        [ 'hba_file', "hba_file = '$outside.gone'\n", "$outside.gone" ],
+        [ 'ssl_cert_file', "ssl = on\nssl_cert_file = '$outside.gone'\n", "$outside.gone" ],
+        [ 'ssl_cert_file', "ssl = on\n", 'server.crt' ])
+    {
+        my ($name, $settings, $path) = @$_;
+        fresh('missing')->start;
+        spew($source->path('postgresql.conf'), $before . $settings);
+        is_refused("a missing $name",
+            qr/^pg_rewind: error: the target's server would not start without the file of $name
+pg_rewind: detail: Its configuration names "\Q$path\E", which is not there\.$/m);
+        like(check(), qr/^warning  standby +the target's server would not start without the file of\s+$name/m,
+            '--check tells of it');
+    }
+    spew($source->path('postgresql.conf'), $before . "ssl = off\nssl_cert_file = '/gone'\nident_file = 'gone'\n");
+    ends(rejoin('-n'), 0, 'files that are not needed, or not known', qr/^pg_rewind: would stop/m);
+    spew($source->path('postgresql.conf'), $before);
+    return;
+}
+
 # As two nodes may share the name of a file, which is made on the wrong host.
 sub trigger_file_exists
 {
@@ -412,6 +436,7 @@ each_version(sub {
     subtest('what a server accepts', \&server_accepts);
     subtest('a data directory of another node', \&other_data_directory);
     subtest('permissions of the data directory', \&permissions);
+    subtest('a file that is missing', \&file_that_is_missing);
     subtest('a trigger file', \&trigger_file_exists) if $version <= 15;
     subtest('what cannot be read', \&cannot_be_read);
     subtest('the former primary_conninfo', \&former_conninfo);

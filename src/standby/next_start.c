@@ -13,6 +13,7 @@
 #include "target/configuration.h"
 #include "wal_store/standby_archive.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -564,6 +565,51 @@ static const char *find_trigger_file(RewoundTarget *rewound, const Settings *rec
                : NULL;
 }
 
+/* True if the server will certainly not find the file at this path, which is relative to its data
+ * directory or absolute. */
+static bool will_be_missing(RewoundTarget *rewound, const char *value)
+{
+    const char *path = configuration_path_in_target(&rewound->configuration, "", value);
+
+    if (path != NULL)
+        return !will_exist(rewound, path);
+    if (value[0] != '/')
+        value =
+            arena_printf(rewound->arena, "%s/%s", rewound->input.clusters->target.directory, value);
+    return access(value, F_OK) != 0 && (errno == ENOENT || errno == ENOTDIR);
+}
+
+/* Set the setting that names a file without which the server does not start, and that it will not
+ * find; NULL: it has them all. (Rule S28.) */
+static NamedFile find_missing_file(RewoundTarget *rewound)
+{
+    static const struct
+    {
+        const char *setting, *by_default;
+        bool of_ssl; /* otherwise a relative path is one from where the server is started */
+    } files[] = {
+        {"hba_file", "", false},
+        {"ident_file", "", false},
+        {"ssl_cert_file", "server.crt", true},
+        {"ssl_key_file", "server.key", true},
+        {"ssl_ca_file", "", true},
+        {"ssl_crl_file", "", true},
+    };
+    const bool uses_ssl = setting_is_on(settings_value(&rewound->now, "ssl"));
+
+    for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++)
+    {
+        const char *value = settings_value(&rewound->now, files[i].setting);
+
+        if (value == NULL)
+            value = files[i].by_default;
+        if (value[0] != '\0' && (files[i].of_ssl ? uses_ssl : value[0] == '/') &&
+            will_be_missing(rewound, value))
+            return (NamedFile){files[i].setting, value};
+    }
+    return (NamedFile){NULL, NULL};
+}
+
 /* Returns whose recovery.conf a server will find that does not start with one (12 and later); NULL:
  * it will find none. (Rule S40.) */
 static const char *find_recovery_conf(RewoundTarget *rewound)
@@ -816,6 +862,7 @@ static void advise_on_recovery(RewoundTarget *rewound, const StartSettings *star
         start_advise_on_stop_setting(start, list);
     start_advise_on_data_directory(start, list);
     start_advise_on_permissions(start, list);
+    start_advise_on_missing_file(start, list);
     if (!next->limits_written)
         start_advise_on_limits(start, &next->low_limits, list);
     start_advise_on_unknown_limits(&next->low_limits, list);
@@ -900,6 +947,7 @@ bool next_start_find(const NextStartInput *input, Arena *arena, NextStart *next,
                          .now = now,
                          .recovery = &recovery,
                          .trigger_file = find_trigger_file(&rewound, &recovery),
+                         .missing = find_missing_file(&rewound),
                          .recovery_conf_of = find_recovery_conf(&rewound),
                          .wal_level = input->control->wal_level,
                          .command_line = rewound.configuration.options,
@@ -1005,6 +1053,7 @@ static const char *advise_on_start(const Options *options, const Clusters *clust
         start_advise_on_listening(start->now, start->of_source, clusters, list);
     start_advise_on_data_directory(start, list);
     start_advise_on_permissions(start, list);
+    start_advise_on_missing_file(start, list);
     start_advise_on_recovery_conf(start, list);
     start_advise_on_command_line(start, options->slot, list);
     start_advise_on_stop_setting(start, list);
@@ -1058,6 +1107,7 @@ void next_start_judge(const Options *options, const Clusters *clusters, const So
                                  .now = &rewound.now,
                                  .recovery = &recovery,
                                  .trigger_file = find_trigger_file(&rewound, &recovery),
+                                 .missing = find_missing_file(&rewound),
                                  .recovery_conf_of = find_recovery_conf(&rewound),
                                  .wal_level = clusters->target.control.wal_level,
                                  .command_line = rewound.configuration.options,
@@ -1072,6 +1122,7 @@ void next_start_judge(const Options *options, const Clusters *clusters, const So
     start_advise_on_stop_setting(&start, list);
     start_advise_on_data_directory(&start, list);
     start_advise_on_permissions(&start, list);
+    start_advise_on_missing_file(&start, list);
     if (is_kept)
         start_advise_on_recovery_conf(&start, list);
     start_advise_on_command_line(&start, options->slot, list);
@@ -1134,6 +1185,7 @@ bool next_start_check(const Options *options, const Clusters *clusters, Expected
         .now = &rewound.now,
         .recovery = &recovery,
         .trigger_file = find_trigger_file(&rewound, &recovery),
+        .missing = find_missing_file(&rewound),
         .recovery_conf_of = find_recovery_conf(&rewound),
         .wal_level = expected.rewound ? expected.source->control.wal_level
                                       : clusters->target.control.wal_level,

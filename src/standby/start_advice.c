@@ -246,6 +246,20 @@ void start_advise_on_permissions(const StartSettings *start, AdviceList *list)
                status.st_mode & 07777);
 }
 
+void start_advise_on_missing_file(const StartSettings *start, AdviceList *list)
+{
+    /* A start command may name another file. */
+    if (start->missing.setting == NULL || start->start_command != NULL)
+        return;
+    advice_add(list,
+               before_start(arena_printf(
+                   list->arena, "Make this file on the target's host, or change the setting.%s",
+                   start->of_source ? keep_config : "")),
+               "the target's server would not start without the file of %s\n"
+               "Its configuration names \"%s\", which is not there.",
+               start->missing.setting, start->missing.path);
+}
+
 void start_advise_on_recovery_conf(const StartSettings *start, AdviceList *list)
 {
     if (start->recovery_conf_of != NULL)

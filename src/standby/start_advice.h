@@ -13,6 +13,12 @@
 #include "standby/target_slots.h"
 #include "wal_store/standby_archive.h"
 
+/* A setting, and the file that it names; NULL: none. */
+typedef struct NamedFile
+{
+    const char *setting, *path;
+} NamedFile;
+
 /* The configuration with which the server will start. */
 typedef struct StartSettings
 {
@@ -22,6 +28,7 @@ typedef struct StartSettings
     const Settings *now;          /* all settings */
     const Settings *recovery;     /* settings of recovery; up to 11 those of recovery.conf alone */
     const char *trigger_file;     /* trigger file that the server will find; NULL: none */
+    NamedFile missing;            /* a file that keeps the server from starting */
     const char *recovery_conf_of; /* "source" or "target": whose recovery.conf the server will find
                                      that does not start with one (12 and later); NULL: none */
     int32_t wal_level;            /* Control.wal_level with which the server starts */
@@ -60,6 +67,10 @@ void start_advise_on_data_directory(const StartSettings *start, AdviceList *list
 /* Advise on a data directory whose permissions its server refuses: those for others, those for the
  * group to write, and up to 10 all of the group's (checkDataDir, utils/init/miscinit.c). */
 void start_advise_on_permissions(const StartSettings *start, AdviceList *list);
+
+/* Advise on a missing file that the configuration names and the server needs: of hba_file,
+ * ident_file, and of ssl where that is on. */
+void start_advise_on_missing_file(const StartSettings *start, AdviceList *list);
 
 /* Advise on recovery.conf, with which a server of 12 and later does not start. */
 void start_advise_on_recovery_conf(const StartSettings *start, AdviceList *list);
