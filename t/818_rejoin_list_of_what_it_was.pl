@@ -227,12 +227,22 @@ each_version(sub {
 
     # As a timer's service would start it.
     fresh('service');
-    my %in_service = (LD_PRELOAD => $ENV{PG_REWIND_FAULTS}, PG_REWIND_FAULT_CGROUP => "$target->{dir}/cgroup");
-    spew($in_service{PG_REWIND_FAULT_CGROUP}, "0::/system.slice/nightly.service\n");
-    like(rejoin('-n', \%in_service)->{stderr},
+    my $groups = "$target->{dir}/cgroups";
+    my %in = (LD_PRELOAD => $ENV{PG_REWIND_FAULTS}, PG_REWIND_FAULT_CGROUPS => $groups);
+    mkdir $groups;
+    spew("$groups/self", "0::/system.slice/nightly.service\n");
+    like(rejoin('-n', \%in)->{stderr},
         qr/^pg_rewind: warning: the target's server will belong to "nightly\.service", .* systemd stops /m,
         'a server that a service would start');
-    unlike(rejoin('-n', "--start-command=true", \%in_service)->{stderr}, qr/nightly/, 'not by another command');
+    unlike(rejoin('-n', '--start-command=true', \%in)->{stderr}, qr/nightly/, 'not by another command');
+    # systemctl would stop both servers, if both are of one unit.
+    $target->start;
+    my $stops = qr/^pg_rewind: would stop the target's server \(PID \d+\): /m;
+    spew("$groups/" . $target->postmaster_pid, "0::/system.slice/postgresql.service\n");
+    like(rejoin('-n', \%in)->{stderr}, qr/${stops}systemctl /, 'a unit of one server');
+    spew("$groups/" . $source->postmaster_pid, "0::/system.slice/postgresql.service\n");
+    like(rejoin('-n', \%in)->{stderr}, qr/$stops\S*pg_ctl /, 'a unit of two servers');
+    $target->stop;
 
     # Killed amid the rewind, which removes postmaster.opts.
     fresh('killed');

@@ -3,9 +3,11 @@
 #include "base/wait.h"
 #include "base/log.h"
 #include "target/pid_file.h"
+#include "io/dir.h"
 #include "io/place.h"
 #include "io/process.h"
 
+#include <ctype.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -85,7 +87,30 @@ static void find_service(long pid, Arena *arena, ServerControl *control)
         control->service = arena_strdup(arena, service);
 }
 
-/* Set commands with systemctl if the server runs as a unit of systemd. */
+/* True if the server of another data directory has this text of /proc/PID/cgroup, too: systemctl
+ * would stop both. */
+static bool is_shared_group(const char *cgroup, const char *directory, Arena *arena)
+{
+    const char **processes;
+
+    if (!dir_list("/proc", arena, &processes, NULL, NULL))
+        return false;
+    for (; *processes != NULL; processes++)
+    {
+        const char *cwd = arena_printf(arena, "/proc/%s/cwd", *processes);
+        const char *its;
+
+        if (!isdigit((unsigned char) (*processes)[0]) || !file_exists(cwd, "PG_VERSION") ||
+            place_is(cwd, directory))
+            continue;
+        its = read_small_file(arena, arena_printf(arena, "/proc/%s/cgroup", *processes));
+        if (its != NULL && strcmp(its, cgroup) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* Set commands with systemctl if the server alone runs as a unit of systemd. */
 static void use_systemctl(long pid, Arena *arena, ServerControl *control)
 {
     const char *cgroup = read_small_file(arena, arena_printf(arena, "/proc/%ld/cgroup", pid));
@@ -93,7 +118,7 @@ static void use_systemctl(long pid, Arena *arena, ServerControl *control)
     char unit[256];
 
     server_control_unit(cgroup != NULL ? cgroup : "", unit, sizeof(unit));
-    if (unit[0] == '\0')
+    if (unit[0] == '\0' || is_shared_group(cgroup, control->directory, arena))
         return;
     buffer_append_word(&word, unit); /* systemd escapes with backslashes */
     control->stop =

@@ -52,7 +52,7 @@ typedef struct ServerControl
 
 /*
  * Find the commands; all strings are in the arena. The options' commands come first. Otherwise: a
- * server that runs as the systemd unit postgresql* is stopped and started by systemctl, a cluster
+ * server that runs alone as the systemd unit postgresql* is stopped and started by systemctl, a cluster
  * in Debian's layout by pg_ctlcluster, with the options and limits of its last start, if that can
  * start it as it was, all others by the pg_ctl of the program that was started last, with the
  * options, environment, limits and file for stderr of that start (LastStart). For a server that is

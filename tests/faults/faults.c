@@ -30,7 +30,8 @@
  *
  * PG_REWIND_FAULT_PEER=UID: who listens at a Unix socket seems to be this account.
  * PG_REWIND_FAULT_NAMELESS=1: getpwuid knows no account.
- * PG_REWIND_FAULT_CGROUP=FILE: the program reads this file in the place of /proc/self/cgroup.
+ * PG_REWIND_FAULT_CGROUPS=DIRECTORY: the program reads DIRECTORY/self in the place of
+ * /proc/self/cgroup, and DIRECTORY/PID in that of a process's, where these files exist.
  *
  * PG_REWIND_FAULT_ONCE=FILE: nothing happens but to the process that can remove FILE: one of those
  * that the program makes to run its work again.
@@ -482,16 +483,28 @@ static unsigned long long handle_of(int fd)
 
 /* ---- Calls that change something ---- */
 
+static bool find_cgroup(const char *path, char *cgroup, size_t size)
+{
+    const char *directory = getenv("PG_REWIND_FAULT_CGROUPS");
+    const size_t prefix = strlen("/proc/");
+
+    if (directory == NULL || fnmatch("/proc/*/cgroup", path, FNM_PATHNAME) != 0)
+        return false;
+    snprintf(cgroup, size, "%s/%.*s", directory, (int) strcspn(path + prefix, "/"), path + prefix);
+    return access(cgroup, F_OK) == 0;
+}
+
 static int open_file(int directory_fd, const char *path, int flags, mode_t mode)
 {
+    char cgroup[PATH_MAX];
     const bool changes = (flags & (O_CREAT | O_TRUNC)) != 0;
     const char *how = "opened";
     struct stat status;
     int fd;
     REAL(int, openat, int, const char *, int, ...);
 
-    if (strcmp(path, "/proc/self/cgroup") == 0 && getenv("PG_REWIND_FAULT_CGROUP") != NULL)
-        path = getenv("PG_REWIND_FAULT_CGROUP");
+    if (find_cgroup(path, cgroup, sizeof(cgroup)))
+        path = cgroup;
     if (strike(changes ? "create" : "open", path, changes ? TAKES_SPACE : READS))
         return -1;
     if (short_on && dice(16) == 0)
