@@ -579,8 +579,8 @@ static bool will_be_missing(RewoundTarget *rewound, const char *value)
     return access(value, F_OK) != 0 && (errno == ENOENT || errno == ENOTDIR);
 }
 
-/* Set the setting that names a file without which the server does not start, and that it will not
- * find; NULL: it has them all. (Rule S28.) */
+/* Returns a setting, and the file that it names, which the server needs to start and will not find.
+ * NULL: it will find all of these files. (Rule S28.) */
 static NamedFile find_missing_file(RewoundTarget *rewound)
 {
     static const struct

@@ -52,12 +52,12 @@ typedef struct ServerControl
 
 /*
  * Find the commands; all strings are in the arena. The options' commands come first. Otherwise: a
- * server that runs alone as the systemd unit postgresql* is stopped and started by systemctl, a cluster
- * in Debian's layout by pg_ctlcluster, with the options and limits of its last start, if that can
- * start it as it was, all others by the pg_ctl of the program that was started last, with the
- * options, environment, limits and file for stderr of that start (LastStart). For a server that is
- * stopped, the last start that server_control_save kept is used, and the start command if that is
- * systemctl's, unless the server was started since then. Fails if pg_ctl is needed and not found.
+ * server that runs alone as the systemd unit postgresql* is stopped and started by systemctl, a
+ * cluster in Debian's layout by pg_ctlcluster, with the options and limits of its last start, if
+ * that can start it as it was, all others by the pg_ctl of the program that was started last, with
+ * the options, environment, limits and file for stderr of that start (LastStart). For a server that
+ * is stopped, the last start that server_control_save kept is used, and the start command if that
+ * is systemctl's, unless the server was started since then. Fails if pg_ctl is needed and not found.
  */
 MUST_CHECK bool server_control_find(const Target *target, const Options *options, Arena *arena,
                                     ServerControl *control, Error *error);
