@@ -231,7 +231,7 @@ each_version(sub {
     my %in = (LD_PRELOAD => $ENV{PG_REWIND_FAULTS}, PG_REWIND_FAULT_CGROUPS => $groups);
     mkdir $groups;
     spew("$groups/self", "0::/system.slice/nightly.service\n");
-    like(rejoin('-n', \%in)->{stderr},
+    like(rejoin('-n', '-B', $target->bindir, \%in)->{stderr},
         qr/^pg_rewind: warning: the target's server will belong to "nightly\.service", .* systemd stops /m,
         'a server that a service would start');
     unlike(rejoin('-n', '--start-command=true', \%in)->{stderr}, qr/nightly/, 'not by another command');
@@ -241,7 +241,7 @@ each_version(sub {
     spew("$groups/" . $target->postmaster_pid, "0::/system.slice/postgresql.service\n");
     like(rejoin('-n', \%in)->{stderr}, qr/${stops}systemctl /, 'a unit of one server');
     spew("$groups/" . $source->postmaster_pid, "0::/system.slice/postgresql.service\n");
-    like(rejoin('-n', \%in)->{stderr}, qr/$stops\S*pg_ctl /, 'a unit of two servers');
+    like(rejoin('-n', \%in)->{stderr}, qr/$stops\S*pg_ctl\b/, 'a unit of two servers');
     $target->stop;
 
     # Killed amid the rewind, which removes postmaster.opts.

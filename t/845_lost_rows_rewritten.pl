@@ -29,7 +29,7 @@ my @unknown = (
 
 each_version(sub {
     my ($version) = @_;
-    my $like_a_copy;
+    my ($like_a_copy, $like_anothers);
     my ($source, $target) = split_brain($version,
         before => sub {
             my ($server) = @_;
@@ -37,7 +37,10 @@ each_version(sub {
 CREATE TABLE t (id int PRIMARY KEY, n int); INSERT INTO t SELECT n, n FROM generate_series(1, 4) n;
 CREATE UNLOGGED TABLE loaded (id int); CREATE TABLE was_logged (id int); INSERT INTO was_logged VALUES (1);
 CREATE MATERIALIZED VIEW view_of_t AS SELECT id FROM t;
+CREATE UNLOGGED TABLE sessions (id int PRIMARY KEY, who text);
+CREATE ROLE mallory; GRANT CREATE ON SCHEMA public TO mallory;
 END
+            $like_anothers = 'pg_temp_' . $server->sql(q{SELECT 'sessions'::regclass::oid});
             $like_a_copy = 'pg_temp_' . $server->sql(q{SELECT 't_pkey'::regclass::oid});
         },
         target => sub {
@@ -82,4 +85,14 @@ END
             options => [ "--save-lost-rows=@{[ $target->dir ]}/lost", '--require-lost-rows' ]), 1,
             'with --require-lost-rows', qr/^pg_rewind: error: not all lost rows are known$/m);
     }
+
+    # Another user's table of such a name is no copy of that table, though its transaction drops it.
+    $target->start;
+    $target->sql("SET ROLE mallory; BEGIN; CREATE TABLE $like_anothers (id int, who text);
+        INSERT INTO $like_anothers VALUES (666, 'admin'); DROP TABLE $like_anothers; COMMIT");
+    $target->stop;
+    unlink glob $target->dir . '/lost/*';
+    $file = $save->();
+    my @tables = map { $_->{table} } map { @{ $_->{changes} } } @{ (saved_rows($file->{jsonl}))[0] };
+    is_deeply([ grep { /sessions|$like_anothers/ } @tables ], ["public.$like_anothers"], "a user's own rows are hers");
 }, only => [ 10, 15, 18 ]);

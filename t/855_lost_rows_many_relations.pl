@@ -1,5 +1,6 @@
 # A user cannot make --save-lost-rows run for hours: neither many tables that lost transactions made, nor many changes
-# of one table's row of pg_class, make it read all of pg_class or all of those changes for each look at a table.
+# of one table's row of pg_class, make it read all of pg_class or all of those changes for each look at a table; nor do
+# many names of a table with a deferrable constraint make it read all of these names for each row.
 # (Rule L48.)
 #
 # The attacker may create tables. The limit is of processor time, so other processes on the machine do not matter: the
@@ -46,6 +47,18 @@ CREATE PROCEDURE alter_and_insert() LANGUAGE plpgsql AS $$ BEGIN
     END LOOP;
 END $$;
 CALL alter_and_insert();
+CREATE TABLE deferred (id integer UNIQUE DEFERRABLE);
+DO $$
+DECLARE name text := 'deferred'; next text;
+BEGIN
+    FOR i IN 1 .. 2000 LOOP
+        next := repeat(chr(1), 58) || i;
+        EXECUTE format('ALTER TABLE %I RENAME TO %I', name, next);
+        EXECUTE format('INSERT INTO %I VALUES (-%s)', next, i);
+        name := next;
+    END LOOP;
+    EXECUTE format('INSERT INTO %I SELECT generate_series(1, 100000)', name);
+END $$;
 END
         });
     my $number = $source->sql(q{SELECT 'renamed'::regclass::oid});
@@ -54,9 +67,11 @@ END
     is("$result->{status}, $result->{signal}", '0, 0', "$processor_seconds s of processor time are enough")
         or do { diag($result->{stderr}); return };
     my $inserts = () = slurp(glob "$directory/*.jsonl") =~ /^\{"action":"I"/mg;
-    is($inserts, 25001, 'all of them');
+    is($inserts, 127001, 'all of them');
     my @checked = slurp(glob "$directory/*.sql") =~ /lost_rows\.check_table\('public'::text, (.*), 0,\n/g;
     my %number = map { /^'(\w+)'::text, (.*)/ } @checked;
+    my @deferred = slurp(glob "$directory/*.sql") =~ /SELECT lost_rows\.check_deferrable\(/g;
+    is(@deferred, 2000, 'each name of a deferrable constraint\'s table is checked once');
     is_deeply(\%number, { one => 'NULL::oid, true', two => 'NULL::oid, true', renamed => "$number\::oid, false" },
         'the script has the number of the relation that had the name of each table at the divergence');
 }, from => 11, sample => 1);

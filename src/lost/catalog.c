@@ -561,6 +561,17 @@ static bool is_transient(const CatalogSnapshot *look, Oid oid)
     return false;
 }
 
+/* True if the relation has owner and schema of that table, as each table has that a command makes
+ * to rewrite it (make_new_heap, commands/cluster.c). Another user's does not. */
+static bool has_owner_and_schema(CatalogSnapshot *look, const CatalogTuple *class, Oid table)
+{
+    CatalogTuple row;
+
+    return catalog_find(look, PG_CLASS, table, &row) &&
+           row_number(class, "relowner") == row_number(&row, "relowner") &&
+           row_number(class, "relnamespace") == row_number(&row, "relnamespace");
+}
+
 Oid rewritten_table(CatalogSnapshot *look, const CatalogTuple *class)
 {
     const char *name = row_name(look, class, "relname");
@@ -571,6 +582,7 @@ Oid rewritten_table(CatalogSnapshot *look, const CatalogTuple *class)
         return row_number(class, "relrewrite");
     /* Users may make tables with such a name, too. */
     return text_take(&text, "pg_temp_") && text_take_u32(&text, &table) && text_at_end(&text) &&
+                   has_owner_and_schema(look, class, table) &&
                    is_transient(look, row_number(class, "oid"))
                ? table
                : 0;

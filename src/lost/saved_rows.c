@@ -54,8 +54,10 @@ typedef struct Saver
     bool told, begun;         /* the script has the transaction's comment; its BEGIN */
     const Table *open_table;  /* table whose statements the script's last \if guards; NULL: none */
     Buffer checks;            /* queries for the transaction's end */
-    SchemaEvents events;      /* the transaction's events that are not written yet */
-    TableCount *tables;       /* sorted by compare_counted */
+    const Table **checked;    /* tables that these queries name, sorted by compare_checked */
+    size_t checked_count;
+    SchemaEvents events; /* the transaction's events that are not written yet */
+    TableCount *tables;  /* sorted by compare_counted */
     size_t table_count;
     ReasonCount *reasons;
     size_t reason_count;
@@ -188,6 +190,7 @@ static void begin_transaction(Saver *saver)
         return;
     saver->begun = true;
     buffer_clear(&saver->checks);
+    saver->checked_count = 0;
     buffer_append_string(text, "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE;\n");
     /* A transaction that was prepared before the divergence is prepared on the new primary too: it
      * holds locks on its rows there, and the script must not run until somebody ends it. */
@@ -261,9 +264,34 @@ static void open_table(Saver *saver, const Table *table)
     saver->open_table = table;
 }
 
+static int compare_checked(const void *key, const void *item)
+{
+    const Table *one = key, *other = *(const Table *const *) item;
+    const int names = strcmp(one->name, other->name);
+
+    return names != 0 ? names : strcmp(one->schema, other->schema);
+}
+
+/* Let the transaction's end check the deferrable constraints of the table, once. (Rule L48.) */
+static void check_at_end(Saver *saver, const Table *table)
+{
+    AUTO_BUFFER Buffer check = {0};
+    bool is_there;
+    const size_t index = array_search(table, saver->checked, saver->checked_count,
+                                      sizeof(*saver->checked), compare_checked, &is_there);
+
+    if (is_there)
+        return;
+    ARRAY_INSERT(saver->checked, saver->checked_count, index, table);
+    buffer_append_string(&check, "SELECT lost_rows.check_deferrable(");
+    lost_sql_table_arguments(table, &check);
+    buffer_append_string(&check, ") \\gset\n");
+    append_query(&saver->checks, buffer_string(&check));
+}
+
 static void write_statement(Saver *saver, const LostRow *row)
 {
-    AUTO_BUFFER Buffer statement = {0}, check = {0};
+    AUTO_BUFFER Buffer statement = {0};
     const char *reason;
 
     tell_transaction(saver);
@@ -286,11 +314,7 @@ static void write_statement(Saver *saver, const LostRow *row)
         append_query(&saver->sql.text, buffer_string(&statement));
         if (!row->table->refuses_on_conflict || row->change->kind == ROW_DELETE)
             return;
-        buffer_append_string(&check, "SELECT lost_rows.check_deferrable(");
-        lost_sql_table_arguments(row->table, &check);
-        buffer_append_string(&check, ") \\gset\n");
-        if (strstr(buffer_string(&saver->checks), buffer_string(&check)) == NULL)
-            append_query(&saver->checks, buffer_string(&check));
+        check_at_end(saver, row->table);
     }
 }
 
@@ -733,6 +757,7 @@ bool saved_rows_write(const Options *options, const Clusters *clusters,
     lost_file_close(&saver.sql);
     buffer_free(&saver.time);
     buffer_free(&saver.checks);
+    free(saver.checked);
     free(saver.tables);
     free(saver.reasons);
     return result;
