@@ -1,7 +1,7 @@
 # A user cannot make --save-lost-rows run for hours: neither many tables that lost transactions made, nor many changes
 # of one table's row of pg_class, make it read all of pg_class or all of those changes for each look at a table; nor do
 # many names of a table with a deferrable constraint make it read all of these names for each row.
-# (Rule L48.)
+# (Rules L26, L48.)
 #
 # The attacker may create tables. The limit is of processor time, so other processes on the machine do not matter: the
 # run needs a second or two of it.
@@ -14,8 +14,36 @@ use RewindTest::LostRows;
 
 my $processor_seconds = 20;
 
+# Each ALTER TABLE makes another version of a table's columns. So 1,000 of a table with 1,600 columns took a gigabyte.
+sub many_versions
+{
+    my ($version) = @_;
+    my ($source, $target) = split_brain($version,
+        before => sub { $_[0]->sql('CREATE ROLE mallory; GRANT CREATE ON SCHEMA public TO mallory') },
+        target => sub { $_[0]->sql(<<'END') });
+SET ROLE mallory;
+DO $$ BEGIN
+    EXECUTE (SELECT 'CREATE TABLE wide (' || string_agg('column_' || i || ' integer', ',') || ')'
+        FROM generate_series(1, 1600) i);
+    FOR i IN 1 .. 1000 LOOP
+        EXECUTE format('ALTER TABLE wide SET (fillfactor = %s)', 50 + i % 50);
+        INSERT INTO wide VALUES (i);
+    END LOOP;
+END $$;
+END
+    $source->stop;
+    my ($result, $directory) = save_lost_rows_within('-v 600000', $target, $source);
+    is("$result->{status}, $result->{signal}", '0, 0', '600 MB of memory are enough') or diag($result->{stderr});
+    like(slurp(glob "$directory/*.jsonl"), qr/"reason":"ALTER TABLE changed the columns of tables too often"/,
+        'the rows that are not known are counted');
+    must_run([ 'rm', '-r', $directory ]);
+    $_->discard for $source, $target;
+    return;
+}
+
 each_version(sub {
     my ($version) = @_;
+    subtest('many versions of a table', sub { many_versions($version) });
     my ($source, $target) = split_brain($version,
         cluster => { settings => "synchronous_commit = off\nautovacuum = off\nmax_locks_per_transaction = 1000" },
         before => sub {

@@ -69,6 +69,7 @@ typedef struct Schema
     size_t encoding_count;
     struct Found *found; /* tables and types that were made, cached, ascending by id */
     size_t found_count;
+    uint64_t version_columns;         /* columns of all former versions of tables in `found` */
     struct NamesBefore *names_before; /* names of relations at the divergence, for each database,
                                          cached */
     size_t names_before_count;

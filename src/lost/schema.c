@@ -16,6 +16,7 @@
 #define TYPE_VARCHAR 1043
 
 #define ARRAY_SUBSCRIPT_HANDLER 6179 /* OID of array_subscript_handler, catalog/pg_proc.dat */
+#define VERSION_COLUMNS_MAX 1000000  /* some 150 bytes each */
 #define PG_CATALOG 11                /* OID of schema pg_catalog */
 #define VARLENA_HEADER 4
 /* Offset, after the varlena header, of the values in an ArrayType of one dimension without nulls.
@@ -541,6 +542,17 @@ static int compare_found(const void *key, const void *item)
 
 typedef const void *(*Maker)(CatalogSnapshot *look, const RelationId *id, const char **reason);
 
+/*
+ * Rule L26: each version of a table's columns stays in memory, since rows of that time point to it,
+ * and a user can make one with each ALTER TABLE. Returns false once all versions together have too
+ * many columns.
+ */
+static bool may_keep_version(Schema *schema, const Table *former)
+{
+    schema->version_columns += former != NULL ? former->attribute_count : 0;
+    return schema->version_columns <= VERSION_COLUMNS_MAX;
+}
+
 /* Returns the table or type from the cache; made at the first call, and again if the catalogs' rows
  * that it was made of have changed since. Objects that initdb created do not change. */
 static const void *find_or_make(Schema *schema, const RelationId *id, Oid oid, Moment moment,
@@ -568,7 +580,14 @@ static const void *find_or_make(Schema *schema, const RelationId *id, Oid oid, M
         look.arena = scratch = arena_create();
         (void) make(&look, id, reason);
     }
-    if (!is_known || found->seen != look.seen)
+    if (is_known && found->seen != look.seen && make == make_table &&
+        !may_keep_version(schema, found->object))
+    {
+        found->object = NULL;
+        found->reason = "ALTER TABLE changed the columns of tables too often";
+        found->seen = look.seen;
+    }
+    else if (!is_known || found->seen != look.seen)
     {
         look = schema_snapshot(schema, id->database, moment);
         found->object = make(&look, id, &found->reason);
