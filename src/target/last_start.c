@@ -162,7 +162,7 @@ static const char *read_memory_policy(const char *path, Arena *arena)
         return NULL;
     word = line + strcspn(line, " ");
     word += *word == ' ';
-    return arena_strndup(arena, word, strcspn(word, " "));
+    return arena_strndup(arena, word, strcspn(word, " \n"));
 }
 
 /* The first control group of a process that is not ours: with version 1 /proc/PID/cgroup has a line
