@@ -55,7 +55,7 @@ each_version(sub {
         like($result->{stderr},
             qr/^pg_rewind: error: replay of CREATE TABLESPACE would use "\Q$place\E" instead of "\Q$copy->{dir}\E/m,
             'with both places');
-        like($result->{stderr}, qr/^pg_rewind: hint: Add --checkpoint: pg_rewind then runs CHECKPOINT /m,
+        like($result->{stderr}, qr/^pg_rewind: hint: Add --checkpoint: pg_rewind then runs CHECKPOINT on the source\.$/m,
             'and what to do');
         is(content_of($place), $before, 'the source\'s tablespace is as it was');
         $copy->discard;

@@ -166,8 +166,8 @@ static Decision decide_relation(const PlanInput *input, const FilePair *pair)
     entry->source_size = settled_size(input, pair);
     entry->settled = entry->source_size > source->size;
     entry->compare = target != NULL && action == ACTION_COPY && entry->source_size == target->size;
-    entry->has_other_segments = entry->source_size == source->size &&
-                                (pair->file.segment > 0 || source->size >= segment_bytes(input));
+    entry->has_other_segments =
+        !entry->settled && (pair->file.segment > 0 || source->size >= segment_bytes(input));
     if (reason == REASON_BLOCKS_NAMED || (target == NULL && has_block_numbers(input, pair)))
     {
         entry->first_block = pair->file.segment * input->relation_segment_blocks;

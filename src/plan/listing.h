@@ -144,7 +144,8 @@ const ListedFile *listing_find_after(const Listing *listing, const ListedFile *f
 /*
  * Note in the target's listing the locations of new tablespaces that lie inside the target's data
  * directory: each location is a second name of the tablespace's link, and files there are listed
- * below the link alone. To be called after tablespaces_map.
+ * below the link alone; not those in one of the server's own directories, which keep their names.
+ * owner: the target. To be called after tablespaces_map.
  */
 void listing_add_new_places(const Listing *source, const Target *owner, Listing *target);
 

@@ -449,6 +449,7 @@ static bool prove_no_circle(Rejoin *rejoin, const Standing *standing, bool *prov
 {
     Circle circle;
 
+    *proven = false;
     if (!rejoin_find_circle(rejoin, &circle, error))
         return false;
     rejoin->report.in_circle = circle.closed;
@@ -513,12 +514,9 @@ bool rejoin_wait_until_it_follows(Rejoin *rejoin, Error *error)
          * seconds for that. */
         caught_up = standing.there != 0 && (standing.target.state != TARGET_STARTING ||
                                             clock_seconds() - standing.there >= PATIENCE_SECONDS);
-        if (caught_up && !prove_no_circle(rejoin, &standing, &caught_up, error))
-        {
-            caught_up = false;
-            failed = true;
+        failed = caught_up && !prove_no_circle(rejoin, &standing, &caught_up, error);
+        if (failed)
             break;
-        }
     } while (!wait_until(caught_up, &wait, error));
     if (!failed && !caught_up && !wait.stopped)
         error_not_following(rejoin, &standing, error);

@@ -72,8 +72,7 @@ struct TargetServer
     const char *ways[WAYS_MAX + 1]; /* user and password: connection strings, without an address;
                                        up to a NULL */
     const char **way;     /* connection string that is tried now; at the NULL none works */
-    const char *account;  /* name of our account, which is the server's; "": it has none, and the
-                             server is not asked */
+    const char *account;  /* name of our account, which is the server's */
     const char *database; /* a database of the source's connection, which the target has, too */
     Connection *connection;
     double last_attempt;
@@ -96,17 +95,17 @@ TargetServer *target_server_open(Arena *arena, const char *directory, Source *so
     int count = 0;
 
     server->directory = directory;
-    server->account = user != NULL ? arena_strdup(arena, user->pw_name) : "";
     server->database = connection != NULL
                            ? arena_strdup(arena, connection_server(connection).database)
                            : "postgres";
     server->way = server->ways;
     server->last_attempt = clock_seconds() - 1;
-    if (user != NULL)
-    {
-        conninfo_append(&own, "user", server->account);
-        server->ways[count++] = arena_strdup(arena, buffer_string(&own));
-    }
+    /* Without our account's name libpq cannot check who listens: no way leads there. (Rule T16.) */
+    if (user == NULL)
+        return server;
+    server->account = arena_strdup(arena, user->pw_name);
+    conninfo_append(&own, "user", server->account);
+    server->ways[count++] = arena_strdup(arena, buffer_string(&own));
     if (connection != NULL)
     {
         connection_options(connection, append_identity, &sources);
@@ -178,10 +177,10 @@ static Connection *connect_one_way(const TargetServer *server, Error *error)
         return NULL;
     /* At a TCP port nothing proves whose process answers: it would get the source's password, and
      * be believed. So a server without a Unix socket is not asked. When it has written its status,
-     * all its sockets are made. Without our account's name libpq could not check it. (Rule T16.) */
-    if ((host[0] == '\0' && listens.status[0] != '\0') || server->account[0] == '\0')
+     * all its sockets are made. (Rule T16.) */
+    if (host[0] == '\0' && listens.status[0] != '\0')
         error->kind = ERROR_FAILED;
-    if (listens.port[0] == '\0' || host[0] == '\0' || server->account[0] == '\0')
+    if (listens.port[0] == '\0' || host[0] == '\0')
         return NULL;
     if (host[0] != '/' && host[0] != '@') /* an abstract socket */
         host = path_in(&path, server->directory, host);

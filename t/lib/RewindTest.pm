@@ -281,7 +281,8 @@ my @unseen = (
     qr/^tablespaces ".*" and ".*" of the source would have one place: /,
     qr/^tablespace ".*" of the source is missing: nothing is in /, qr/ is of different type in source and target$/,
     qr/ in the source is a symbolic link$/, qr/^".*" and ".*" of the (?:source|target) lead to one directory$/,
-    qr/^cannot replace ".*": it is a directory$/, qr/^replay would copy database /, qr/^not enough space on the file system of /,
+    qr/^cannot replace ".*": it is a directory$/, qr/^replay would copy database /,
+    qr/^not enough space on the file system of /,
     qr/^could not read WAL record at /, qr/another pg_rewind/,
     # Settings that were switched in between, as WAL tells that a look does not read.
     qr/^target server needs to use either data checksums or "wal_log_hints = on"$/,

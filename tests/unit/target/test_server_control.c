@@ -63,29 +63,22 @@ static void test_service(void **state)
     }
 }
 
-/* The text of postmaster.opts, its arguments with a "|" behind each, and the options for a shell.
- */
+/* The text of postmaster.opts, its arguments with a "|" behind each, and the options for a shell. */
 static void test_options_of_the_last_start(void **state)
 {
     static const struct
     {
         const char *text, *arguments, *options;
     } cases[] = {
-        {"/bin/postgres \"-D\" \"/data\" \"-c\" \"port=5433\"\n",
-         "/bin/postgres|-D|/data|-c|port=5433|", "-c port=5433"},
-        {"/bin/postgres \"-c\" \"port=5433\" \"-D\" \"/data\"\n",
-         "/bin/postgres|-c|port=5433|-D|/data|", "-c port=5433"},
+        {"/bin/postgres \"-D\" \"/data\" \"-c\" \"port=5433\"\n", "/bin/postgres|-D|/data|-c|port=5433|", "-c port=5433"},
+        {"/bin/postgres \"-c\" \"port=5433\" \"-D\" \"/data\"\n", "/bin/postgres|-c|port=5433|-D|/data|", "-c port=5433"},
         {"/bin/postgres \"-D/data\" \"-iF\"\n", "/bin/postgres|-D/data|-iF|", "-i -F"},
-        {"/b in/postgres \"--port=1\" \"-ip2\"\n", "/b in/postgres|--port=1|-ip2|",
-         "--port=1 -i -p 2"},
+        {"/b in/postgres \"--port=1\" \"-ip2\"\n", "/b in/postgres|--port=1|-ip2|", "--port=1 -i -p 2"},
         {"/bin/postgres\n", "/bin/postgres|", ""},
         {"/bin/postgres \"-c\" \"a=\"\n", "/bin/postgres|-c|a=|", "-c a="},
-        {"/bin/postgres \"-c\" \"a=cp \"%p\" \"/x y/%f\"\" \"-i\"\n",
-         "/bin/postgres|-c|a=cp \"%p\" \"/x y/%f\"|-i|", "-c 'a=cp \"%p\" \"/x y/%f\"' -i"},
-        {"/bin/postgres \"-c\" \"a=\"$user\", `b`\nc\"\n", "/bin/postgres|-c|a=\"$user\", `b`\nc|",
-         "-c 'a=\"$user\", `b`\nc'"},
-        {"/bin/postgres \"-c\" \"a=it's\" \"-S\" \"\"\n", "/bin/postgres|-c|a=it's|-S||",
-         "-c 'a=it'\\''s' -S ''"},
+        {"/bin/postgres \"-c\" \"a=cp \"%p\" \"/x y/%f\"\" \"-i\"\n", "/bin/postgres|-c|a=cp \"%p\" \"/x y/%f\"|-i|", "-c 'a=cp \"%p\" \"/x y/%f\"' -i"},
+        {"/bin/postgres \"-c\" \"a=\"$user\", `b`\nc\"\n", "/bin/postgres|-c|a=\"$user\", `b`\nc|", "-c 'a=\"$user\", `b`\nc'"},
+        {"/bin/postgres \"-c\" \"a=it's\" \"-S\" \"\"\n", "/bin/postgres|-c|a=it's|-S||", "-c 'a=it'\\''s' -S ''"},
         {"/bin/postgres \"-D\" \"/da", NULL, NULL},
         {"", NULL, NULL},
     };
@@ -115,31 +108,15 @@ static void test_options_of_the_last_start(void **state)
 /* Rule T12. */
 static void test_secrets_of_the_last_start(void **state)
 {
-    static const char *const secret[] = {"/bin/postgres",
-                                         "-D",
-                                         "/data",
-                                         "-c",
-                                         "Primary-Conninfo=host=h password=SECRET",
-                                         "--My.Password=SECRET",
-                                         "-iparchive",
-                                         "-cssl-passphrase-command=echo SECRET",
-                                         "-o",
-                                         "-c a.b=SECRET",
-                                         "-cwork_mem=5MB",
-                                         NULL};
-    static const char *const plain[] = {
-        "/bin/postgres", "-c", "primary_conninfo=host=h", "-c", "a.b=", "-cport", NULL};
+    static const char *const secret[] = {"/bin/postgres", "-D", "/data", "-c", "Primary-Conninfo=host=h password=SECRET", "--My.Password=SECRET", "-iparchive", "-cssl-passphrase-command=echo SECRET", "-o", "-c a.b=SECRET", "-cwork_mem=5MB", NULL};
+    static const char *const plain[] = {"/bin/postgres", "-c", "primary_conninfo=host=h", "-c", "a.b=", "-cport", NULL};
     Arena *arena = arena_create();
     bool hides = false;
 
     (void) state;
-    assert_string_equal(server_control_options(arena, plain, NULL, &hides),
-                        server_control_options(arena, plain, NULL, NULL));
+    assert_string_equal(server_control_options(arena, plain, NULL, &hides), server_control_options(arena, plain, NULL, NULL));
     assert_false(hides);
-    assert_string_equal(
-        server_control_options(arena, secret, NULL, &hides),
-        "-c 'Primary-Conninfo=host=h password=********' '--My.Password=********' -i -p archive -c "
-        "'ssl-passphrase-command=********' -o '********' -c work_mem=5MB");
+    assert_string_equal(server_control_options(arena, secret, NULL, &hides), "-c 'Primary-Conninfo=host=h password=********' '--My.Password=********' -i -p archive -c 'ssl-passphrase-command=********' -o '********' -c work_mem=5MB");
     assert_true(hides);
     assert_non_null(strstr(server_control_options(arena, secret, NULL, NULL), "SECRET"));
     arena_destroy(arena);
@@ -147,9 +124,7 @@ static void test_secrets_of_the_last_start(void **state)
 
 static void test_settings_of_the_last_start(void **state)
 {
-    static const char *const arguments[] = {
-        "/bin/postgres",      "-D",  "/data", "-c", "Config-File=/a b.conf", "-ip", "5433",
-        "--archive-mode=off", "-p1", NULL};
+    static const char *const arguments[] = {"/bin/postgres", "-D", "/data", "-c", "Config-File=/a b.conf", "-ip", "5433", "--archive-mode=off", "-p1", NULL};
     Arena *arena = arena_create();
     const LastStart start = {.arguments = arguments};
     Settings settings = {.arena = arena};
