@@ -6,7 +6,8 @@
 #   calls do less         reads and writes, of files and of the connection, are cut short and interrupted at random
 #
 # PG_REWIND_TEST_POINTS=all tries every call that changes something with each error, and of the others each kind;
-# PG_REWIND_TEST_KIND names the kinds of source, 'server directory' being all.
+# PG_REWIND_TEST_KIND names what is tried, separated by blanks: a kind of source, 'server' or 'directory', or one part of
+# it, as 'server:full' (%parts).
 # (Rules C90, I27, I29, I41.)
 
 use strict;
@@ -223,20 +224,29 @@ sub calls_do_less
     return;
 }
 
+# What is tried, each of a name for PG_REWIND_TEST_KIND.
+my @parts = (
+    changing => [ 'a call that changes something fails', \&calls_that_change_something ],
+    sync => [ 'a sync fails', \&syncs_of_files ],
+    other => [ 'another call fails', \&other_calls ],
+    resumed => [ 'a call of a resumed run fails', \&calls_of_a_resumed_run ],
+    full => [ 'the disk stays full', \&disk_stays_full ],
+    less => [ 'calls do less than asked for', \&calls_do_less ]);
+my %parts = @parts;
+
 each_version(sub {
     my ($version) = @_;
     srand($seed);
-    for my $kind (split ' ', $ENV{PG_REWIND_TEST_KIND} // ($points eq 'all' ? 'server directory' : 'server'))
+    for my $what (split ' ', $ENV{PG_REWIND_TEST_KIND} // ($points eq 'all' ? 'server directory' : 'server'))
     {
+        my ($kind, $part) = split /:/, $what;
         my $pair = RewindTest::Interrupted->new($version, kind => $kind);
         my $calls = $pair->calls;
-        subtest("a call that changes something fails, source is a $kind",
-            sub { calls_that_change_something($pair, $calls) });
-        subtest("a sync fails, source is a $kind", sub { syncs_of_files($pair, $calls) });
-        subtest("another call fails, source is a $kind", sub { other_calls($pair) });
-        subtest("a call of a resumed run fails, source is a $kind", sub { calls_of_a_resumed_run($pair, $calls) });
-        subtest("the disk stays full, source is a $kind", sub { disk_stays_full($pair, $calls) });
-        subtest("calls do less than asked for, source is a $kind", sub { calls_do_less($pair) });
+        for my $name (defined $part ? $part : grep { !ref } @parts)
+        {
+            my ($title, $try) = @{ $parts{$name} };
+            subtest("$title, source is a $kind", sub { $try->($pair, $calls) });
+        }
         $pair->discard;
     }
     note('exit statuses: ', join ', ', map { "$statuses{$_} times $_" } sort keys %statuses);
