@@ -6,8 +6,8 @@
 #   calls do less         reads and writes, of files and of the connection, are cut short and interrupted at random
 #
 # PG_REWIND_TEST_POINTS=all tries every call that changes something with each error, and of the others each kind;
-# PG_REWIND_TEST_KIND names what is tried, separated by blanks: a kind of source, 'server' or 'directory', or one part of
-# it, as 'server:full' (%parts).
+# PG_REWIND_TEST_KIND names what is tried, separated by blanks: a kind of source, 'server' or 'directory', or one part
+# of it, as 'server:full' (%parts).
 # (Rules C90, I27, I29, I41.)
 
 use strict;

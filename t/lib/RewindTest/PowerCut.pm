@@ -4,6 +4,7 @@
 #   my $moment = $recording->moment(117);             # the power fails after 117 changes
 #   my @units = $moment->pending;                     # changes that nothing has synced
 #   $moment->restore($dir, { $units[3] => 1 });       # the disk holds only this one of them
+#   my $key = $moment->key({ $units[3] => 1 });       # what that state is told by
 #
 # The record is made by tests/faults/faults.c: what was written, renamed, linked, truncated, removed and synced. A
 # file's bytes, size and mode are safe once the file is synced, a name once its directory is. Of what is not safe the
@@ -24,7 +25,7 @@ package RewindTest::PowerCut;
 use strict;
 use warnings;
 
-use Digest::MD5;
+use Digest::MD5 ();
 use File::Find ();
 use RewindTest::Command;
 
@@ -286,17 +287,62 @@ sub chosen
     return -1;
 }
 
-# Make directory, which is a copy of base, what the disk holds if of the pending changes it holds those with a true
-# value in $kept; for a write this may be 'begin', 'end' or 'zeros' as well. Returns a digest of it: equal ones are
-# equal states.
+# The steps that make a copy of base what the disk holds if of the pending changes it holds those with a true value in
+# $kept; for a write this may be 'begin', 'end' or 'zeros' as well. Each has a path below the copy; the node that the
+# disk holds there, or undef; whether the copy has that there; another path of it, made before; changes of its bytes.
+sub steps
+{
+    my ($self, $kept) = @_;
+    return $self->steps_below($self->{top}, '', $kept, {});
+}
+
+sub steps_below
+{
+    my ($self, $directory, $above, $kept, $made) = @_;
+    my @steps;
+    for my $text (sort keys %{ $directory->{names} })
+    {
+        my $name = $directory->{names}{$text};
+        my $index = chosen($name, $kept);
+        my $node = $index < 0 ? $name->{safe} : $name->{pending}[$index]{node};
+        next if !$node && !$name->{original};
+        my $path = "$above/$text";
+        my %step = (path => $path, node => $node, changes => [], is_there => $node && $name->{original}
+            && $node == $name->{original});
+        if ($node && $node->{type} eq 'file')
+        {
+            $step{same_as} = $made->{ $node->{id} };
+            $made->{ $node->{id} } //= $path;
+            $step{changes} = [ @{ $node->{safe} }, map { changed($_, $kept) } @{ $node->{pending} } ];
+        }
+        push @steps, \%step if !$step{is_there} || $step{same_as} || @{ $step{changes} };
+        push @steps, $self->steps_below($node, $path, $kept, $made) if $node && $node->{type} eq 'directory';
+    }
+    return @steps;
+}
+
+# Names what the disk holds: equal ones are equal states.
+sub key
+{
+    my ($self, $kept) = @_;
+    return Digest::MD5::md5_hex(join "\n", $self->{data}, map {
+        my $step = $_;
+        "$step->{path} " . ($step->{node} ? $step->{node}{id} : 'nothing'), map { "@$_" } @{ $step->{changes} };
+    } $self->steps($kept));
+}
+
+# Make directory, which is a copy of base, what the disk holds.
 sub restore
 {
     my ($self, $directory, $kept) = @_;
-    local $self->{digest} = Digest::MD5->new;
-    local $self->{made} = {};
     open(local $self->{bytes}, '<:raw', $self->{data}) or die "could not open $self->{data}: $!";
-    $self->restore_names($self->{top}, $directory, $kept);
-    return $self->{digest}->hexdigest;
+    for my $step ($self->steps($kept))
+    {
+        my ($node, $path) = ($step->{node}, $directory . $step->{path});
+        must_run([ 'rm', '-rf', $path ]) if !$step->{is_there} && lstat $path;
+        $self->restore_node($node, $path, $step, $directory) if $node;
+    }
+    return;
 }
 
 # The same, without what the program has done but for what it has synced.
@@ -308,51 +354,27 @@ sub restore_before
     return $before->restore($directory, { %$kept, map { $_ => 1 } grep { !$pending{$_} } $before->pending });
 }
 
-sub restore_names
-{
-    my ($self, $node, $path, $kept) = @_;
-    for my $text (sort keys %{ $node->{names} })
-    {
-        my $name = $node->{names}{$text};
-        my $index = chosen($name, $kept);
-        my $there = $index < 0 ? $name->{safe} : $name->{pending}[$index]{node};
-        my $is_original = defined $there && defined $name->{original} && $there == $name->{original};
-        $self->{digest}->add("$path/$text ", $there ? $there->{type} : 'nothing', $is_original ? ' original'
-            : '', "\n");
-        must_run([ 'rm', '-rf', "$path/$text" ]) if !$is_original && $name->{original};
-        $self->restore_node($there, "$path/$text", $is_original, $kept) if $there;
-    }
-    return;
-}
-
 sub restore_node
 {
-    my ($self, $node, $path, $is_original, $kept) = @_;
+    my ($self, $node, $path, $step, $directory) = @_;
     if ($node->{type} eq 'directory')
     {
-        die "a directory was renamed\n" if !$is_original && defined $node->{base};
-        if (!$is_original)
-        {
-            mkdir $path or die "$path: $!";
-            chmod oct($node->{mode}), $path;
-        }
-        $self->restore_names($node, $path, $kept);
+        die "a directory was renamed\n" if defined $node->{base};
+        mkdir $path or die "$path: $!";
+        chmod oct($node->{mode}), $path;
     }
     elsif ($node->{type} eq 'link')
     {
-        my $target = $node->{target} // readlink "$self->{base}/$node->{base}";
-        $is_original or symlink($target, $path) or die "$path: $!";
+        symlink($node->{target} // readlink "$self->{base}/$node->{base}", $path) or die "$path: $!";
     }
-    elsif ($self->{made}{ $node->{id} })
+    elsif (defined $step->{same_as})
     {
         unlink $path;
-        link($self->{made}{ $node->{id} }, $path) or die "$path: $!";
+        link($directory . $step->{same_as}, $path) or die "$path: $!";
     }
     else
     {
-        my @changes = (@{ $node->{safe} }, map { changed($_, $kept) } @{ $node->{pending} });
-        $self->restore_file($node, $path, $is_original, @changes) if @changes || !$is_original;
-        $self->{made}{ $node->{id} } = $path;
+        $self->restore_file($node, $path, @$step{qw(is_there changes)});
     }
     return;
 }
@@ -373,14 +395,14 @@ sub changed
 
 sub restore_file
 {
-    my ($self, $node, $path, $is_original, @changes) = @_;
-    if (!$is_original && defined $node->{base})
+    my ($self, $node, $path, $is_there, $changes) = @_;
+    if (!$is_there && defined $node->{base})
     {
         must_run([ 'cp', '-a', "$self->{base}/$node->{base}", $path ]);
     }
     open(my $file, -e $path ? '+<:raw' : '+>:raw', $path) or die "$path: $!";
     chmod oct($node->{mode}), $path if !defined $node->{base};
-    for my $change (@changes)
+    for my $change (@$changes)
     {
         my ($kind, @fields) = @$change;
         if ($kind eq 'write')
@@ -398,7 +420,6 @@ sub restore_file
         else                        { truncate($file, $fields[0]) if -s $file < $fields[0] }    # reserve, extend
     }
     close($file) or die "$path: $!";
-    $self->{digest}->add(sprintf('%o ', (stat $path)[2]), Digest::MD5::md5_hex(slurp($path)), "\n");
     return;
 }
 
