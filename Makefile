@@ -48,6 +48,7 @@ check-end-to-end: all
 # Tests under sanitizers and valgrind: a sample, or WHAT=all.
 sanitizers: setup
 	@tests/setup.sh thorough
+	@$(MAKE) --no-print-directory all >/dev/null
 	@tests/sanitizers.sh $(or $(WHAT),sample)
 
 # The program for ARM64, under qemu-user: unit tests, and a sample of the end-to-end tests or TESTS; see tests/arm64.sh.
