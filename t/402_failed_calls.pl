@@ -96,19 +96,22 @@ sub calls_that_change_something
 }
 
 # Of calls that change nothing there are thousands alike: the first and the last, and one between, of those that differ
-# in numbers only.
+# in numbers only. Each is a place, as 17 or r17, and what is called there.
+sub of_each_kind
+{
+    my @places = @_;
+    my (%alike, %index);
+    push @{ $alike{ $places[$_][1] =~ s/[0-9A-F]+/N/gr } }, $_ for 0 .. $#places;
+    $index{$_} = 1 for map { ($_->[0], $_->[-1], $_->[ rand @$_ ]) } @alike{ sort keys %alike };
+    return @places[ sort { $a <=> $b } keys %index ];
+}
+
 sub other_calls
 {
     my ($pair) = @_;
     my $calls = $pair->calls(changes => 0);
-    my %alike;
-    for my $number (1 .. @$calls)
-    {
-        my $call = $calls->[ $number - 1 ];
-        push @{ $alike{ "$call->{call} $call->{path}" =~ s/[0-9A-F]+/N/gr } }, $number;
-    }
-    my %number = map { $_ => 1 } map { ($_->[0], $_->[-1], $_->[ rand @$_ ]) } @alike{ sort keys %alike };
-    my @all = map { my $number = $_; map { [ $number, $_ ] } qw(EIO EMFILE EINTR) } sort { $a <=> $b } keys %number;
+    my @places = of_each_kind(map { [ $_, "$calls->[ $_ - 1 ]{call} $calls->[ $_ - 1 ]{path}" ] } 1 .. @$calls);
+    my @all = map { my ($number) = @$_; map { [ $number, $_ ] } qw(EIO EMFILE EINTR) } @places;
     one_fails($pair, "r$_->[0]", $calls->[ $_->[0] - 1 ], $_->[1]) for $points eq 'all' ? @all : pick($points, @all);
     return;
 }
@@ -162,6 +165,7 @@ sub calls_of_a_resumed_run
         $pair->attempt(fault => '', env => { PG_REWIND_FAULT_LOG => $log });
         my $prefix = $changes ? '' : 'r';
         my @places = map { /^($prefix\d+) (.*)/ ? [ $1, $2 ] : () } split /\n/, slurp($log);
+        @places = of_each_kind(@places) if !$changes;
         my @all = map { my $place = $_; map { [ @$place, $_ ] } qw(EIO EMFILE) } @places;
         for my $try ($points eq 'all' ? @all : pick($points / 4, @all))
         {
