@@ -386,7 +386,9 @@ sub kill_all_processes
     my $pid = $self->postmaster_pid;
     kill 'STOP', $pid;    # it starts no more of them
     my @children = grep { process_file($_, 'stat') =~ /\) \S $pid / } map { m{(\d+)$} } glob('/proc/[0-9]*');
-    kill 'KILL', $pid, @children;
+    # None of the others may see that it is gone: a session would end with an abort, which empties a new table's file,
+    # and of which no WAL is written any more.
+    kill 'KILL', @children, $pid;
     wait_until("the processes of $self->{name} are gone", sub { !grep { -e "/proc/$_" } $pid, @children });
     return;
 }
