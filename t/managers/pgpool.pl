@@ -65,8 +65,11 @@ END
     return;
 }
 
+# Where docs/pgpool.md's pgpool_remote_start puts it too.
+sub server_log_path { my ($node) = @_; return $node->data . '.log' }
+
 sub start_server { my ($node) = @_;
-    return $node->run_program([ "$node->{bindir}/pg_ctl", '-D', $node->data, '-w', '-l', $node->data . '.log',
+    return $node->run_program([ "$node->{bindir}/pg_ctl", '-D', $node->data, '-w', '-l', server_log_path($node),
     'start' ]) }
 
 # ---------------------------------------------------------------- Pgpool-II
@@ -215,7 +218,7 @@ sub is_well
     my ($pool, $node, $primary) = @_;
     my $attached = eval { wait_until("Pgpool-II uses $node->{name}", sub { status_of($pool, $node) eq 'up' }); 1 };
     ok($attached, "Pgpool-II uses $node->{name} again")
-        or return diag($@, $node->shown_calls, "\n", $pool->log('pgpool'));
+        or return diag($@, $node->shown_calls, "\n", $pool->log('pgpool'), slurp(server_log_path($node)));
     follows($node, $primary);
     no_base_backup($node);
     return;
@@ -296,7 +299,7 @@ scenario('the node stops amid the changes', sub {
 
     # It comes up again, and with it the server, as far as its machine starts it.
     is(start_server($primary)->{status}, 1, 'no server starts on the half rewound directory');
-    like(slurp($primary->data . '.log'), qr/run the same pg_rewind command again/, 'its log says what to do');
+    like(slurp(server_log_path($primary)), qr/run the same pg_rewind command again/, 'its log says what to do');
     # Pgpool-II's own doing: follow_primary_command is run once; a node that was away then is brought back by
     # pcp_recovery_node.
     by_hand($pool, recover => $primary);
