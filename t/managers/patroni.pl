@@ -154,7 +154,8 @@ sub make_nodes
     return;
 }
 
-# Patroni knows the others only some time after they stream, and fails over to none before.
+# Patroni knows the others only some time after they stream, and fails over to none before. It shows a new one as
+# running before it streams as well: what the primary's shutdown writes would not reach that one.
 sub wait_for_standbys
 {
     my ($primary) = @_;
@@ -164,6 +165,8 @@ sub wait_for_standbys
         return @nodes == grep { $_->{role} eq 'leader' || $_->{state} =~ /^(running|streaming)$/
             && $_->{lag} eq '0' } @$members;
     });
+    wait_until('all standbys stream', sub {
+        $primary->query("SELECT count(*) FROM pg_stat_replication WHERE state = 'streaming'") == $#nodes });
     return;
 }
 
