@@ -100,13 +100,13 @@ bool saved_file_finish(SavedFile *file, Error *error)
 
 const char *saved_file_keep(SavedFile *file, Arena *arena)
 {
-    const char *temporary = buffer_string(&file->temporary);
+    const char *temporary, *name;
     struct stat made, before;
-    const char *name;
     bool found, exists;
 
     if (file->path == NULL || file->temporary.size == 0)
         return NULL;
+    temporary = buffer_string(&file->temporary);
     name = arena_printf(arena, "%s%s", file->path, SAVED_INCOMPLETE);
     if (!file_stat(temporary, &made, &found, NULL) || !found || made.st_size == 0 ||
         !file_stat(name, &before, &exists, NULL))
