@@ -360,6 +360,11 @@ scenario('a second call while the first is amid its changes', sub {
     wait_until('the second call runs', sub { $primary->calls('pg_rewind') > $calls + 1 });
     sleep 1;
     kill 'CONT', $held;
+    wait_until('both calls have ended', sub {
+        2 == grep { defined $_->{status} } ($primary->calls('pg_rewind'))[ $calls, $calls + 1 ] });
+    # As whoever made the second call would: while that works in the directory, the first one's script cannot start the
+    # server.
+    start_server($primary);
     rejoins_by_itself($pool, $primary, $standby);
     note($primary->shown_calls, "\n", $pool->log('second'));
     is(($primary->calls('pg_rewind'))[$calls]{status}, 0, 'the first call ended well');

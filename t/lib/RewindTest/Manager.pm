@@ -263,14 +263,16 @@ sub processes
     return @found;
 }
 
-# kill -9 of everything at once, again until nothing is left: some start others.
+# kill -9 of everything at once, again until nothing is left: some start others. A held one comes first: when its parent
+# is gone the kernel lets it go on, and it may do the rest of its work before it is killed.
 sub kill_all
 {
     my ($self) = @_;
     wait_until("all processes of $self->{name} are gone", sub {
         my @left = $self->processes;
+        my @held = grep { state_of($_) eq 'T' } @left;
         kill 'STOP', @left;
-        kill 'KILL', @left;
+        kill 'KILL', @held, @left;
         waitpid($_, POSIX::WNOHANG()) for @{ $self->{programs} };
         return !@left;
     });
