@@ -218,6 +218,16 @@ sub start_disturbance
     return 0;
 }
 
+# Where the WAL of a source ends that runs. A standby may receive the end of a change between two runs: then the first
+# one is no forecast of the other.
+sub end_of_wal
+{
+    my ($round, $source) = @_;
+    return '' if is_directory($round);
+    return $source->query('SELECT CASE WHEN pg_is_in_recovery() '
+        . 'THEN coalesce(pg_last_wal_receive_lsn(), pg_last_wal_replay_lsn()) ELSE pg_current_wal_lsn() END');
+}
+
 # Rewind, and test what holds however it ends.  Returns the result.
 sub rewind_once
 {
@@ -228,9 +238,10 @@ sub rewind_once
     my @waiting = waiting_for_archiver($target);
     my $disturbance = start_disturbance($run, $round, $writer);
 
-    my $dry;
+    my ($dry, $end);
     if ($round->{dry_run})
     {
+        $end = end_of_wal($round, $source);
         $dry = rewind($target, $source, kind => $kind, options => [ @options, '--dry-run' ]);
         spew(work_dir() . '/dry_run.stderr', $dry->{stderr});
         is(differences($before, files_of($target)), '', '--dry-run changes nothing');
@@ -245,7 +256,8 @@ sub rewind_once
     my $result = rewind($target, $source, kind => $kind, options => \@options);
     $round->{busy_source} eq 'load' ? end_load($disturbance) : waitpid($disturbance, 0) if $disturbance;
     append(work_dir() . '/rewind.stderr', "==== round $run->{round}\n$result->{stderr}");
-    is($dry->{status}, $result->{status}, '--dry-run predicts how it ends') if $dry && !$disturbance && !$round->{kill};
+    is($dry->{status}, $result->{status}, '--dry-run predicts how it ends')
+        if $dry && !$disturbance && !$round->{kill} && $end eq end_of_wal($round, $source);
     is($result->{stdout}, '', 'pg_rewind prints nothing on stdout');
     is(differences($before, files_of($target)), '', 'refused, and nothing is changed') if $result->{status} == 1
         || $result->{status} == 3;
