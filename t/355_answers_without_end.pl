@@ -39,7 +39,7 @@ my %messages = (
 my $kilobytes_max = 300_000;
 
 # The address sanitizer keeps 256 MB of what was freed, by default: that is none of the program's memory.
-local $ENV{ASAN_OPTIONS} = join ':', grep { defined } $ENV{ASAN_OPTIONS}, 'quarantine_size_mb=16';
+local $ENV{ASAN_OPTIONS} = with_asan_option('quarantine_size_mb=16');
 
 sub start_peer
 {

@@ -65,7 +65,7 @@ END
     return;
 }
 
-# Where docs/pgpool.md's pgpool_remote_start puts it too.
+# Where the script rejoin of docs/pgpool.md puts it, too.
 sub server_log_path { my ($node) = @_; return $node->data . '.log' }
 
 sub start_server { my ($node) = @_;

@@ -12,7 +12,7 @@ use POSIX ();
 use Time::HiRes ();
 
 our @EXPORT = qw(rewind_argv run must_run wait_until process_file slurp spew append program work_dir log_directory
-    PATIENCE_SECONDS ONCE without_search_for_leaks);
+    PATIENCE_SECONDS ONCE with_asan_option without_search_for_leaks);
 our @EXPORT_OK = qw(free_port);
 
 # How long anything may take before the test fails.
@@ -57,12 +57,12 @@ sub rewind_argv
         @arguments);
 }
 
+# ASAN_OPTIONS with one more.
+sub with_asan_option { my ($option) = @_; return join(':', grep { defined } $ENV{ASAN_OPTIONS}, $option) }
+
 # ASAN_OPTIONS for a run in which a sanitizer cannot search for leaks: its search makes a process, which traces the
 # program's threads.
-sub without_search_for_leaks
-{
-    return join(':', grep { defined } $ENV{ASAN_OPTIONS}, 'detect_leaks=0');
-}
+sub without_search_for_leaks { return with_asan_option('detect_leaks=0') }
 
 # Sees each command before it runs, and may return a function that sees its result: RewindTest::Beside.
 our $watch;
