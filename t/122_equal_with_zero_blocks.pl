@@ -30,7 +30,7 @@ sub make_table_with_zero_blocks
     my $path = $source->query(q{SELECT pg_relation_filepath('with_zeros')});
     $source->sql('CHECKPOINT');
     my $session = $source->session;
-    kill 'STOP', $source->wal_writer_pid;    # WAL that nobody waits for stays in memory
+    stop_in_system_call($source->wal_writer_pid);    # WAL that nobody waits for stays in memory
     $session->sql('BEGIN; INSERT INTO with_zeros SELECT generate_series(1, 20000)');
     $source->stop('kill')->start;
     $session->end;
@@ -49,7 +49,7 @@ sub cut_off_an_index_build
         sub { $pid = $target->query("SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND NOT granted") });
     # The checkpoint before files are copied writes pages of unlogged relations as well.
     $target->sql('CREATE DATABASE copied' . ($target->version >= 15 ? ' STRATEGY file_copy' : ''));
-    kill 'STOP', $pid;    # it would remove the file when it sees the others die
+    stop_in_system_call($pid);    # it would remove the file when it sees the others die
     $target->stop('kill');
     $_->end for $holder, $builder;
     return;

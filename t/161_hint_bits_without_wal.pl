@@ -111,7 +111,7 @@ sub cut_off_by_promotion
     $target->wait_for_replay_of($source);
 
     my $checkpointer = $target->checkpointer_pid;
-    kill 'STOP', $checkpointer;
+    stop_in_system_call($checkpointer);
     $target->promote;
     is($target->query('SELECT count(*) FROM doubtful'), 0,
         'the promoted server takes the transaction for failed and sets hints');
@@ -140,7 +140,7 @@ sub diverged_before_its_first_checkpoint
     $_->wait_for_replay_of($primary) for $target, $source;
 
     my $checkpointer = $target->checkpointer_pid;
-    kill 'STOP', $checkpointer if !$option{begun};
+    stop_in_system_call($checkpointer) if !$option{begun};
     $target->promote;
     $target->hold_first_checkpoint if $option{begun};
     $target->sql('CREATE TABLE common (a int)');

@@ -56,7 +56,7 @@ sub before_its_first_checkpoint
 {
     my ($target, $done) = @_;
     my $checkpointer = $target->checkpointer_pid;
-    kill 'STOP', $checkpointer;
+    stop_in_system_call($checkpointer);
     $target->promote;
     $done->();
     kill 'CONT', $target->checkpointer_pid;

@@ -34,7 +34,7 @@ each_version(sub {
     wait_until('the standby has replayed it',
         sub { $source->query('SELECT replay_location >= pg_current_xlog_location() FROM pg_stat_replication') eq 't' });
 
-    kill 'STOP', $target->checkpointer_pid;
+    stop_in_system_call($target->checkpointer_pid);
     promote($target);
     is($target->query('SELECT count(*) FROM doubtful'), 0,
         'the promoted server takes the transaction for failed and sets hints');

@@ -47,7 +47,7 @@ sub promoted
     if ($option{work})
     {
         # Its list of running transactions would tell the level.
-        RewindTest::Cluster::stop_in_system_call($source->restart->background_writer_pid);
+        stop_in_system_call($source->restart->background_writer_pid);
         $target->wait_for_replay_of($source);
     }
     $target->stop->start(settings => \%more);

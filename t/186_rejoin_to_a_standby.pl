@@ -60,7 +60,7 @@ each_version(sub {
 
     # The primary is held, so that it writes nothing on timeline 2 past the promotion.
     $_->wait_for_replay_of($primary) for $source, $target;
-    kill 'STOP', my @held = map { $_ || () } $primary->background_writer_pid, $primary->checkpointer_pid;
+    stop_in_system_call(my @held = map { $_ || () } $primary->background_writer_pid, $primary->checkpointer_pid);
     $target->promote;
     $target->sql('UPDATE t SET a = -a');
     my $result = $rejoin->();

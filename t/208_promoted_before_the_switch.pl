@@ -42,7 +42,7 @@ sub three_histories
     $old->sql("CHECKPOINT;\nUPDATE t SET word = 'common' WHERE key % 3 = 0");
     # The late one is to have all that there is until it stops.
     my $writer = $old->background_writer_pid;
-    kill 'STOP', $writer;
+    stop_in_system_call($writer);
     $_->wait_for_replay_of($old) for $promoted, $late;
     my $left_at = $late->lsn;
     $late->stop;

@@ -9,10 +9,24 @@ use strict;
 use warnings;
 use lib 't/lib';
 use RewindTest;
+use Time::HiRes ();
 
 my @names = map { "d$_" } 1 .. 10;
 
-# Stop the session that makes a database when it copies the table, and the database's own record is flushed.
+# The WAL writer takes less than a second, unless the stopped session holds the lock for that.
+sub is_flushed
+{
+    my ($source) = @_;
+    for (1 .. 50)
+    {
+        return 1 if $source->query('SELECT pg_current_wal_insert_lsn() - pg_current_wal_flush_lsn() < 8192') eq 't';
+        Time::HiRes::sleep(0.1);
+    }
+    return 0;
+}
+
+# Stop the session that makes a database when it copies the table, and the database's own record is flushed. It may
+# stop at another place; then the next database is tried.
 sub stop_amid_copy
 {
     my ($source, $session, $pid, $number) = @_;
@@ -24,14 +38,8 @@ sub stop_amid_copy
         $session->send("CREATE DATABASE $name TEMPLATE t STRATEGY wal_log");
         until (defined $file) { ($file) = grep { !$known{$_} && -s } glob $source->path("base/*/$number");
             die "$name is not made\n" if time > $deadline }
-        kill 'STOP', $pid;
-        wait_until("process $pid is stopped", sub { process_file($pid, 'stat') =~ /\) T / });
-        return $name if !-e "${file}_init" && eval {
-            wait_until('WAL is flushed',
-                sub { $source->query('SELECT pg_current_wal_insert_lsn() - pg_current_wal_flush_lsn() < 8192')
-                eq 't' });
-            1;
-        };
+        stop_in_system_call($pid);
+        return $name if !-e "${file}_init" && is_flushed($source);
         kill 'CONT', $pid;
         $session->sql('SELECT 1');
     }

@@ -16,7 +16,7 @@ each_version(sub {
     my ($source, $target) = split_brain($version,
         before => sub { $_[0]->sql('CREATE TABLE t AS SELECT generate_series(1, 1000) AS a') },
         target => sub { $_[0]->sql('DELETE FROM t WHERE a % 2 = 0') });
-    kill 'STOP', $source->background_writer_pid;    # its records are flushed to their end
+    stop_in_system_call($source->background_writer_pid);    # its records are flushed to their end
     my $session = $source->session;
     $session->sql('BEGIN');
     my $is_inside =

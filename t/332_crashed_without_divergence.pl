@@ -35,7 +35,7 @@ sub before_first_checkpoint
     $primary->sql('VACUUM t');
     $_->wait_for_replay_of($primary) for $target, $source;
     my $checkpointer = $target->checkpointer_pid;
-    kill 'STOP', $target->background_writer_pid, $checkpointer;
+    stop_in_system_call($target->background_writer_pid, $checkpointer);
     $target->promote;
     $source->stop;
     $source->follow($target)->start;
@@ -64,7 +64,8 @@ each_version(sub {
     $target->sql('CREATE TABLE t AS SELECT g FROM generate_series(1, 1000) g');
     my $source = $target->standby('source');
     $target->sql('CHECKPOINT; UPDATE t SET g = g + 1');
-    kill 'STOP', $target->background_writer_pid;    # its own record would be a divergence if the source lacked it
+    # Its own record would be a divergence if the source lacked it.
+    stop_in_system_call($target->background_writer_pid);
     $source->wait_for_replay_of($target);
     $target->stop('kill');
     $source->promote;

@@ -64,7 +64,8 @@ sub as_target
     my $source = $target->standby('source');
     $target->sql("SELECT pg_create_physical_replication_slot('of_a_former_standby')");
     $target->sql('CHECKPOINT; UPDATE t SET g = g + 1');
-    kill 'STOP', $target->background_writer_pid;    # its own record would be a divergence if the source lacked it
+    # Its own record would be a divergence if the source lacked it.
+    stop_in_system_call($target->background_writer_pid);
     $source->wait_for_replay_of($target);
     $target->stop('kill');
     $source->promote;
@@ -93,7 +94,7 @@ sub promoted_without_checkpoint
     $_->wait_for_replay_of($primary) for $promoted, $other;
     $promoted->promote;    # it waits for processes that are held, from 19 on
     $promoted->hold_first_checkpoint;
-    kill 'STOP', $promoted->background_writer_pid;
+    stop_in_system_call($promoted->background_writer_pid);
     $other->stop;
     $other->follow($promoted)->start;
     $promoted->sql('UPDATE t SET a = -a');

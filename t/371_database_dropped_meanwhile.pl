@@ -53,8 +53,7 @@ sub stop_amid_drop
         my $deadline = time + PATIENCE_SECONDS;
         $drop->($database);
         while (-e $file) { die "the files of $database stay\n" if time > $deadline }
-        kill 'STOP', $pid;
-        wait_until("process $pid is stopped", sub { process_file($pid, 'stat') =~ /\) T / });
+        stop_in_system_call($pid);
         return $database if $file =~ m{^(.*)/} && -d $1;
         kill 'CONT', $pid;
     }
@@ -129,7 +128,7 @@ each_version(sub {
 
     # A drop and a move begin with a checkpoint, which may take long.
     my $checkpointer = $primary->checkpointer_pid;
-    RewindTest::Cluster::stop_in_system_call($checkpointer);
+    stop_in_system_call($checkpointer);
     $session->send('DROP DATABASE checkpointed');
     wait_until('a drop waits for a checkpoint', sub {
         $primary->query("SELECT count(*) FROM pg_stat_activity WHERE wait_event LIKE 'Checkpoint%'") });

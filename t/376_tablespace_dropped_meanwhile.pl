@@ -42,8 +42,7 @@ sub stop_amid_drop
         $session->send("DROP TABLESPACE $space");
         while (-l $link || process_file($pid, 'stat') !~ /\) S /) { die "the link of $space stays\n"
             if time > $deadline }
-        kill 'STOP', $pid;
-        wait_until("process $pid is stopped", sub { process_file($pid, 'stat') =~ /\) T / });
+        stop_in_system_call($pid);
         return $oid if is_amid_drop($source, $oid);
         kill 'CONT', $pid;
         $session->sql('SELECT 1');

@@ -56,7 +56,7 @@ sub begin_stop
 {
     my ($cluster, $mode) = @_;
     my $checkpointer = $cluster->checkpointer_pid;
-    kill 'STOP', $checkpointer;
+    stop_in_system_call($checkpointer);
     kill $mode, $cluster->postmaster_pid;
     wait_until('it says that it is stopping', sub { slurp($cluster->path('postmaster.pid')) =~ /^stopping *$/m })
         if $cluster->version >= 10;
@@ -75,7 +75,7 @@ sub crash_slowly
 {
     my ($cluster, $seconds) = @_;
     my $checkpointer = $cluster->checkpointer_pid;
-    kill 'STOP', $checkpointer;
+    stop_in_system_call($checkpointer);
     kill 'KILL', $cluster->postmaster_pid;
     return sub { Time::HiRes::sleep($seconds); kill 'CONT', $checkpointer };
 }

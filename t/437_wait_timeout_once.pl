@@ -22,7 +22,7 @@ each_version(sub {
         target => sub { $_[0]->sql('UPDATE t SET a = a + 1') });
     $target->start;
     my $checkpointer = $target->checkpointer_pid;
-    kill 'STOP', $checkpointer;
+    stop_in_system_call($checkpointer);
     kill 'INT', $target->postmaster_pid;
     wait_until('the server is stopping', sub { slurp($target->path('postmaster.pid')) =~ /^stopping *$/m });
     open(my $lock, '<', $target->data) or die;

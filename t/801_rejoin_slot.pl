@@ -152,7 +152,7 @@ sub by_a_role_that_sees_little
 sub not_released_yet
 {
     my $sender = $source->query(q{SELECT active_pid FROM pg_replication_slots WHERE slot_name = 's'});
-    kill 'STOP', $sender;
+    stop_in_system_call($sender);
     $target->stop('immediate');
     ends(rejoin(), 1, 'a slot that is not released yet',
         qr/^pg_rewind: replication slot "s" of the source is in use; waiting up to 5 s for its release\n(?:.*\n)*?pg_rewind: error: replication slot "s" of the source is in use$/m,

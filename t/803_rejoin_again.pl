@@ -195,7 +195,7 @@ sub killed_while_asking
 {
     fresh();
     my $postmaster = $source->postmaster_pid;
-    kill 'STOP', $postmaster;
+    stop_in_system_call($postmaster);
     my $run = start_rewind($target, $source, options => [ '--rejoin', '-B', $target->bindir, ONCE ],
         conninfo => conninfo());
     kill 'KILL', $run->{pid};
@@ -239,7 +239,7 @@ sub killed_while_waiting_for_slot
     fresh();
     succeeds('with a slot', '--slot=s', '--create-slot');
     my $sender = $source->query(q{SELECT active_pid FROM pg_replication_slots WHERE slot_name = 's'});
-    kill 'STOP', $sender;
+    stop_in_system_call($sender);
     $target->stop('immediate');
     killed_while('waits for the slot', qr/is in use; waiting up to 5 s for its release/,
         sub { kill 'CONT', $sender; wait_for_release() },

@@ -78,7 +78,7 @@ each_version(sub {
     $source->sql('CHECKPOINT');
     $target->wait_for_replay_of($source);
     my $writer = $source->background_writer_pid;
-    kill 'STOP', $writer;
+    stop_in_system_call($writer);
     emit_in_two_parts($source, $target, $session);
     my $pid = $target->postmaster_pid;
     my $result = rejoin($target, $source, 30);

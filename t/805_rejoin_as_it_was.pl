@@ -348,7 +348,7 @@ sub slow_stop
     fresh('slow')->start;
     my $session = $target->session;
     my ($backend) = $session->sql('SELECT pg_backend_pid()') =~ /(\d+)/;
-    kill 'STOP', $backend;
+    stop_in_system_call($backend);
     ends(rejoin('--keep-config', '--demote=1', '--wait-timeout=1'), 1, 'a stop that takes too long',
         qr/^pg_rewind: error: the target's server did not stop within 1 s$/m,
         qr/^pg_rewind: hint: Use --wait-timeout to wait longer\.$/m,

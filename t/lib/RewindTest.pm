@@ -205,7 +205,7 @@ sub both_promoted
     $primary->sql('CHECKPOINT');
     $_->wait_for_replay_of($primary) for $target, $source;
     $_->sql('CHECKPOINT') for $target, $source;
-    kill 'STOP', $target->checkpointer_pid;
+    stop_in_system_call($target->checkpointer_pid);
     $target->promote;
     $source->stop;
     $source->follow($target)->start;

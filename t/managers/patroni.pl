@@ -203,7 +203,7 @@ sub lose_commits
 {
     my ($primary, $more) = @_;
     my @senders = split /\n/, $primary->query('SELECT pid FROM pg_stat_replication');
-    kill 'STOP', @senders;
+    stop_in_system_call(@senders);
     $primary->sql("UPDATE t SET v = 'lost' WHERE i % 3 = 0; CREATE TABLE lost AS TABLE t; " . ($more // ''));
     return;
 }
@@ -273,7 +273,7 @@ scenario('the primary crashes with commits under way, and the lost rows are save
     make_table_of_clients($old);
     my @clients = start_clients($old);
     wait_until('the clients are at work', sub { $old->query('SELECT min(number) FROM progress') > 50 });
-    kill 'STOP', split /\n/, $old->query('SELECT pid FROM pg_stat_replication');
+    stop_in_system_call(split /\n/, $old->query('SELECT pid FROM pg_stat_replication'));
     my $number = $old->query('SELECT min(number) FROM progress');
     wait_until('commits that are not replicated', sub { $old->query('SELECT min(number) FROM progress') > $number
         + 50 });
@@ -337,7 +337,7 @@ scenario('the postmaster is killed and a backend lives on for some seconds', sub
     my $session = $old->session;
     my $backend = $session->sql('SELECT pg_backend_pid()');
     lose_commits($old);
-    kill 'STOP', $backend;
+    stop_in_system_call($backend);
     my @senders = split /\n/, $old->query('SELECT pid FROM pg_stat_replication');
     kill 'KILL', $old->postmaster_pid, @senders;
     is_promoted($new);
@@ -374,7 +374,7 @@ scenario('Patroni freezes, and its primary goes on beside the new one', sub {
 scenario('the new primary has not made its checkpoint', sub {
     my ($old, $new) = nodes(2);
     my $checkpointer = $new->query("SELECT pid FROM pg_stat_activity WHERE backend_type = 'checkpointer'");
-    kill 'STOP', $checkpointer;
+    stop_in_system_call($checkpointer);
     crash($old);
     is_promoted($new);
     my $waiting = qr/Waiting for checkpoint on $new->{name} before rewind/;

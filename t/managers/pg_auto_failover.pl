@@ -118,7 +118,7 @@ sub crash
     wait_until('the standbys receive',
         sub { @receivers = map { split /\n/, $_->query('SELECT pid FROM pg_stat_wal_receiver') } @$standbys; @receivers
         == @$standbys });
-    kill 'STOP', @receivers;
+    stop_in_system_call(@receivers);
     $old->sql("SET synchronous_commit = local; INSERT INTO t SELECT i, 'lost' FROM generate_series(1, 3000) i;
         CREATE TABLE lost AS SELECT * FROM t; SELECT pg_switch_wal(); CHECKPOINT; UPDATE t SET v = 'lost too'");
     $old->kill_all;
@@ -260,7 +260,7 @@ my @scenarios = (
         crash($old, [$new]);
         my $checkpointer;
         wait_until('the old server recovers', sub { ($checkpointer) = process_of($old, 'postgres: checkpointer') });
-        kill 'STOP', $checkpointer;
+        stop_in_system_call($checkpointer);
         wait_for_call($old, 1);
         sleep 2;
         kill 'CONT', $checkpointer;

@@ -183,7 +183,7 @@ sub processes_of
 sub crash
 {
     my ($primary, $sql) = @_;
-    kill 'STOP', processes_of($primary, 'walsender');
+    stop_in_system_call(processes_of($primary, 'walsender'));
     $primary->sql($sql // "INSERT INTO t SELECT generate_series(1, 1000); CREATE TABLE lost AS SELECT 1 AS a");
     $primary->kill_server;
     return;
@@ -264,7 +264,7 @@ scenario('pg_rewind is killed before its changes and amid them', sub {
 scenario('the primary stops slowly', sub {
     my ($primary, $standby) = roles(@nodes);
     my $calls = $primary->calls('pg_rewind');
-    kill 'STOP', my @slow = processes_of($primary, 'checkpointer');
+    stop_in_system_call(my @slow = processes_of($primary, 'checkpointer'));
     $primary->sql("INSERT INTO t SELECT generate_series(1, 1000)");
     must_run([ "$primary->{bindir}/pg_ctl", '-D', $primary->data, '-m', 'fast', '--no-wait', 'stop' ]);
     wait_until("$standby->{name} is promoted", sub { $standby->is_primary });
@@ -277,7 +277,7 @@ scenario('the primary stops slowly', sub {
 
 scenario('a switchover while the primary is written to', sub {
     my ($primary, $standby) = roles(@nodes);
-    kill 'STOP', my @senders = processes_of($primary, 'walsender');
+    stop_in_system_call(my @senders = processes_of($primary, 'walsender'));
     $primary->sql('CREATE TABLE late AS SELECT 1 AS a');
     must_run([ '/usr/sbin/pcp_promote_node', '-s', '-w', '-h', 'localhost', '-p', $pool->{env}{PCP_PORT}, '-U',
         'pgpool', '-n', $standby->{number} ], env => $pool->{env});
@@ -371,7 +371,7 @@ scenario('a second call while the first is amid its changes', sub {
 
 scenario('a source that was promoted just now, and has made no checkpoint', sub {
     my ($primary, $standby) = roles(@nodes);
-    kill 'STOP', my @held = processes_of($standby, 'checkpointer');
+    stop_in_system_call(my @held = processes_of($standby, 'checkpointer'));
     my $timeline = timeline_of($standby);
     crash($primary);
     rejoins_by_itself($pool, $primary, $standby);

@@ -140,7 +140,7 @@ sub crash
     wait_until('the standbys receive',
         sub { @receivers = map { split /\n/, $_->query('SELECT pid FROM pg_stat_wal_receiver') } @standbys; @receivers
         == @standbys });
-    kill 'STOP', @receivers;
+    stop_in_system_call(@receivers);
     $old->sql("INSERT INTO t SELECT i, 'lost' FROM generate_series(1, 3000) i;
         CREATE TABLE lost AS SELECT * FROM t; SELECT pg_switch_wal(); CHECKPOINT; UPDATE t SET v = 'lost too'");
     $old->kill_all;
@@ -250,7 +250,7 @@ my @scenarios = (
         start_server($old);
         my ($postmaster) = slurp($old->path('postmaster.pid')) =~ /^(\d+)/;
         my $checkpointer = $old->checkpointer_pid;
-        kill 'STOP', $checkpointer;
+        stop_in_system_call($checkpointer);
         kill 'KILL', $postmaster;
         my $pid = rejoin_later($old, $new);
         wait_until('pg_rewind is called', sub { new_calls($old) });
@@ -267,7 +267,7 @@ my @scenarios = (
         start_server($old);
         my ($postmaster) = slurp($old->path('postmaster.pid')) =~ /^(\d+)/;
         my $checkpointer = $old->checkpointer_pid;
-        kill 'STOP', $checkpointer;
+        stop_in_system_call($checkpointer);
         kill 'INT', $postmaster;
         # repmgr's own look at the server: it does not wait.
         my $result = rejoin($old, $new);
@@ -362,7 +362,7 @@ my @scenarios = (
     [ 'the new primary has made no checkpoint yet' => sub {
         my ($old, $new) = roles();
         my $checkpointer = $new->checkpointer_pid;
-        kill 'STOP', $checkpointer;
+        stop_in_system_call($checkpointer);
         crash($old, $new);
         rejoined($old, $new, rejoin($old, $new));
         kill 'CONT', $checkpointer;

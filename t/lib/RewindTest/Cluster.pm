@@ -363,21 +363,6 @@ sub hold_first_checkpoint
     return $self;
 }
 
-# A server process that is stopped at another place may hold a spinlock: another one that waits for it panics. Where it
-# cannot be seen which call it is in, any place will do.
-sub stop_in_system_call
-{
-    my ($pid) = @_;
-    wait_until("process $pid is stopped in a system call", sub {
-        kill 'STOP', $pid;
-        wait_until("process $pid is stopped", sub { process_file($pid, 'stat') =~ /\) T / });
-        return 1 if process_file($pid, 'syscall') !~ /^-1 /;
-        kill 'CONT', $pid;
-        return 0;
-    });
-    return;
-}
-
 sub is_running { my ($self) = @_; return $self->postmaster_pid != 0 }
 
 sub kill_all_processes
@@ -652,7 +637,7 @@ sub set_full_page_writes
     my ($lsn, $before) = ('', '');
     my $look = sub { $before = $lsn; $lsn = $self->query('SELECT pg_current_wal_insert_lsn()') };
     $self->sql("ALTER SYSTEM SET full_page_writes = $value");
-    kill 'STOP', $writer;
+    stop_in_system_call($writer);
     wait_until('nothing is written', sub { $look->() eq $before });
     $self->sql('SELECT pg_reload_conf()');
     wait_until("the checkpointer writes down that full_page_writes is $value", sub { $look->() ne $before });

@@ -11,8 +11,8 @@ use IO::Socket::INET;
 use POSIX ();
 use Time::HiRes ();
 
-our @EXPORT = qw(rewind_argv run must_run wait_until process_file slurp spew append program work_dir log_directory
-    PATIENCE_SECONDS ONCE with_asan_option without_search_for_leaks);
+our @EXPORT = qw(rewind_argv run must_run wait_until process_file stop_in_system_call slurp spew append
+    program work_dir log_directory PATIENCE_SECONDS ONCE with_asan_option without_search_for_leaks);
 our @EXPORT_OK = qw(free_port);
 
 # How long anything may take before the test fails.
@@ -188,6 +188,24 @@ sub process_file
 {
     my ($pid, $name) = @_;
     return eval { slurp("/proc/$pid/$name") } // '';
+}
+
+# Stop processes of a server: one that is stopped elsewhere may hold a spinlock, and another one that waits for it
+# panics. Where it cannot be seen which call it is in, any place will do.
+sub stop_in_system_call
+{
+    my (@pids) = @_;
+    for my $pid (@pids)
+    {
+        wait_until("process $pid is stopped in a system call", sub {
+            kill 'STOP', $pid;
+            wait_until("process $pid is stopped", sub { process_file($pid, 'stat') =~ /\) T / });
+            return 1 if process_file($pid, 'syscall') !~ /^-1 /;
+            kill 'CONT', $pid;
+            return 0;
+        });
+    }
+    return;
 }
 
 sub slurp

@@ -261,7 +261,8 @@ sub hold_checkpointer
     $p->sql('CHECKPOINT');
     $target->wait_for_replay_of($p);
     $target->sql('CHECKPOINT') if $round->{checkpointer} eq 'stopped';
-    signal_checkpointer($run, $target, 'STOP') if $round->{checkpointer} eq 'stopped';
+    stop_in_system_call($run->{stopped_checkpointer} = $target->checkpointer_pid)
+        if $round->{checkpointer} eq 'stopped';
     $p->sql(touch_indexes());
     fill_wal($p, $target) if $round->{checkpointer} eq 'spread';
     $p->sql('CHECKPOINT');
@@ -284,14 +285,6 @@ sub fill_wal
     return;
 }
 
-sub signal_checkpointer
-{
-    my ($run, $cluster, $signal) = @_;
-    $run->{stopped_checkpointer} = $cluster->checkpointer_pid if $signal eq 'STOP';
-    kill $signal, $run->{stopped_checkpointer};
-    return;
-}
-
 sub dice_of_indexes
 {
     my ($run, $side) = @_;
@@ -303,7 +296,7 @@ sub promote_target
     my ($run, $round, $target) = @_;
     $target->promote;
     kill_entries($run, $round, $target, 'target');
-    signal_checkpointer($run, $target, 'CONT') if $round->{checkpointer} eq 'stopped';
+    kill 'CONT', $run->{stopped_checkpointer} if $round->{checkpointer} eq 'stopped';
     return;
 }
 
