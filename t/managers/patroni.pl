@@ -165,8 +165,9 @@ sub wait_for_standbys
         return @nodes == grep { $_->{role} eq 'leader' || $_->{state} =~ /^(running|streaming)$/
             && $_->{lag} eq '0' } @$members;
     });
-    wait_until('all standbys stream', sub {
-        $primary->query("SELECT count(*) FROM pg_stat_replication WHERE state = 'streaming'") == $#nodes });
+    wait_until('all standbys stream and have replayed all', sub {
+        $primary->query("SELECT count(*) FROM pg_stat_replication
+            WHERE state = 'streaming' AND replay_lsn >= pg_current_wal_flush_lsn()") == $#nodes });
     return;
 }
 
@@ -182,6 +183,8 @@ sub nodes
     }
     $options{broken} = 1;    # until the scenario has come to its end
     my ($primary) = grep { $_->is_primary } @nodes;
+    # Where the old primary keeps its rows, both have those of the scenario before.
+    $primary->sql("DROP TABLE IF EXISTS lost; UPDATE t SET v = 'common'");
     wait_for_standbys($primary);
     $_->{seen} = scalar(my @calls = $_->calls('pg_rewind')) for @nodes;
     $_->{backups} = scalar(my @backups = $_->calls('pg_basebackup')) for @nodes;
