@@ -9,7 +9,6 @@ use strict;
 use warnings;
 use lib 't/lib';
 use RewindTest;
-use Time::HiRes ();
 
 my @names = map { "d$_" } 1 .. 10;
 
@@ -17,12 +16,11 @@ my @names = map { "d$_" } 1 .. 10;
 sub is_flushed
 {
     my ($source) = @_;
-    for (1 .. 50)
-    {
-        return 1 if $source->query('SELECT pg_current_wal_insert_lsn() - pg_current_wal_flush_lsn() < 8192') eq 't';
-        Time::HiRes::sleep(0.1);
-    }
-    return 0;
+    return eval {
+        wait_until('WAL is flushed',
+            sub { $source->query('SELECT pg_current_wal_insert_lsn() - pg_current_wal_flush_lsn() < 8192') eq 't' }, 5);
+        1;
+    };
 }
 
 # Stop the session that makes a database when it copies the table, and the database's own record is flushed. It may

@@ -183,7 +183,7 @@ sub nodes
     }
     $options{broken} = 1;    # until the scenario has come to its end
     my ($primary) = grep { $_->is_primary } @nodes;
-    # Where the old primary keeps its rows, both have those of the scenario before.
+    # What the scenario before has left must not count as this one's rows.
     $primary->sql("DROP TABLE IF EXISTS lost; UPDATE t SET v = 'common'");
     wait_for_standbys($primary);
     $_->{seen} = scalar(my @calls = $_->calls('pg_rewind')) for @nodes;

@@ -368,13 +368,13 @@ sub is_running { my ($self) = @_; return $self->postmaster_pid != 0 }
 sub kill_all_processes
 {
     my ($self) = @_;
-    my $pid = $self->postmaster_pid;
-    kill 'STOP', $pid;    # it starts no more of them
-    my @children = grep { process_file($_, 'stat') =~ /\) \S $pid / } map { m{(\d+)$} } glob('/proc/[0-9]*');
+    my $postmaster = $self->postmaster_pid;
+    kill 'STOP', $postmaster;    # it starts no more of them
+    my @children = grep { process_file($_, 'stat') =~ /\) \S $postmaster / } map { m{(\d+)$} } glob('/proc/[0-9]*');
     # None of the others may see that it is gone: a session would end with an abort, which empties a new table's file,
     # and of which no WAL is written any more.
-    kill 'KILL', @children, $pid;
-    wait_until("the processes of $self->{name} are gone", sub { !grep { -e "/proc/$_" } $pid, @children });
+    kill 'KILL', @children, $postmaster;
+    wait_until("the processes of $self->{name} are gone", sub { !grep { -e "/proc/$_" } $postmaster, @children });
     return;
 }
 

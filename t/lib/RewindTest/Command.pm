@@ -141,12 +141,13 @@ sub must_run
     return $result->{stdout};
 }
 
-# Call a condition until it is true; dies with the text, or with what a function says, if that takes too long.
+# Call a condition until it is true; dies with the text, or with what a function says, if that takes too long: more than
+# these seconds, if they are given.
 sub wait_until
 {
-    my ($text, $condition) = @_;
+    my ($text, $condition, $seconds) = @_;
     my $began = Time::HiRes::time();
-    my $deadline = $began + PATIENCE_SECONDS;
+    my $deadline = $began + ($seconds // PATIENCE_SECONDS);
     # Most conditions ask by a psql, which costs half as much time as the first pauses: what takes long is asked less
     # often.
     for (my $asked = 1; !$condition->(); $asked++)
