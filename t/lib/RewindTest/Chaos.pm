@@ -123,6 +123,8 @@ sub choose_round
     );
     $choice{load_at_stop} = 0 if $choice{stop} ne 'kill';
     $choice{checkpointer} = 'free' if $choice{history} !~ /^(mistake|ahead_promoted|chain_to|chain_from_second)/;
+    # A server of 19 does not end its recovery before each of its processes has answered.
+    $choice{checkpointer} = 'spread' if $choice{checkpointer} eq 'stopped' && $run->{version} >= 19;
     # A standby on the same host would want the same place.
     $choice{tablespace_of_source} = 0 if $choice{kind} =~ /standby|cascade/;
     $choice{tablespace_of_target} = 0 if $choice{history} eq 'ahead';
