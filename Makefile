@@ -105,11 +105,11 @@ deb:
 	@ARCH="$(ARCH)" packages/deb.sh
 
 # Installed, put in the place of the original, used and removed, in a bare system; by root. SUITE=trixie makes it there as well; SUITE=noble MIRROR=URL
-# does so in Ubuntu 24.04, from a mirror of Ubuntu.
+# does so in Ubuntu 24.04, from a mirror of Ubuntu. FROM=PACKAGE, of an earlier version, is upgraded first.
 check-package:
 	@tests/setup.sh packages debhelper fakeroot lintian debootstrap
 	@$(if $(SUITE),,$(MAKE) --no-print-directory deb)
-	@SUITE="$(SUITE)" MIRROR="$(MIRROR)" tests/package.sh
+	@SUITE="$(SUITE)" MIRROR="$(MIRROR)" FROM="$(FROM)" tests/package.sh
 
 # The package and the portable directory for ARM64, made by a cross build in a bare system, into build/arm64, and run under qemu-user; by root.
 check-package-arm64:

@@ -2,7 +2,8 @@
 # The Debian package in a bare system, by the commands of docs/installing.md: installed beside postgresql-15 and put in its place, it rewinds, stays there when
 # postgresql-15 is installed again, and leaves every file as it was. Run by root; tests/package.sh [PACKAGE].
 # SUITE=trixie takes that system and its server instead, and makes the package there if none is named; SUITE=noble
-# MIRROR=URL is Ubuntu 24.04, from a mirror of Ubuntu. Without the right to mount, as in some containers, it is skipped.
+# MIRROR=URL is Ubuntu 24.04, from a mirror of Ubuntu. FROM=PACKAGE, of an earlier version, is installed first and upgraded. Without the right to
+# mount, as in some containers, it is skipped.
 set -euo pipefail
 . "$(dirname "$0")/environment.sh"
 . "$(dirname "$0")/bare_system.sh"
@@ -30,6 +31,7 @@ check()
 
 inside() { run_in "$root" "$@"; }
 calls() { [[ "$(inside "$1" --version)" == "pg_rewind (PostgreSQL) $2" ]]; }
+differs() { ! calls "$@"; }
 says() { [ "$(inside pg_rewind_divert status)" = "$1" ]; }
 # The page's N-th block of a kind, for the version that is there: block sh 2.
 block()
@@ -94,9 +96,23 @@ original=$(inside "$place" --version)
 original=${original#pg_rewind (PostgreSQL) }
 
 cp "$package" "$root/tmp/"
+ours="18.4 (standalone $(dpkg-deb -f "$package" Version))"
+if [ -n "${FROM:-}" ]; then
+    cp "$FROM" "$root/tmp/earlier.deb"
+    apt_in "$root" install /tmp/earlier.deb
+    check 'an earlier version is in the place of the original' inside pg_rewind_divert enable "$version"
+    check 'which is another one' differs "$place" "$ours"
+    apt_in "$root" install "/tmp/${package##*/}"
+    check 'after the upgrade this version is in its place' calls "$place" "$ours"
+    check 'and the original beside it' calls "$place.postgresql" "$original"
+    check 'a diverged pair is rewound by it' rewind_in "$root" "$version" "$place"
+    apt_in "$root" purge pg-rewind-standalone
+    state >"$work/after"
+    check 'removed, every file is as it was before' diff "$work/before" "$work/after"
+    rm "$root/tmp/earlier.deb"
+fi
 check 'the guide installs it' guide 1
 check 'and shows what comes' shows 1
-ours="18.4 (standalone $(dpkg-deb -f "$package" Version))"
 check "the package lies beside postgresql-$version" calls /usr/bin/pg_rewind "$ours"
 check 'and changes nothing there' calls "$place" "$original"
 check 'manual page, package and program are of one version' grep -q "standalone $(dpkg-deb -f "$package" Version)\"" <(inside zcat /usr/share/man/man1/pg_rewind.1standalone.gz)
