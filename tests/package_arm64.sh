@@ -65,5 +65,7 @@ for way in socket rejoin; do
     rewind_in "$root" 15 /opt/portable/pg_rewind $way
     echo "ok - the portable directory, $way: $(run_in "$root" /opt/portable/pg_rewind --version)"
 done
-"$(dirname "$0")/portable_alone.sh" /usr/lib/postgresql/15/bin "$root/opt/portable"
+# The sandbox forbids clone3, without which an emulator of today makes no thread: it ends before it runs anything.
+KERNELS='now old' "$(dirname "$0")/portable_alone.sh" /usr/lib/postgresql/15/bin "$root/opt/portable"
+echo 'not tried here: the portable directory in a sandbox of that age, since the emulator does not run in it'
 ls "$made"

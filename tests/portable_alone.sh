@@ -4,6 +4,7 @@
 # that root gets a shell and server programs that lead outside. All that on a kernel as old as 3.10 as well, and in a sandbox of that age (tests/old_kernel.c; Rule N4).
 #
 #   tests/portable_alone.sh BINDIR [DIRECTORY [COMMAND...]]      by root; a COMMAND starts DIRECTORY's program: an emulator, with its options
+#   WAYS="socket rejoin" and KERNELS="now old sandbox" are some of them.
 set -euo pipefail
 . "$(dirname "$0")/environment.sh"
 . "$(dirname "$0")/bare_system.sh"
@@ -113,7 +114,7 @@ said=$(as_servers_user "$work/now" --version 2>&1)
 make_program sandbox "$work/old_kernel" --sandbox /usr/sbin/chroot "$root" "${@:3}"
 for way in ${WAYS:-socket tcp rejoin}; do
     [ $way != rejoin ] || options='--bindir=/bin --stop-command=/bin/stop_server'
-    for program in now old sandbox; do
+    for program in ${KERNELS:-now old sandbox}; do
         as_servers_user "$work/rewind_pair" "$bin" "$work/$program" $way
         echo "ok - alone, $way, $program"
     done
