@@ -4,7 +4,7 @@
 # that root gets a shell and server programs that lead outside. All that on a kernel as old as 3.10 as well, and in a sandbox of that age (tests/old_kernel.c; Rule N4).
 #
 #   tests/portable_alone.sh BINDIR [DIRECTORY [COMMAND...]]      by root; a COMMAND starts DIRECTORY's program: an emulator, with its options
-#   WAYS="socket rejoin" and KERNELS="now old sandbox" are some of them.
+#   WAYS="socket tcp rejoin" and KERNELS="now old sandbox" are all of them; fewer make it less.
 set -euo pipefail
 . "$(dirname "$0")/environment.sh"
 . "$(dirname "$0")/bare_system.sh"
